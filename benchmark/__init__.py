@@ -1,0 +1,1 @@
+"""The harness: what happens to an architecture and a data set."""

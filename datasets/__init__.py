@@ -1,0 +1,1 @@
+"""Data sets, one file each. A file that defines `DATASET` is found by being here."""

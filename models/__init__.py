@@ -1,0 +1,1 @@
+"""Architectures, one file each. A file that defines `ARCHITECTURE` is found by being here."""

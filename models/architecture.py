@@ -1,0 +1,96 @@
+"""What an architecture file declares: what it is, how it is built, how it is trained.
+
+A file in `models/` defines one module-level `ARCHITECTURE = Architecture(...)`. Nothing is registered by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from torch import nn
+
+View = Literal["image", "pair", "clip", "sequence"]
+"""How an architecture sees a sample: `image` (B,3,H,W), `pair` (B,2,3,H,W: neutral, target), `clip` (B,T,3,H,W),
+`sequence` (B,T,3,H,W with one label a frame)."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One pass of the training loop. An architecture that trains in several lists them in order.
+
+    The loop knows no architecture by name: what differs between two recipes is in these fields.
+    """
+
+    name: str = "train"
+    epochs: int = 10
+    batch_size: int = 32
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup: float = 0.1
+    """Share of the steps during which the learning rate rises linearly."""
+    label_smoothing: float = 0.0
+    class_weights: Literal["none", "sqrt_inverse"] = "none"
+    """`sqrt_inverse` weighs a class by 1/sqrt(its count), scaled to a mean of 1 over the samples."""
+    augmentation: Literal["none", "light", "heavy"] = "light"
+    gradient_norm: float | None = None
+    """Gradients are clipped to this norm."""
+    frozen: tuple[str, ...] = ()
+    """Submodules that this stage leaves as they are: no gradient, evaluation mode."""
+    reads: str = ""
+    """A frozen submodule that maps one frame (N,3,H,W) to one vector (N,F). Its output is computed once a corpus,
+    not once an epoch; the stage then trains through `model.decode(features)`, where features is (B,F), (B,2,F) or
+    (B,T,F) by the view. Empty: the stage reads frames and trains through `model(x)`."""
+    selection: Literal["validation", "last"] = "validation"
+    """Which epoch's weights the stage ends with: the best on the validation part, or the last."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Starting weights that the project ships for a submodule: `models/weights/<file>.safetensors`."""
+
+    file: str
+    into: str
+    """Submodule that they are loaded into, by the name it has in the model."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """One build of an architecture: `full` (the paper's) or `tiny` (the same structure, made for a CPU)."""
+
+    build: Callable[[int], nn.Module]
+    """Takes the number of classes; the random state of torch decides the initial weights."""
+    image_size: int
+    stages: tuple[Stage, ...]
+    frames: int = 1
+    """T of a clip or a sequence; 1 for an image, 2 for a pair."""
+    weights: tuple[Weights, ...] = ()
+    precision: Mapping[str, Literal["float32", "bfloat16"]] = field(
+        default_factory=lambda: {"cpu": "float32", "cuda": "bfloat16"}
+    )
+    """Autocast type a device type, chosen by measurement."""
+    channels_last: bool = False
+    """Memory format of the 4-D parameters and inputs; it pays for convolutions of two dimensions."""
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """An architecture and its recipe. `name` is the file's name."""
+
+    name: str
+    title: str
+    view: View
+    source: str
+    """Paper and seed, as they are cited on the board."""
+    sizes: Mapping[str, Size]
+    models_time: bool = False
+    """Whether the order of a clip's frames can change the prediction; a test holds it to that."""
+
+    def input_shape(self, size: str, batch: int = 1) -> tuple[int, ...]:
+        """Shape of a batch of `batch` samples at this size."""
+        s = self.sizes[size]
+        image = (3, s.image_size, s.image_size)
+        return (batch, *image) if self.view == "image" else (batch, s.frames, *image)
