@@ -1,0 +1,47 @@
+"""Does a row reproduce the published one? Decided by this run's interval, and only for the same question."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from benchmark.board.markdown import NOTHING, figure
+from benchmark.board.rows import Row, pool
+from benchmark.board.sections import protocol_id
+from benchmark.records import Record
+
+
+class Published:
+    """The published rows, found by what they are rows of."""
+
+    def __init__(self, records: Iterable[Record]) -> None:
+        grouped: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+        for record in records:
+            grouped[(*_question(record), protocol_id(record))].append(record)
+        self._rows: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
+        for (*question, protocol), group in grouped.items():
+            self._rows[tuple(question)][protocol] = pool(group)
+
+    def verdict(self, row: Row) -> str:
+        """`yes`, `no (published 0.512)`, `other protocol`, or `-` when these seeds and folds are not published."""
+        if row.interval is None:
+            return NOTHING
+        record = row.finished[0]
+        same_cells = {
+            protocol: other
+            for protocol, other in self._rows.get(_question(record), {}).items()
+            if (other.seeds, other.folds) == (row.seeds, row.folds)
+        }
+        if not same_cells:
+            return NOTHING
+        other = same_cells.get(protocol_id(record))
+        if other is None:
+            return "other protocol"
+        score = other.scores["abaw"]
+        # Two equal scores on a board must not differ by a rounding of the last bit.
+        inside = row.interval.low - 1e-9 <= score <= row.interval.high + 1e-9
+        return "yes" if inside else f"no (published {figure(score)})"
+
+
+def _question(record: Record) -> tuple[str, ...]:
+    return tuple(str(record.data[axis]) for axis in ("suite", "dataset", "architecture", "size"))

@@ -1,0 +1,262 @@
+"""The verbs of `python -m benchmark`. Starts fast: what is heavy is imported by the verb that needs it.
+
+Exit codes: 0 all well; 1 some cell failed, or the gate found a regression; 2 the request itself was wrong;
+3 the gate had nothing it could compare; 130 stopped with Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from benchmark.errors import RequestError
+
+app = typer.Typer(
+    help="Benchmark leaderboard for facial expression recognition.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+list_app = typer.Typer(help="What there is.", no_args_is_help=True)
+data_app = typer.Typer(help="Write a twin, check a real copy, look at the faces.", no_args_is_help=True)
+app.add_typer(list_app, name="list")
+app.add_typer(data_app, name="data")
+
+Results = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@app.callback()
+def options(debug: Annotated[bool, typer.Option(help="Show the traceback of an error.")] = False) -> None:
+    os.environ["FERBENCH_DEBUG"] = "1" if debug else os.environ.get("FERBENCH_DEBUG", "")
+
+
+@app.command()
+def run(
+    suite: Annotated[str, typer.Option(help="Name of a suite, or a YAML file.")] = "default",
+    architectures: Annotated[str, typer.Option(help="Only these, as A,B.")] = "",
+    datasets: Annotated[str, typer.Option(help="Only these, as D,E.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[int, typer.Option(help="Cells side by side; 0: one a core, or one a GPU.")] = 0,
+    results: Results = Path("results"),
+    data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set; else FERBENCH_DATA.")] = None,
+    backend: Annotated[str, typer.Option(help="Where cells run: local.")] = "local",
+) -> None:
+    """Run what is missing, then render the board."""
+    from benchmark.running import run_suite
+
+    if backend != "local":
+        raise RequestError(f"unknown backend {backend!r}: there is: local")
+    raise typer.Exit(run_suite(suite, _names(architectures), _names(datasets), device, workers, results, data))
+
+
+@app.command()
+def leaderboard(
+    results: Results = Path("results"),
+    out: Annotated[Path, typer.Option(help="The markdown file to write.")] = Path("leaderboard.md"),
+) -> None:
+    """Render the board from records alone: same records, same bytes."""
+    from benchmark.running import render_board
+
+    print(f"{render_board(results, out)} rendered")
+
+
+@app.command()
+def check(
+    base: Annotated[str, typer.Option(help="A git ref, or a folder of records, to compare with.")] = "",
+    results: Results = Path("results"),
+) -> None:
+    """Regression gate: compare the local records with published ones, sample by sample."""
+    from benchmark.running import check_regression
+
+    raise typer.Exit(check_regression(base, results))
+
+
+@app.command()
+def publish(results: Results = Path("results")) -> None:
+    """Replace the published records of each local suite by the local ones, and render the committed board."""
+    from benchmark.running import publish_records
+
+    publish_records(results)
+
+
+@app.command()
+def profile(
+    names: Annotated[list[str] | None, typer.Argument(help="Architectures; all when none is named.")] = None,
+    size: Annotated[str, typer.Option(help="full or tiny.")] = "tiny",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    as_json: AsJson = False,
+) -> None:
+    """Parameters, multiply-adds, throughput, latency and memory."""
+    from benchmark.profiling import profile_rows
+
+    rows = profile_rows(names or [], size, device)
+    _print_rows(rows, as_json)
+
+
+@app.command()
+def pretrain(
+    pretext: Annotated[str, typer.Option(help="geometry or identity; both when none is named.")] = "",
+    only: Annotated[str, typer.Option(help="One file of the recipe.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Folder of the weights; the shipped ones when not named.")] = None,
+    workers: Annotated[int, typer.Option(help="Backbones side by side.")] = 2,
+) -> None:
+    """Make the tiny starting weights again."""
+    from benchmark.pretraining import pretrain_all
+
+    pretrain_all(pretext, only, out, workers)
+
+
+@app.command()
+def probe(
+    folder: Annotated[Path, typer.Argument(help="Photographs in AffectNet's layout, or a twin.")],
+    dataset: Annotated[str, typer.Option(help="Reader of the folder.")] = "affectnet_small",
+    seeds: Annotated[int, typer.Option(help="How many seeds.")] = 3,
+    as_json: AsJson = False,
+) -> None:
+    """How real the renderer is: frozen pretext features and a linear head on one's own photographs."""
+    from benchmark.probing import probe_rows
+
+    _print_rows(probe_rows(folder, dataset, seeds), as_json)
+
+
+@list_app.command("architectures")
+def list_architectures(as_json: AsJson = False) -> None:
+    """Every architecture with its view and its sizes."""
+    from benchmark.registry import architectures as registry
+
+    rows: list[dict[str, Any]] = []
+    for name in registry.names():
+        entry = registry.get(name)
+        rows.append({"name": name, "title": entry.title, "view": entry.view, "source": entry.source})
+    _print_rows(rows, as_json)
+
+
+@list_app.command("datasets")
+def list_datasets(as_json: AsJson = False) -> None:
+    """Every data set with its classes and where it comes from."""
+    from benchmark.registry import data_sets
+
+    entries = [data_sets.get(name) for name in data_sets.names()]
+    rows = [
+        {"name": e.name, "title": e.title, "classes": len(e.classes), "folds": e.protocol.folds, "source": e.source}
+        for e in entries
+    ]
+    _print_rows(rows, as_json)
+
+
+@list_app.command("suites")
+def list_suites(as_json: AsJson = False) -> None:
+    """Every suite with the number of its cells."""
+    from benchmark.suite import cells_of, load_suite, suite_names
+
+    rows = []
+    for name in suite_names():
+        suite = load_suite(name)[1]
+        rows.append({"name": name, "cells": len(cells_of(name, suite)), "description": suite.description})
+    _print_rows(rows, as_json)
+
+
+@list_app.command("cells")
+def list_cells(suite: Annotated[str, typer.Option(help="A suite or a file.")] = "default", as_json: AsJson = False) -> None:
+    """Every cell of a suite."""
+    from benchmark.suite import cells_of, load_suite
+
+    rows = [
+        {"dataset": c.dataset, "architecture": c.architecture, "size": c.size, "seed": c.seed, "fold": c.fold}
+        for c in cells_of(*load_suite(suite))
+    ]
+    _print_rows(rows, as_json)
+
+
+@data_app.command("twin")
+def data_twin(
+    name: Annotated[str, typer.Argument(help="Data set.")],
+    folder: Annotated[Path, typer.Argument(help="Where to write it: a new or an empty folder.")],
+    scale: Annotated[float, typer.Option(help="Share of the original counts, up to 1.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Another seed shows other people.")] = 0,
+    layout: Annotated[str, typer.Option(help="One of the official layouts; the first when not named.")] = "",
+    protocol: Annotated[list[str] | None, typer.Option(help="Protocol option as KEY=VALUE; may be repeated.")] = None,
+    workers: Annotated[int, typer.Option(help="Processes; 0: one a core.")] = 0,
+) -> None:
+    """Write the synthetic stand-in of a data set in its official layout."""
+    from benchmark.data_commands import write_twin
+
+    write_twin(name, folder, scale, seed, layout, protocol or [], workers)
+
+
+@data_app.command("verify")
+def data_verify(
+    name: Annotated[str, typer.Argument(help="Data set.")],
+    folder: Annotated[Path, typer.Argument(help="The copy to check.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check a copy: counts, missing frames, duplicates, subject overlap. Exit code 0 only when it can be used."""
+    from benchmark.data_commands import verify
+
+    report = verify(name, folder)
+    print(json.dumps(report.as_dict(), indent=1)) if as_json else print(report)
+    raise typer.Exit(0 if report.usable else 2)
+
+
+@data_app.command("sheet")
+def data_sheet(
+    file: Annotated[Path, typer.Argument(help="The PNG to write.")] = Path("docs/contact-sheet.png"),
+    seed: Annotated[int, typer.Option(help="Another seed shows other people.")] = 0,
+) -> None:
+    """Draw the contact sheet of the face renderer: identities by expressions, and one sequence over time."""
+    from datasets.synthetic.contact_sheet import contact_sheet
+
+    contact_sheet(file, seed=seed)
+    print(f"{file} drawn")
+
+
+def _names(text: str) -> list[str] | None:
+    return [name.strip() for name in text.split(",") if name.strip()] or None
+
+
+def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(rows, indent=1))
+        return
+    from tabulate import tabulate
+
+    print(tabulate(rows, headers="keys", floatfmt=".3f"))
+
+
+def main() -> NoReturn:
+    """Runs the command line; an error for people is one line on standard error."""
+    try:
+        code = app(standalone_mode=False)
+    except RequestError as error:
+        code = _fail(str(error), 2)
+    except KeyboardInterrupt:
+        code = _fail("stopped: finished cells are kept; the same command goes on from here", 130)
+    except Exception as error:
+        code = _told(error)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _told(error: Exception) -> int:
+    """Exit code of an error that is for people; any other goes on with its traceback."""
+    from datasets.corpus import DataError
+
+    if isinstance(error, DataError):
+        return _fail(str(error), 2)
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of the command line
+        return _fail(f"{error.format_message()} (see python -m benchmark --help)", 2)
+    raise error
+
+
+def _fail(line: str, code: int) -> int:
+    if os.environ.get("FERBENCH_DEBUG"):
+        import traceback
+
+        traceback.print_exc()
+    print(f"error: {line}" if code != 130 else line, file=sys.stderr)
+    return code

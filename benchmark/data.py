@@ -1,0 +1,153 @@
+"""From a cell to its data: a folder of one's own where there is one, else the twin; written and decoded once."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.errors import RequestError
+from benchmark.provenance import cache_folder, code_hash, hash_of
+from benchmark.registry import data_sets
+from benchmark.suite import Cell, Twin
+from datasets.corpus import TWIN_FILE, Corpus, DataError
+from datasets.dataset import Protocol
+from datasets.frames import FrameStore, open_store
+
+Report = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where a data set lies, and what tells its content apart."""
+
+    dataset: str
+    """Name of the data set, without `-twin`."""
+    name: str
+    """Name on the board: `<dataset>` or `<dataset>-twin`."""
+    root: Path
+    identity: str
+    """Changes when the content does. Of a twin that the project writes itself it is what the twin is made from, so
+    it is the same on every machine; of a folder of one's own it is the fingerprint of its files."""
+    protocol: Protocol
+    own_twin: Twin | None
+    """The twin to write if it is not there yet; None for a folder of one's own."""
+
+    @property
+    def source(self) -> str:
+        """`twin` or `real`."""
+        return "twin" if self.name.endswith("-twin") else "real"
+
+
+def data_folder(asked: Path | None) -> Path | None:
+    """The folder that holds a user's data sets: the one asked for, else FERBENCH_DATA.
+
+    Raises:
+        RequestError: it is not a folder, or holds no data set that is known.
+    """
+    root = asked or (Path(os.environ["FERBENCH_DATA"]) if os.environ.get("FERBENCH_DATA") else None)
+    if root is None:
+        return None
+    if not root.is_dir():
+        raise RequestError(f"{root}: no such folder: --data takes a folder with one folder a data set")
+    if not any((root / name).is_dir() for name in data_sets.names()):
+        raise RequestError(f"{root}: none of {', '.join(data_sets.names())} is in it: --data takes a folder with one "
+                           "folder a data set")  # fmt: skip
+    return root
+
+
+def locate(cell: Cell, data: Path | None) -> Location:
+    """Where a cell's data are or will be; reads a folder of one's own to fingerprint it.
+
+    Raises:
+        RequestError: the folder is not what its name says.
+    """
+    if data is not None and (data / cell.dataset).is_dir():
+        root = data / cell.dataset
+        corpus = read_corpus(cell.dataset, root, cell.protocol)
+        return Location(cell.dataset, corpus.name, root, corpus.fingerprint(), cell.protocol, None)
+    made_from = (
+        cell.dataset, cell.twin.scale, cell.twin.seed, sorted(cell.protocol.options.items()),
+        code_hash(data_sets.module(cell.dataset)), code_hash("datasets.synthetic.writer"),
+    )  # fmt: skip
+    identity = hash_of(made_from)
+    root = cache_folder() / "twins" / f"{cell.dataset}-{identity}"
+    return Location(cell.dataset, f"{cell.dataset}-twin", root, identity, cell.protocol, cell.twin)
+
+
+def read_corpus(dataset: str, root: Path, protocol: Protocol) -> Corpus:
+    """Opens a folder with its data set's reader.
+
+    Raises:
+        RequestError: it cannot be read; says so where it looks like another data set.
+    """
+    try:
+        return data_sets.get(dataset).read(root, protocol)
+    except DataError as error:
+        if not any(root.iterdir()):
+            raise RequestError(
+                f"{root}: the folder is empty: put {dataset} there, or remove it to run the twin"
+            ) from None
+        others = [name for name in data_sets.names() if name != dataset and _looks_like(root, name)]
+        own = _looks_like(root, dataset)
+        hint = f" (it looks like {others[0]})" if others and not own else ""
+        raise RequestError(f"{error}{hint}") from None
+
+
+def _looks_like(root: Path, dataset: str) -> bool:
+    return any(any(root.glob(mark)) for mark in data_sets.get(dataset).marks)
+
+
+def prepare(location: Location, size: int, report: Report) -> None:
+    """Makes sure that the twin is written and that its frames are decoded at `size` pixels a side."""
+    open_data(location, size, report)
+
+
+def open_data(location: Location, size: int, report: Report) -> tuple[Corpus, FrameStore]:
+    """The corpus and its frame store, both made when they are not there. Processes wait for one another."""
+    store_folder = cache_folder() / "frames"
+    with _alone(cache_folder() / "locks" / f"{location.name}-{location.identity}-{size}"):
+        if location.own_twin is not None and not (location.root / TWIN_FILE).is_file():
+            write_twin(location, report)
+        corpus = read_corpus(location.dataset, location.root, location.protocol)
+        total = len(corpus.frames)
+        store = open_store(
+            corpus, size, store_folder, location.identity,
+            progress=lambda done, _: report(f"{location.name}: decoding frame {done}/{total} at {size} px"),
+        )  # fmt: skip
+    return corpus, store
+
+
+def write_twin(location: Location, report: Report) -> None:
+    """Renders the twin of a location into its folder."""
+    from datasets.synthetic.writer import write_film
+
+    assert location.own_twin is not None
+    dataset = data_sets.get(location.dataset)
+    film = dataset.film(location.own_twin.scale, location.own_twin.seed, location.protocol, dataset.layouts[0])
+    write_film(film, location.root, lambda done, total: report(f"{location.name}: rendering frame {done}/{total}"))
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Holds a file lock; it goes with the process, so a killed one leaves none behind."""
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with lock.open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+    except PermissionError as error:
+        raise RequestError(f"{lock.parent}: cannot be written: set FERBENCH_CACHE to a folder that can be") from error
+
+
+def twin_facts(root: Path) -> dict[str, object] | None:
+    """Content of a folder's `twin.json`; None where it is no twin."""
+    try:
+        facts: dict[str, object] = json.loads((root / TWIN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return facts

@@ -1,0 +1,120 @@
+"""Where a number comes from: the code, the machine and the libraries behind it. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+OWN_PACKAGES = ("benchmark", "models", "datasets")
+LIBRARIES = ("torch", "torchvision", "timm", "numpy")
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+
+def hash_of(value: object) -> str:
+    """Short hash of anything with a stable text form."""
+    return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
+
+
+def code_hash(module: str) -> str:
+    """Hash of what a module and all that it imports of its own kind *do*.
+
+    It is taken of the syntax tree without docstrings: comments, layout and wording change nothing. Imports are
+    followed within the project's packages, or within the package of a third party's module.
+    """
+    digest = hashlib.sha256()
+    for name in sorted(_closure(module)):
+        digest.update(name.encode() + _tree(name)[0].encode())
+    return digest.hexdigest()[:16]
+
+
+def _closure(module: str) -> set[str]:
+    own = {*OWN_PACKAGES, module.partition(".")[0]}
+    reached: set[str] = set()
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in reached or name.partition(".")[0] not in own or _file(name) is None:
+            continue
+        reached.add(name)
+        waiting.extend(_tree(name)[1])
+    return reached
+
+
+@cache
+def _file(module: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(module)
+    except ModuleNotFoundError:
+        return None
+    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+@cache
+def _tree(module: str) -> tuple[str, tuple[str, ...]]:
+    """Text form of a module's syntax tree without docstrings, and the modules that it may import."""
+    file = _file(module)
+    assert file is not None
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imported = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [child for child in node.body if not _is_text(child)]
+    return ast.dump(tree), tuple(imported)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def commit() -> tuple[str | None, bool]:
+    """Commit of the checkout and whether tracked files differ from it; (None, False) outside a checkout."""
+    head = _git("rev-parse", "HEAD")
+    # A board that was rendered anew is output, not code: it makes no checkout dirty.
+    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!leaderboard.md", ":!results")
+    return (head, bool(changed)) if head else (None, False)
+
+
+def _git(*words: str) -> str | None:
+    try:
+        done = subprocess.run(["git", "-C", str(CHECKOUT), *words], capture_output=True, text=True, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return done.stdout.strip()
+
+
+def environment() -> dict[str, Any]:
+    """Python, libraries, commit and time of now: what a record says of itself besides the device."""
+    head, dirty = commit()
+    return {
+        "python": platform.python_version(),
+        **{name: _version(name) for name in LIBRARIES},
+        "host_os": f"{platform.system()} {platform.machine()}",
+        "commit": head,
+        "dirty": dirty,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _version(library: str) -> str | None:
+    try:
+        return version(library)
+    except PackageNotFoundError:
+        return None
+
+
+def cache_folder() -> Path:
+    """Where twins and frame stores are kept: FERBENCH_CACHE, or `.cache` of the checkout."""
+    return Path(os.environ.get("FERBENCH_CACHE") or CHECKOUT / ".cache")

@@ -1,0 +1,104 @@
+"""What is kept of a cell, on disk: `record.json` with `predictions.parquet` beside it.
+
+`<results>/<suite>/<dataset>/<architecture>/seed<S>-fold<F>/`. The predictions are written first and the record last,
+each in one rename: a record that is there is whole, and a run that is killed at any moment loses no finished one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SCHEMA = 1
+RECORD = "record.json"
+PREDICTIONS = "predictions.parquet"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record as it lies on disk; `data` is the content of `record.json`."""
+
+    path: Path
+    """Folder of the cell."""
+    data: dict[str, Any]
+
+    def predictions(self) -> pd.DataFrame:
+        """Table with `sample`, `subject`, `label`, `predicted` and `score_<class>` columns."""
+        import pandas as pd
+
+        file = self.path / PREDICTIONS
+        try:
+            return pd.read_parquet(file)
+        except (OSError, ValueError) as error:
+            raise RequestError(f"{file}: cannot be read ({error}): delete {self.path} and run again") from None
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record of a cell's folder, or None where there is none that is whole."""
+    try:
+        data = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        return None
+    return Record(folder, data)
+
+
+def read_records(results: Path) -> list[Record]:
+    """Every record below a folder, in the order of their paths.
+
+    Raises:
+        RequestError: a record is damaged or of another schema.
+    """
+    records = []
+    for file in sorted(results.glob(f"*/*/*/seed*-fold*/{RECORD}")):
+        record = read_record(file.parent)
+        if record is None:
+            raise RequestError(f"{file}: not a record of schema {SCHEMA}: delete {file.parent} and run again")
+        records.append(record)
+    return records
+
+
+def write_record(folder: Path, data: dict[str, Any], predictions: pd.DataFrame | None = None) -> None:
+    """Writes a cell's record in whole or not at all; an earlier one stays until then.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full. Nothing earlier is lost.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if predictions is not None:
+        with _replaced(folder / PREDICTIONS) as file:
+            predictions.to_parquet(file, index=False, compression="zstd")
+    text = json.dumps({"schema": SCHEMA, **data}, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
+    with _replaced(folder / RECORD) as file:
+        file.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """Numpy's scalars and arrays as JSON's own types."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot stand in a record")
+
+
+@contextlib.contextmanager
+def _replaced(file: Path) -> Iterator[Path]:
+    """A file beside `file` that takes its place in one rename, once it is whole and on the disk."""
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        yield draft
+        with draft.open("rb") as written:
+            os.fsync(written.fileno())
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)

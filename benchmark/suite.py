@@ -1,0 +1,179 @@
+"""A suite file -> the cells that it names, each checked before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from benchmark.errors import RequestError, unknown_name
+from benchmark.registry import architectures, data_sets
+from datasets.corpus import DataError
+from datasets.dataset import Protocol
+
+SUITES = Path(__file__).parent / "suites"
+BASELINES = ("majority", "random", "oracle")
+"""Floors and oracle: rows between which every other is read."""
+
+
+class Twin(BaseModel):
+    """How large the twins are that stand in for data that are not there."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Suite(BaseModel):
+    """The content of a suite file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    description: str
+    architectures: Literal["all"] | list[str] = "all"
+    datasets: Literal["all"] | list[str] = "all"
+    size: Literal["tiny", "full"]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    folds: Literal["all"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    """Factor on every stage's epochs; at least one epoch remains."""
+    time_limit: Annotated[int, Field(gt=0)] = 3600
+    """Seconds that one cell may take; it fails when they are over."""
+    twins: dict[str, Twin] = {}
+    protocols: dict[str, dict[str, bool | int | float | str]] = {}
+    """Changes to a data set's protocol, by data set."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (architecture, data set, seed, fold) at one size under one suite."""
+
+    suite: str
+    architecture: str
+    dataset: str
+    """Name of the data set, without `-twin`."""
+    seed: int
+    fold: int
+    size: Literal["tiny", "full"]
+    epochs: float
+    time_limit: int
+    protocol: Protocol
+    twin: Twin
+
+    @property
+    def kind(self) -> Literal["architecture", "floor", "oracle"]:
+        """What the row is: a floor and the oracle are not trained on images."""
+        if self.architecture not in BASELINES:
+            return "architecture"
+        return "oracle" if self.architecture == "oracle" else "floor"
+
+    def folder(self, results: Path, dataset_name: str) -> Path:
+        """Where its record lies; `dataset_name` ends in `-twin` where the data are one."""
+        return results / self.suite / dataset_name / self.architecture / f"seed{self.seed}-fold{self.fold}"
+
+
+def suite_names() -> list[str]:
+    """Names of the suites that the project ships."""
+    return sorted(file.stem for file in SUITES.glob("*.yaml"))
+
+
+def load_suite(name: str) -> tuple[str, Suite]:
+    """Name and content of a shipped suite or of a file.
+
+    Raises:
+        RequestError: no such suite; the file is not YAML; a key or a value is wrong.
+    """
+    file = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
+    if not file.is_file():
+        if file.parent == SUITES:
+            raise unknown_name("suite", name, suite_names())
+        raise RequestError(
+            f"{file}: no such suite file: name a file that is there, or one of {', '.join(suite_names())}"
+        )
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RequestError(f"{file}: not a YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise RequestError(f"{file}: a suite is a mapping of keys such as {', '.join(Suite.model_fields)}")
+    try:
+        return file.stem, Suite.model_validate(content)
+    except ValidationError as error:
+        raise RequestError(f"{file}: {_first_fault(error)}") from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    """One line on the first thing that is wrong: the key, the value, what is allowed."""
+    fault = error.errors()[0]
+    key = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(("literal", "list", "constrained")))
+    if fault["type"] == "extra_forbidden":
+        allowed = Twin.model_fields if len(fault["loc"]) > 1 else Suite.model_fields
+        return f"unknown key {key!r}: use one of {', '.join(allowed)}"
+    if fault["type"] == "missing":
+        return f"the key {key!r} is missing"
+    allowed_values = "; ".join(
+        f["msg"].removeprefix("Input should be ") for f in error.errors() if f["loc"][0] == fault["loc"][0]
+    )
+    return f"{key}: {fault['input']!r} is not allowed: it should be {allowed_values}"
+
+
+def cells_of(
+    name: str, suite: Suite, only_architectures: list[str] | None = None, only_datasets: list[str] | None = None
+) -> list[Cell]:
+    """Every cell of a suite, floors and oracle first, data set by data set.
+
+    Raises:
+        RequestError: an unknown architecture or data set, a fold that the protocol does not have.
+    """
+    chosen = _chosen(suite.architectures, only_architectures, architectures.names(), "architecture")
+    data = _chosen(suite.datasets, only_datasets, data_sets.names(), "data set")
+    for key, entries in (("twins", suite.twins), ("protocols", suite.protocols)):
+        for dataset in entries:
+            if dataset not in data_sets.names():
+                raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
+    cells = []
+    for dataset in data:
+        protocol = _protocol(name, suite, dataset)
+        folds = list(range(protocol.folds)) if suite.folds == "all" else [f for f in suite.folds if f < protocol.folds]
+        if not folds:
+            raise RequestError(f"suite {name}: {dataset} has {protocol.folds} folds, counted from 0, not {suite.folds}")
+        for architecture in (*BASELINES, *chosen):
+            for seed in suite.seeds if architecture in chosen else suite.seeds[:1]:
+                for fold in folds:
+                    twin = suite.twins.get(dataset, Twin())
+                    cells.append(
+                        Cell(
+                            name,
+                            architecture,
+                            dataset,
+                            seed,
+                            fold,
+                            suite.size,
+                            suite.epochs,
+                            suite.time_limit,
+                            protocol,
+                            twin,
+                        )
+                    )
+    return cells
+
+
+def _protocol(name: str, suite: Suite, dataset: str) -> Protocol:
+    try:
+        return data_sets.get(dataset).changed_protocol(suite.protocols.get(dataset, {}), f"suite {name}, {dataset}")
+    except DataError as error:
+        raise RequestError(str(error)) from None
+
+
+def _chosen(named: str | list[str], only: list[str] | None, known: list[str], kind: str) -> list[str]:
+    """The entries that a suite names, cut to those asked for on the command line, in the registry's order."""
+    asked: list[Any] = [*(named if isinstance(named, list) else []), *(only or [])]
+    for entry in asked:
+        if entry not in known:
+            raise unknown_name(kind, entry, known)
+    in_suite = known if named == "all" else [entry for entry in known if entry in named]
+    return in_suite if only is None else [entry for entry in known if entry in only]

@@ -1,0 +1,274 @@
+"""The one training loop: every architecture, data set and stage goes through it.
+
+It knows no architecture by name. What differs between two of them is in their stages (`models.architecture.Stage`),
+and what a stage reads, frames or a frozen part's output, is one object with one method.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmark.metrics import confusion_matrix, scores
+from benchmark.recipe import epochs_of, learning_rate, loss_function, optimizer
+from datasets.augmentation import augment, normalise
+from datasets.corpus import Corpus
+from datasets.dataset import Protocol as DataProtocol
+from datasets.frames import FrameStore
+from datasets.splits import Split
+from datasets.streams import number_of
+from datasets.views import Instances, instances
+from models.architecture import Architecture, Size, Stage
+
+EVALUATION_BATCH = 64
+
+
+class DivergedError(Exception):
+    """The loss is no finite number."""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a cell trains and is tested on."""
+
+    corpus: Corpus
+    protocol: DataProtocol
+    split: Split
+    store: FrameStore
+    view: str
+    frames: int
+
+    def instances(self, samples: NDArray[np.int64], rng: np.random.Generator | None = None) -> Instances:
+        """Inputs of these samples under the view; `rng` draws a clip's frames (training)."""
+        return instances(self.view, self.corpus, self.protocol, samples, self.frames, self.split.train, rng)
+
+
+class Report(Protocol):
+    """Hears of every step; must look at the loss, which may wait for the device, only now and then."""
+
+    def __call__(self, text: str, loss: Tensor | None = None) -> None: ...
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a cell is run."""
+
+    device: torch.device
+    precision: Literal["float32", "bfloat16"]
+    channels_last: bool
+    seed: int
+    epochs: float
+    """Factor on the epochs of every stage."""
+    report: Report
+    """Told what is going on, at every step."""
+
+    @contextmanager
+    def autocast(self) -> Iterator[None]:
+        """Mixed precision, where the cell runs in it."""
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
+            yield
+
+
+class Batches(Protocol):
+    """Where a stage's inputs come from."""
+
+    def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
+        """The input of instances (B,K); a generator augments it (training)."""
+
+
+class FrameBatches:
+    """Inputs from the frame store: (B,3,H,W) of an image, else (B,K,3,H,W)."""
+
+    def __init__(self, material: Material, run: Run, augmentation: str) -> None:
+        self.material = material
+        self.run = run
+        self.augmentation = augmentation
+
+    def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
+        store = self.material.store
+        pixels = torch.from_numpy(store.frames[store.stand_in[frames]])
+        if self.run.device.type == "cuda":
+            pixels = pixels.pin_memory().to(self.run.device, non_blocking=True)
+        clips = normalise(pixels)
+        if generator is not None:
+            clips = augment(clips, self.augmentation, generator)
+        if self.material.view != "image":
+            return clips
+        images = clips.squeeze(1)
+        return images.contiguous(memory_format=torch.channels_last) if self.run.channels_last else images
+
+
+class FeatureBatches:
+    """Inputs from a frozen part, run once over every frame and its mirror image: (B,F) or (B,K,F)."""
+
+    def __init__(self, material: Material, run: Run, encoder: nn.Module, samples: NDArray[np.int64]) -> None:
+        corpus = material.corpus
+        used = np.concatenate([material.instances(samples).frames.ravel(), *(
+            np.arange(corpus.start[i], corpus.stop[i]) for i in (samples if material.frames > 2 else ())
+        )])  # fmt: skip
+        self.frames = np.unique(used)
+        self.view = material.view
+        self.device = run.device
+        read = FrameBatches(material, run, "none")
+        encoded = []
+        with torch.inference_mode(), run.autocast():
+            for chunk in np.array_split(self.frames, math.ceil(len(self.frames) / EVALUATION_BATCH)):
+                images = read(chunk[:, None], None).flatten(0, -4)
+                encoded.append(torch.stack([encoder(images), encoder(images.flip(-1))]).float())
+        self.features = torch.cat(encoded, dim=1).clone()
+        """(2,N,F): as it is, and mirrored."""
+
+    def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
+        place = torch.from_numpy(np.searchsorted(self.frames, frames))
+        mirrored = torch.zeros(len(place), dtype=torch.long)
+        if generator is not None:
+            mirrored = torch.randint(2, (len(place),), generator=generator)
+        features = self.features[mirrored[:, None].to(self.device), place.to(self.device)]
+        return features.squeeze(1) if self.view == "image" else features
+
+
+def train(
+    model: nn.Module, architecture: Architecture, size: Size, material: Material, run: Run
+) -> list[dict[str, Any]]:
+    """Runs every stage of a size; the model ends with the weights that the last one chose.
+
+    Returns:
+        One entry an epoch: stage, epoch (from 1), train_loss, val_loss, val_abaw, samples, seconds (training alone).
+
+    Raises:
+        DivergedError: the loss is no finite number.
+    """
+    history = []
+    for stage in size.stages:
+        for parameter in model.parameters():
+            parameter.requires_grad_(True)
+        for part in stage.frozen:
+            model.get_submodule(part).requires_grad_(False)
+        history += list(_train_stage(model, architecture, stage, material, run))
+    return history
+
+
+def _train_stage(
+    model: nn.Module, architecture: Architecture, stage: Stage, material: Material, run: Run
+) -> Iterator[dict[str, Any]]:
+    split, corpus = material.split, material.corpus
+    axes = (architecture.name, corpus.name, stage.name)
+    torch.manual_seed(number_of(run.seed, "dropout", *axes))
+    generator = torch.Generator().manual_seed(number_of(run.seed, "augmentation", *axes))
+    rng = np.random.default_rng(number_of(run.seed, "order", corpus.name, stage.name))
+    model.eval()
+    batches, forward = _reading(model, stage, material, run)
+    loss_of = loss_function(stage, corpus.label[split.train], len(corpus.classes), run.device)
+    update = optimizer(stage, (p for p in model.parameters() if p.requires_grad))
+    epochs = epochs_of(stage, run.epochs)
+    step = 0
+    best: tuple[float, float] = (-math.inf, -math.inf)
+    chosen: dict[str, Tensor] = {}
+    for epoch in range(1, epochs + 1):
+        drawn = material.instances(split.train, rng)
+        steps = epochs * math.ceil(len(drawn) / stage.batch_size)
+        order = rng.permutation(len(drawn))
+        began, total = time.perf_counter(), torch.zeros((), device=run.device)
+        set_training(model, stage)
+        for rows in np.array_split(order, math.ceil(len(order) / stage.batch_size)):
+            for group in update.param_groups:
+                group["lr"] = learning_rate(stage, step, steps)
+            loss = training_step(
+                forward, loss_of, update, batches(drawn.frames[rows], generator),
+                torch.from_numpy(corpus.label[drawn.sample[rows]]).to(run.device), stage, run,
+            )  # fmt: skip
+            total += loss * len(rows)
+            step += 1
+            run.report(f"{stage.name} epoch {epoch}/{epochs}, step {step}/{steps}", loss)
+        mean = float(total) / len(order)
+        seconds = time.perf_counter() - began
+        if not math.isfinite(mean):
+            raise DivergedError(f"the training loss is {mean} in epoch {epoch} of stage {stage.name!r}: lower its rate")
+        model.eval()
+        quality = validate(forward, batches, material, run)
+        if stage.selection == "last" or quality >= best:
+            best, chosen = quality, {name: value.clone() for name, value in model.state_dict().items()}
+        yield {
+            "stage": stage.name, "epoch": epoch, "train_loss": mean, "val_abaw": quality[0], "val_loss": -quality[1],
+            "samples": len(order), "seconds": seconds,
+        }  # fmt: skip
+    model.load_state_dict(chosen)
+    model.eval()
+
+
+def _reading(
+    model: nn.Module, stage: Stage, material: Material, run: Run
+) -> tuple[Batches, Callable[[Tensor], Tensor]]:
+    """What a stage reads and what it sends it through."""
+    if not stage.reads:
+        return FrameBatches(material, run, stage.augmentation), model
+    run.report(f"{stage.name}: {stage.reads} reads every frame once")
+    samples = np.concatenate([material.split.train, material.split.validation])
+    decode: Callable[[Tensor], Tensor] = model.decode  # type: ignore[assignment]
+    return FeatureBatches(material, run, model.get_submodule(stage.reads), samples), decode
+
+
+def set_training(model: nn.Module, stage: Stage) -> None:
+    """Training mode for what the stage trains, evaluation mode for what it leaves as it is."""
+    model.train()
+    for part in stage.frozen:
+        model.get_submodule(part).eval()
+
+
+def training_step(
+    forward: Callable[[Tensor], Tensor],
+    loss_of: nn.Module,
+    update: torch.optim.Optimizer,
+    inputs: Tensor,
+    labels: Tensor,
+    stage: Stage,
+    run: Run,
+) -> Tensor:
+    """One step of the optimiser; returns the loss, detached."""
+    with run.autocast():
+        loss: Tensor = loss_of(forward(inputs).float(), labels)
+    update.zero_grad(set_to_none=True)
+    loss.backward()
+    if stage.gradient_norm is not None:
+        nn.utils.clip_grad_norm_([p for g in update.param_groups for p in g["params"]], stage.gradient_norm)
+    update.step()
+    return loss.detach()
+
+
+def validate(
+    forward: Callable[[Tensor], Tensor], batches: Batches, material: Material, run: Run
+) -> tuple[float, float]:
+    """ABAW and negative log-loss on the validation part, so that the larger pair is the better epoch."""
+    samples = material.split.validation
+    probability = predict(forward, batches, material, samples, run)
+    label = material.corpus.label[samples]
+    abaw = scores(confusion_matrix(label, probability.argmax(1), probability.shape[1])).abaw
+    log_loss = -np.log(np.maximum(probability[np.arange(len(label)), label], 1e-7)).mean()
+    return abaw, -float(log_loss)
+
+
+def predict(
+    forward: Callable[[Tensor], Tensor], batches: Batches, material: Material, samples: NDArray[np.int64], run: Run
+) -> NDArray[np.float64]:
+    """(S,C) class probabilities of samples, each the mean over its instances."""
+    inputs = material.instances(samples)
+    chunks = np.array_split(np.arange(len(inputs)), math.ceil(len(inputs) / EVALUATION_BATCH))
+    with torch.inference_mode(), run.autocast():
+        found = [F.softmax(forward(batches(inputs.frames[rows], None)).float(), dim=1).cpu() for rows in chunks]
+    probability = torch.cat(found).double().numpy()
+    if not np.isfinite(probability).all():
+        raise DivergedError("the model's scores are no finite numbers: lower the learning rate")
+    place = np.searchsorted(samples, inputs.sample)
+    total = np.zeros((len(samples), probability.shape[1]))
+    np.add.at(total, place, probability)
+    return total / np.bincount(place, minlength=len(samples))[:, None]

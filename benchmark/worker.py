@@ -1,0 +1,70 @@
+"""What runs inside a worker process: it imports torch once and then makes many cells, one at a time.
+
+A worker says what it is doing in a small file of its own, so that killing it can never block who reads it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from benchmark.cell import run_cell
+from benchmark.data import Location, prepare
+from benchmark.suite import Cell
+
+_status_file: Path | None = None
+
+
+def start(status_folder: Path, parent: int) -> None:
+    """Runs once in each new worker."""
+    global _status_file
+    _status_file = status_folder / str(os.getpid())
+    # Ctrl-C reaches the whole group: the parent alone decides what to do.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    import torch
+
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+
+
+def _leave_with(parent: int) -> None:
+    """Ends this process when its parent is gone, so that a killed run leaves nothing behind that works on."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
+
+
+def prepare_data(location: Location, size: int) -> None:
+    """Writes the twin and decodes the frames of a data set, where that is not done yet."""
+    say = Teller(f"data of {location.name}")
+    prepare(location, size, say)
+
+
+def make_cell(cell: Cell, location: Location, device_type: str, workers: int, results: Path) -> float:
+    """Runs one cell to its record; returns its ABAW."""
+    say = Teller(f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}")
+    return run_cell(cell, location, device_type, workers, results, say)
+
+
+class Teller:
+    """Writes what a worker is doing into its status file, at most five times a second."""
+
+    def __init__(self, job: str) -> None:
+        self.job = job
+        self.due = 0.0
+        self("starting")
+
+    def __call__(self, text: str) -> None:
+        now = time.monotonic()
+        if _status_file is None or now < self.due:
+            return
+        self.due = now + 0.2
+        draft = _status_file.with_suffix(".draft")
+        draft.write_text(json.dumps([self.job, text]), encoding="utf-8")
+        draft.replace(_status_file)

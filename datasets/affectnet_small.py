@@ -1,0 +1,249 @@
+"""AffectNet small: a tenth of AffectNet's training images, eight classes, tested on the 4,000 validation images.
+
+Mollahosseini, Hasani, Mahoor: "AffectNet", IEEE Transactions on Affective Computing 10(1), 2019 (arXiv 1708.03985).
+The tenth is that of github.com/jerry940100/Facial-Expression-Recognition: 28,762 images. Both releases are read:
+
+    AffectNet8 (2021):   {train_set,val_set}/images/<id>.jpg, {train_set,val_set}/annotations/<id>_exp.npy
+    first release:       training.csv, validation.csv; Manually_Annotated_Images/689/<hex>.jpg
+
+In the first release a face is a box in a photograph, and one photograph may hold several; codes 8 (None), 9
+(Uncertain), 10 (No-Face) and boxes of negative width are skipped.
+
+Protocol: official parts. Of the whole release a tenth of each training class is drawn: the floor of a tenth of its
+count, the images first in the order of a hash of their names. A folder that is not the whole release (a twin, a
+sample of one's own) is used as it is. AffectNet names no subjects, and it has no neutral image of each person: the
+neutral reference of a pair is a training neutral, chosen by the hash of the sample's name.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from datasets.corpus import Corpus, DataError, keep_present_classes
+from datasets.dataset import DataSet, Protocol
+from datasets.splits import stable_rank
+from datasets.streams import number_of
+from datasets.synthetic.expressions import expression_units
+from datasets.synthetic.film import Film, Shot
+
+CLASSES = ("Neutral", "Happiness", "Sadness", "Surprise", "Fear", "Disgust", "Anger", "Contempt")
+TRAIN_COUNTS = (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750)
+"""Training images of the whole release, in code order."""
+VALIDATION_COUNTS = (500, 500, 500, 500, 500, 500, 500, 499)
+SMALL_COUNTS = tuple(count // 10 for count in TRAIN_COUNTS)
+"""7,487 / 13,441 / 2,545 / 1,409 / 637 / 380 / 2,488 / 375: 28,762 in all."""
+IMAGES = "Manually_Annotated_Images"
+COLUMNS = ("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "expression")
+LABEL_NOISE = 0.08
+"""Share of the twin's images whose label is another class; annotators of the original agree on 61% of images."""
+
+
+@dataclass(frozen=True)
+class Face:
+    """A labelled face: its image below the root, its code and its box in pixels (None: the whole image)."""
+
+    path: str
+    code: int
+    part: str
+    box: tuple[float, float, float, float] | None = None
+
+    @property
+    def name(self) -> str:
+        """Name of the sample: the image, and the box where a photograph may hold several faces."""
+        return self.path if self.box is None else f"{self.path}@{self.box[0]:g},{self.box[1]:g}"
+
+
+def read(root: Path, protocol: Protocol) -> Corpus:
+    """Opens either release.
+
+    Raises:
+        DataError: neither release is there, it is half copied, or an annotation cannot be used.
+    """
+    if (root / "train_set").is_dir() and (root / "val_set").is_dir():
+        faces = [*npy_faces(root, "train_set", "train"), *npy_faces(root, "val_set", "test")]
+    elif (root / "training.csv").is_file() and (root / "validation.csv").is_file():
+        faces = [*csv_faces(root, "training.csv", "train"), *csv_faces(root, "validation.csv", "test")]
+        refuse_half_copy(root, faces)
+    else:
+        raise DataError(f"{root}: no AffectNet here: expected train_set/ and val_set/ (2021 release), or training.csv, "
+                        f"validation.csv and {IMAGES}/ (first release)")  # fmt: skip
+    faces, share = draw_small(faces, protocol.options["fraction"])
+    if not faces:
+        raise DataError(f"{root}: no labelled face: the copy of AffectNet is incomplete")
+    bounds = np.arange(len(faces) + 1)
+    boxes = [face.box for face in faces if face.box is not None]
+    return keep_present_classes(
+        Corpus(
+            dataset="affectnet_small",
+            root=root,
+            classes=CLASSES,
+            frames=tuple(face.path for face in faces),
+            track_start=bounds,
+            track_subject=(None,) * len(faces),
+            sample_id=tuple(face.name for face in faces),
+            track=bounds[:-1],
+            start=bounds[:-1],
+            stop=bounds[1:],
+            label=np.array([face.code for face in faces], dtype=np.int64),
+            part=tuple(face.part for face in faces),
+            boxes=np.array(boxes) if boxes else None,
+            notes=(f"{share:.0%} of each training class of the folder",),
+            neutral_class=0,
+        )
+    )
+
+
+def npy_faces(root: Path, folder: str, part: str) -> Iterator[Face]:
+    """Faces of one part of the 2021 release, in the order of their ids."""
+    images = {file.stem: file for file in (root / folder / "images").glob("*.jpg")}
+    notes = {file.stem.removesuffix("_exp"): file for file in (root / folder / "annotations").glob("*_exp.npy")}
+    unmatched = sorted(images.keys() ^ notes.keys())
+    if not images or len(unmatched) > 0.01 * len(images | notes):
+        name = unmatched[0] if unmatched else "any"
+        raise DataError(f"{root / folder}: {len(images)} images but {len(notes)} annotations ({name} has only one of "
+                        "the two): the copy of AffectNet is incomplete; copy it again")  # fmt: skip
+    for name in sorted(notes):
+        code = npy_code(notes[name])
+        if code < len(CLASSES):
+            yield Face(f"{folder}/images/{name}.jpg", code, part)
+
+
+def npy_code(file: Path) -> int:
+    """Expression code in an annotation of the 2021 release (an array of no dimension, often of text)."""
+    try:
+        code = int(np.load(file, allow_pickle=False).item())
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{file}: not an expression code: {error}: copy the file again") from None
+    if not 0 <= code <= 10:
+        raise DataError(f"{file}: expression {code} is out of range: codes are 0 to 10")
+    return code
+
+
+def csv_faces(root: Path, file: str, part: str) -> Iterator[Face]:
+    """Faces of one part of the first release, in the order of the file."""
+    with (root / file).open(encoding="utf-8", newline="") as lines:
+        rows = csv.DictReader(lines)
+        absent = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
+        if absent:
+            raise DataError(f"{root / file}: no column {absent[0]!r}: this is not AffectNet's first release")
+        for row in rows:
+            try:
+                code = int(row["expression"])
+                box = tuple(float(row[column]) for column in COLUMNS[1:5])
+            except (TypeError, ValueError):
+                raise DataError(
+                    f"{root / file}, line {rows.line_num}: a number cannot be read: copy the file again"
+                ) from None
+            if not 0 <= code <= 10:
+                raise DataError(
+                    f"{root / file}, line {rows.line_num}: expression {code} is out of range: codes are 0 to 10"
+                )
+            if code < len(CLASSES) and box[2] > 0 and box[3] > 0:
+                path = image_path(root / file, rows.line_num, row["subDirectory_filePath"])
+                yield Face(path, code, part, (box[0], box[1], box[2], box[3]))
+
+
+def image_path(file: Path, line: int, written: str) -> str:
+    """Path below the root of an image named in a CSV file; refuses one that leads out of the data folder."""
+    path = Path(written)
+    if path.is_absolute() or ".." in path.parts:
+        raise DataError(f"{file}, line {line}: {written!r} leads out of the data folder: copy the file again")
+    return f"{IMAGES}/{path.as_posix()}"
+
+
+def refuse_half_copy(root: Path, faces: list[Face]) -> None:
+    """Raises DataError when more than 1% of the images that a CSV file names are not there."""
+    missing = [face.path for face in faces if not (root / face.path).is_file()]
+    if len(missing) > 0.01 * len(faces):
+        raise DataError(f"{root}: {len(missing)} of {len(faces)} images are missing, {missing[0]} first: the copy of "
+                        "AffectNet is incomplete; copy it again")  # fmt: skip
+
+
+def draw_small(faces: list[Face], fraction: float) -> tuple[list[Face], float]:
+    """The faces to use and the share of each training class that they are.
+
+    A fraction of 0 is the rule of the protocol: a tenth of the whole release, all of any other folder.
+    """
+    train = [face for face in faces if face.part == "train"]
+    count = Counter(face.code for face in train)
+    whole = tuple(count[code] for code in range(len(CLASSES))) == TRAIN_COUNTS
+    share = fraction or (0.1 if whole else 1.0)
+    if share == 1.0:
+        return faces, share
+    kept: set[str] = set()
+    for code in range(len(CLASSES)):
+        names = [face.name for face in train if face.code == code]
+        order = stable_rank(names, salt="AffectNet small")
+        kept.update(names[i] for i in order[: int(share * len(names))])
+    return [face for face in faces if face.part == "test" or face.name in kept], share
+
+
+def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
+    """The twin: `scale` x the counts of AffectNet small, every face another person, photographed anywhere."""
+    shots, notes = [], []
+    for part, counts in (("train", SMALL_COUNTS), ("test", VALIDATION_COUNTS)):
+        codes = np.repeat(np.arange(len(CLASSES)), [max(2, round(count * scale)) for count in counts])
+        for i, code in enumerate(codes):
+            name = number_of("affectnet_small", seed, part, i)
+            rng = np.random.default_rng(name)
+            emotion = CLASSES[code]
+            units = expression_units(emotion, rng, strength=float(np.clip(rng.normal(0.75, 0.2), 0.3, 1.0)))
+            label = int(rng.integers(len(CLASSES))) if rng.random() < LABEL_NOISE else int(code)
+            path = image_file(layout, part, i, name)
+            margin = 12 if layout == "first" else 0
+            notes.append(Face(path, label, part, (margin, margin, 64, 64)))
+            shots.append(
+                Shot(number_of("twin", name), units[None], number_of("scene", name), (path,), "wild", margin=margin)
+            )
+    writer = {"affectnet8": write_npy, "first": write_csv}[layout]
+    return Film("affectnet_small", scale, seed, tuple(shots), annotate=lambda root: writer(root, notes))
+
+
+def image_file(layout: str, part: str, i: int, name: int) -> str:
+    """Path of the twin's i-th image of a part, as the release would call it."""
+    if layout == "affectnet8":
+        return f"{'train_set' if part == 'train' else 'val_set'}/images/{i}.jpg"
+    return f"{IMAGES}/{i % 1000}/{name:056x}.jpg"
+
+
+def write_npy(root: Path, faces: list[Face]) -> None:
+    """Annotations of the 2021 release. Valence and arousal are -2, which the release uses for 'unknown'."""
+    for face in faces:
+        folder, _, image = face.path.split("/")
+        stem = root / folder / "annotations" / Path(image).stem
+        stem.parent.mkdir(parents=True, exist_ok=True)
+        for kind, value in (("exp", face.code), ("val", -2), ("aro", -2)):
+            np.save(f"{stem}_{kind}.npy", np.array(str(value)))
+
+
+def write_csv(root: Path, faces: list[Face]) -> None:
+    """Annotation files of the first release; the landmark column is empty."""
+    header = (*COLUMNS[:5], "facial_landmarks", "expression", "valence", "arousal")
+    for part, file in (("train", "training.csv"), ("test", "validation.csv")):
+        with (root / file).open("w", encoding="utf-8", newline="") as lines:
+            table = csv.writer(lines)
+            table.writerow(header)
+            for face in faces:
+                if face.part == part:
+                    table.writerow([face.path.removeprefix(f"{IMAGES}/"), *(face.box or ()), "", face.code, -2, -2])
+
+
+DATASET = DataSet(
+    name="affectnet_small",
+    title="AffectNet small",
+    source="Mollahosseini et al., arXiv 1708.03985; the tenth of github.com/jerry940100/Facial-Expression-Recognition",
+    licence="on request from the University of Denver; research only",
+    classes=CLASSES,
+    protocol=Protocol(folds=1, image_frames=1, neutral="training_neutral", options={"fraction": 0.0}),
+    official_counts={"training images": sum(SMALL_COUNTS), "validation images": sum(VALIDATION_COUNTS)},
+    marks=("train_set", "val_set", "training.csv", "validation.csv"),
+    layouts=("affectnet8", "first"),
+    read=read,
+    film=film,
+)

@@ -1,0 +1,97 @@
+"""Augmentation and normalisation of whole batches of frames; nothing runs per item.
+
+What is drawn is drawn once a sample: all frames of a clip, and both faces of a pair, are changed alike.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+"""ImageNet's statistics of RGB in 0 to 1, which every official weight of the seeds was trained with."""
+
+
+@dataclass(frozen=True)
+class Strength:
+    """How far each change may go."""
+
+    rotation: float
+    """Degrees."""
+    scale: float
+    """Share of the size."""
+    shift: float
+    """Share of the image."""
+    brightness: float
+    contrast: float
+    grey: float
+    """Chance of a sample to lose its colour."""
+    erasing: float
+    """Side of an erased square, as a share of the image; 0: none."""
+
+
+STRENGTHS = {
+    "light": Strength(rotation=8, scale=0.08, shift=0.05, brightness=0.2, contrast=0.2, grey=0.0, erasing=0.0),
+    "heavy": Strength(rotation=15, scale=0.15, shift=0.08, brightness=0.35, contrast=0.4, grey=0.2, erasing=0.25),
+}
+
+
+def normalise(frames: Tensor) -> Tensor:
+    """uint8 (..., H, W, 3) -> float32 (..., 3, H, W), less the mean and over the deviation of ImageNet."""
+    scale = 1 / (255 * torch.tensor(STD, device=frames.device))
+    offset = torch.tensor(MEAN, device=frames.device) / torch.tensor(STD, device=frames.device)
+    return (frames.float() * scale - offset).movedim(-1, -3)
+
+
+def augment(clips: Tensor, level: str, generator: torch.Generator) -> Tensor:
+    """Flips, turns, shifts and relights each sample of a batch.
+
+    Args:
+        clips: (B,K,3,H,W), normalised.
+        level: `none`, `light` or `heavy`.
+        generator: on the CPU, so that every device draws the same.
+    """
+    if level == "none":
+        return clips
+    strength = STRENGTHS[level]
+    batch, frames, _, height, width = clips.shape
+    draw = (2 * torch.rand(batch, 10, generator=generator) - 1).to(clips.device)
+    grid = F.affine_grid(_affine(draw, strength), [batch, 3, height, width], align_corners=False)
+    flat = clips.reshape(batch, frames * 3, height, width)
+    moved = F.grid_sample(flat, grid, padding_mode="border", align_corners=False).view_as(clips)
+    mean = moved.mean(dim=(1, 2, 3, 4), keepdim=True)
+    contrast = (1 + strength.contrast * draw[:, 5]).view(-1, 1, 1, 1, 1)
+    brightness = (strength.brightness * draw[:, 6]).view(-1, 1, 1, 1, 1) / 0.226
+    lit = (moved - mean) * contrast + mean + brightness
+    if strength.grey:
+        grey = (draw[:, 7] < 2 * strength.grey - 1).view(-1, 1, 1, 1, 1)
+        lit = torch.where(grey, lit.mean(dim=2, keepdim=True), lit)
+    return _erase(lit, draw[:, 8:10], strength.erasing) if strength.erasing else lit
+
+
+def _affine(draw: Tensor, strength: Strength) -> Tensor:
+    """(B,2,3) maps from the output's coordinates to the input's, in -1 to 1."""
+    angle = math.radians(strength.rotation) * draw[:, 0]
+    scale = 1 + strength.scale * draw[:, 1]
+    flip = torch.where(draw[:, 2] < 0, -1.0, 1.0)
+    cos, sin = torch.cos(angle) * scale, torch.sin(angle) * scale
+    shift = 2 * strength.shift * draw[:, 3:5]
+    return torch.stack(
+        [torch.stack([cos * flip, -sin, shift[:, 0]], 1), torch.stack([sin * flip, cos, shift[:, 1]], 1)], 1
+    )
+
+
+def _erase(clips: Tensor, centre: Tensor, side: float) -> Tensor:
+    """Greys a square of each sample, the same in all of its frames."""
+    height, width = clips.shape[-2:]
+    y = torch.linspace(-1, 1, height, device=clips.device)
+    x = torch.linspace(-1, 1, width, device=clips.device)
+    inside_y = (y - centre[:, :1]).abs() < side
+    inside_x = (x - centre[:, 1:]).abs() < side
+    square = inside_y[:, :, None] & inside_x[:, None, :]
+    return clips.masked_fill(square[:, None, None], 0.0)

@@ -1,0 +1,127 @@
+"""A data set opened from a folder: its frames, tracks, samples and subjects, in columns.
+
+Columns, not objects: a corpus of millions of frames stays a few arrays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Source = Literal["real", "twin"]
+TWIN_FILE = "twin.json"
+"""The file at the top of a folder that says that what lies there is a twin."""
+
+
+class DataError(Exception):
+    """Data that cannot be used: one line with what is wrong, where, and what to do."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Frames lie in track order; a track is the frames `track_start[t]` up to `track_start[t + 1]`.
+
+    A sample is the frames `start` up to `stop` (not included), all of one track, with one label.
+    """
+
+    dataset: str
+    """Name of the data set, without `-twin`."""
+    root: Path
+    classes: tuple[str, ...]
+    """Classes of the labels, in code order: those of the official map that the data hold."""
+    frames: tuple[str, ...]
+    """Path of every frame below `root`, with forward slashes."""
+    track_start: NDArray[np.int64]
+    track_subject: tuple[str | None, ...]
+    """Who is seen in each track; None where the release does not say."""
+    sample_id: tuple[str, ...]
+    track: NDArray[np.int64]
+    start: NDArray[np.int64]
+    stop: NDArray[np.int64]
+    label: NDArray[np.int64]
+    part: tuple[str, ...]
+    """Official part of each sample (`train`, `test`), or an empty text where folds are drawn."""
+    boxes: NDArray[np.float64] | None = None
+    """Face box of each frame in pixels of its file (x, y, width, height); None: the whole image is the face."""
+    absent_classes: tuple[str, ...] = ()
+    """Classes of the official map that the data lack."""
+    notes: tuple[str, ...] = ()
+    """What a reader of the board must know of these data."""
+    neutral_class: int | None = field(default=None)
+    """Code of the neutral class, if there is one."""
+
+    def __len__(self) -> int:
+        return len(self.sample_id)
+
+    @property
+    def source(self) -> Source:
+        """`twin` where the folder says so, else `real`."""
+        return "twin" if (self.root / TWIN_FILE).is_file() else "real"
+
+    @property
+    def name(self) -> str:
+        """Name on the board: `<dataset>` or `<dataset>-twin`."""
+        return self.dataset if self.source == "real" else f"{self.dataset}-twin"
+
+    @property
+    def subject(self) -> list[str | None]:
+        """Subject of each sample."""
+        return [self.track_subject[t] for t in self.track]
+
+    @property
+    def subjects_known(self) -> bool:
+        """Whether every track names its subject."""
+        return all(s is not None for s in self.track_subject)
+
+    def fingerprint(self) -> str:
+        """Hash of what is in the folder: frames with their sizes on disk, boxes, samples, labels and subjects.
+
+        A frame that is missing counts with a size of -1, so that filling a gap in a copy changes the fingerprint.
+        """
+        digest = hashlib.sha256()
+        for frame in self.frames:
+            digest.update(f"{frame}\0{_size(self.root / frame)}\n".encode())
+        columns: list[Sequence[object] | NDArray[np.int64]] = [
+            self.classes,
+            self.track_subject,
+            self.sample_id,
+            self.part,
+        ]
+        for column in [*columns, self.track_start, self.track, self.start, self.stop, self.label]:
+            digest.update("\0".join(map(str, column)).encode() + b"\n")
+        if self.boxes is not None:
+            digest.update(np.ascontiguousarray(self.boxes).tobytes())
+        return digest.hexdigest()[:16]
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        return -1
+
+
+def keep_present_classes(corpus: Corpus) -> Corpus:
+    """The corpus with its class map cut to the classes that it holds; the others are named in `absent_classes`.
+
+    A class without a sample is not learned and cannot be scored: it is reported, never invented.
+    """
+    present = np.unique(corpus.label)
+    if len(present) == len(corpus.classes):
+        return corpus
+    code = np.full(len(corpus.classes), -1)
+    code[present] = np.arange(len(present))
+    neutral = corpus.neutral_class
+    return replace(
+        corpus,
+        classes=tuple(corpus.classes[c] for c in present),
+        absent_classes=tuple(name for c, name in enumerate(corpus.classes) if c not in present),
+        label=code[corpus.label],
+        neutral_class=None if neutral is None or code[neutral] < 0 else int(code[neutral]),
+    )

@@ -1,0 +1,100 @@
+"""What a data-set file declares: layout, class map, protocol, twin.
+
+A file in `datasets/` defines one module-level `DATASET = DataSet(...)`. Nothing is registered by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from datasets.corpus import Corpus, DataError
+
+if TYPE_CHECKING:
+    from datasets.synthetic.film import Film
+
+NeutralRule = Literal["first_frame", "training_neutral"]
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Everything that makes two numbers comparable. It is part of a cell's key and stands on the board."""
+
+    folds: int
+    """Number of subject-independent folds; 1 means the official parts."""
+    image_frames: int
+    """How many of a sample's last frames an image or a pair view sees; their scores are averaged."""
+    neutral: NeutralRule
+    """Neutral reference of a pair: the track's first frame, or a training neutral chosen by the sample's hash."""
+    validation: float = 0.15
+    """Share of the training subjects (of its samples where subjects are unknown) that choose the epoch."""
+    missing: Literal["nearest earlier frame"] = "nearest earlier frame"
+    """What stands in for a frame that is missing or cannot be read."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """What else the data set lets one choose (light, release, fraction...)."""
+
+    def changed(self, changes: Mapping[str, Any], where: str) -> Protocol:
+        """This protocol with some fields or options replaced.
+
+        Raises:
+            DataError: an unknown key or a value of another type; `where` names the place it was written.
+        """
+        own = {f.name for f in fields(self)} - {"options"}
+        allowed = sorted(own | set(self.options))
+        for key, value in changes.items():
+            if key not in allowed:
+                raise DataError(f"{where}: unknown protocol key {key!r}: use one of {', '.join(allowed)}")
+            now = getattr(self, key) if key in own else self.options[key]
+            if not isinstance(value, type(now)) and not (isinstance(now, float) and isinstance(value, int)):
+                raise DataError(f"{where}: protocol key {key!r} takes a {type(now).__name__}, not {value!r}")
+        options = {**self.options, **{k: v for k, v in changes.items() if k not in own}}
+        return replace(self, options=options, **{k: v for k, v in changes.items() if k in own})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Flat form for the record: the options stand beside the fields."""
+        flat = asdict(self)
+        return {**flat, **flat.pop("options")}
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set as the harness sees it."""
+
+    name: str
+    title: str
+    source: str
+    """Who made it and where it is described."""
+    licence: str
+    classes: tuple[str, ...]
+    """The official class map, in code order."""
+    protocol: Protocol
+    official_counts: Mapping[str, int]
+    """What a complete copy holds under this protocol, by the words of the release; `data verify` compares."""
+    read: Callable[[Path, Protocol], Corpus]
+    """Opens a folder in the official layout; raises DataError when it is not one."""
+    film: Callable[[float, int, Protocol, str], Film]
+    """The twin at a scale (1 = the original counts) from a seed, under a protocol and in one of the layouts."""
+    layouts: tuple[str, ...]
+    """The official layouts that the reader knows and the twin can be written in; the first is the default."""
+    marks: tuple[str, ...]
+    """Patterns of what lies at the top of a copy; any of them tells that a folder is this data set."""
+    options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Allowed values of the protocol's options that take a name."""
+
+    def changed_protocol(self, changes: Mapping[str, Any], where: str) -> Protocol:
+        """The default protocol with changes, each checked.
+
+        Raises:
+            DataError: an unknown key, a wrong type, a value that is not allowed.
+        """
+        protocol = self.protocol.changed(changes, where)
+        for key, allowed in self.options.items():
+            if protocol.options[key] not in allowed:
+                raise DataError(f"{where}: {key} must be one of {', '.join(allowed)}, not {protocol.options[key]!r}")
+        if not 0 < protocol.validation < 1:
+            raise DataError(f"{where}: validation must be a share between 0 and 1, not {protocol.validation}")
+        if protocol.folds < 1 or protocol.image_frames < 1:
+            raise DataError(f"{where}: folds and image_frames must be at least 1")
+        return protocol

@@ -1,0 +1,1 @@
+"""Synthetic faces: identities, expressions as action units, scenes, and the batched renderer that draws them."""

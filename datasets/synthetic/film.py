@@ -1,0 +1,51 @@
+"""What a twin shows, before it is rendered: shots of people, with the files that they become.
+
+Made of numpy alone, so that a twin can be planned, counted and checked without torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Shot:
+    """Consecutive frames of one person in one scene."""
+
+    identity: int
+    """Number of the person; all that is theirs is drawn from it."""
+    units: NDArray[np.float32]
+    """(T,A) action units on top of the resting face, channels as in `action_units.ACTION_UNITS`."""
+    scene: int
+    """Number of the scene: pose, light, background and camera are drawn from it."""
+    files: tuple[str, ...]
+    """Where each frame goes, below the twin's folder."""
+    style: Literal["lab", "wild"] = "lab"
+    modality: Literal["VL", "NI"] = "VL"
+    light: Literal["Strong", "Weak", "Dark"] = "Strong"
+    margin: int = 0
+    """Pixels around the face that the file has beyond the rendered square."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """A whole twin: shots, and the annotation files that go with them."""
+
+    dataset: str
+    scale: float
+    seed: int
+    shots: tuple[Shot, ...]
+    annotate: Callable[[Path], None]
+    """Writes the label files of the official layout below a folder."""
+    image_size: int = 64
+
+    @property
+    def num_frames(self) -> int:
+        """Frames in all."""
+        return sum(len(shot.files) for shot in self.shots)

@@ -1,0 +1,116 @@
+"""Renders a film and writes it as JPEG files in the official layout, with what the oracle may know beside it.
+
+At the top of a twin's folder lie `twin.json` (what it is) and `truth.npz`: `files` (N,) and `units` (N,A) float16, the
+action units that each picture really shows, the resting face included.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from datasets.corpus import TWIN_FILE, DataError
+from datasets.synthetic.film import Film, Shot
+from datasets.synthetic.identity import sample_identities
+from datasets.synthetic.renderer import render
+from datasets.synthetic.scene import LightLevel, Modality, Style, track_scenes
+
+TRUTH_FILE = "truth.npz"
+QUALITY = 92
+"""JPEG quality of the files."""
+FRAMES_AT_ONCE = 256
+
+Progress = Callable[[int, int], None]
+"""Called with frames done and frames in all."""
+
+
+def write_film(film: Film, folder: Path, progress: Progress | None = None, processes: int = 1) -> None:
+    """Writes a twin; the folder appears in one rename, when all of it is there.
+
+    Raises:
+        DataError: the folder holds something already, or cannot be written.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise DataError(f"{folder}: there is something in this folder already: name an empty or a new one")
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        draft.mkdir(parents=True)
+        units = _write_frames(film, draft, progress, processes)
+        film.annotate(draft)
+        np.savez_compressed(draft / TRUTH_FILE, files=np.array([f for s in film.shots for f in s.files]), units=units)
+        about = {"twin_of": film.dataset, "scale": film.scale, "seed": film.seed, "frames": film.num_frames}
+        (draft / TWIN_FILE).write_text(json.dumps(about) + "\n", encoding="utf-8")
+        if folder.exists():
+            folder.rmdir()
+        draft.rename(folder)
+    except OSError as error:
+        raise DataError(f"{folder}: the twin cannot be written: {error.strerror or error}") from error
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _write_frames(film: Film, folder: Path, progress: Progress | None, processes: int) -> NDArray[np.float16]:
+    """Renders every shot, in whole shots to a process; returns the units shown, (N,A)."""
+    groups = list(_groups(film.shots))
+    shown, done = [], 0
+    if processes == 1:
+        results: Iterator[NDArray[np.float16]] = (write_shots(g, folder, film.image_size) for g in groups)
+        for units in results:
+            shown.append(units)
+            done += len(units)
+            if progress:
+                progress(done, film.num_frames)
+        return np.concatenate(shown)
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        for units in pool.map(write_shots, groups, [folder] * len(groups), [film.image_size] * len(groups)):
+            shown.append(units)
+            done += len(units)
+            if progress:
+                progress(done, film.num_frames)
+    return np.concatenate(shown)
+
+
+def _groups(shots: tuple[Shot, ...]) -> Iterator[list[Shot]]:
+    """Shots in order, about FRAMES_AT_ONCE frames a group, each group of one kind of scene."""
+    group: list[Shot] = []
+    for shot in shots:
+        if group and (_setting(group[0]) != _setting(shot) or sum(len(s.files) for s in group) >= FRAMES_AT_ONCE):
+            yield group
+            group = []
+        group.append(shot)
+    if group:
+        yield group
+
+
+def _setting(shot: Shot) -> tuple[Style, Modality, LightLevel]:
+    return shot.style, shot.modality, shot.light
+
+
+def write_shots(shots: list[Shot], folder: Path, size: int) -> NDArray[np.float16]:
+    """Renders shots of one kind of scene and writes their files; returns the units shown, (N,A)."""
+    style, modality, light = _setting(shots[0])
+    owner = [i for i, shot in enumerate(shots) for _ in shot.files]
+    frames = [t for shot in shots for t in range(len(shot.files))]
+    people = sample_identities([shot.identity for shot in shots])[owner]
+    scenes = track_scenes([shots[i].scene for i in owner], frames, style=style, modality=modality, light=light)
+    units = torch.from_numpy(np.concatenate([shot.units for shot in shots]))
+    images = render(people, units, scenes, size).permute(0, 2, 3, 1).numpy()
+    names = [name for shot in shots for name in shot.files]
+    for image, i, name in zip(images, owner, names, strict=True):
+        margin = shots[i].margin
+        picture = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+        file = folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(file, "JPEG", quality=QUALITY)
+    shown: NDArray[np.float16] = (people.rest + units).clamp(-1, 1).numpy().astype(np.float16)
+    return shown

@@ -1,0 +1,34 @@
+"""Vision Transformer (arXiv 2010.11929), timm's: (N,3,S,S) -> (N,width), for the one S that it was built for."""
+
+from __future__ import annotations
+
+from timm.models.vision_transformer import VisionTransformer
+
+
+class ViT(VisionTransformer):
+    """timm's Vision Transformer without a head: the class token after the last layer norm.
+
+    Parameter names are timm's, so its official weights load into it.
+    """
+
+    def __init__(self, image_size: int, patch: int, width: int, depth: int, heads: int, mlp_ratio: float = 4.0) -> None:
+        super().__init__(
+            img_size=image_size,
+            patch_size=patch,
+            embed_dim=width,
+            depth=depth,
+            num_heads=heads,
+            mlp_ratio=mlp_ratio,
+            num_classes=0,
+        )
+        self.width = width
+
+
+def vit_base(image_size: int = 224) -> ViT:
+    """ViT-B/16: 85.80 M parameters, 17.56 G multiply-adds at 224×224."""
+    return ViT(image_size, patch=16, width=768, depth=12, heads=12)
+
+
+def vit_tiny(image_size: int = 48) -> ViT:
+    """The same blocks for 48×48 on one CPU core: 36 patches of 8×8, 64 channels, 3 layers, 4.6 M multiply-adds."""
+    return ViT(image_size, patch=8, width=64, depth=3, heads=2, mlp_ratio=2.0)

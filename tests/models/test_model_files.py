@@ -1,0 +1,149 @@
+"""What is particular to one architecture, against its paper, its library or a count by hand."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+from torch import nn
+from torchvision.models import mobilenet_v3_large as torchvision_mobilenet_v3_large
+
+from benchmark.efficiency import count_macs, count_parameters
+from models.c3d import C3D, C3DTrunk, c3d_trunk_tiny
+from models.cnn_lstm_attention import AdditiveAttention, CNNLSTMAttention
+from models.difference_of_embeddings import DifferenceOfEmbeddings
+from models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
+from models.parts.resnet import resnet_tiny
+from models.parts.vit import ViT, vit_base, vit_tiny
+from models.vit_se import SqueezeExcitation
+
+
+@pytest.fixture(autouse=True)
+def _one_thread_and_seed() -> None:
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+# Backbones
+
+
+@pytest.mark.parametrize("factory", [mobilenet_v3_tiny, vit_tiny, resnet_tiny])
+def test_a_backbone_gives_one_vector_of_its_width_a_frame(factory: type[MobileNetV3]) -> None:
+    backbone = factory().eval()
+    assert backbone(torch.randn(3, 3, 48, 48)).shape == (3, backbone.width)
+
+
+def test_mobilenet_is_torchvisions_with_pooled_features() -> None:
+    theirs, ours = torchvision_mobilenet_v3_large(weights=None).eval(), mobilenet_v3_large().eval()
+    ours.features.load_state_dict(theirs.features.state_dict())
+    x = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(ours(x), theirs.avgpool(theirs.features(x)).flatten(1))
+
+
+def test_mobilenet_large_has_the_features_of_the_paper() -> None:
+    with torch.device("meta"):
+        backbone = mobilenet_v3_large()
+    assert backbone.width == 960
+    assert count_parameters(backbone) == pytest.approx(2.97e6, rel=0.01)  # FACTS section 4
+    assert count_macs(backbone, (1, 3, 224, 224)) == pytest.approx(0.214e9, rel=0.01)
+
+
+def test_vit_is_timms_for_the_same_weights() -> None:
+    small = {"img_size": 32, "embed_dim": 64, "depth": 2, "num_heads": 4}
+    theirs = timm.create_model("vit_base_patch16_224", pretrained=False, num_classes=0, **small).eval()
+    ours = ViT(image_size=32, patch=16, width=64, depth=2, heads=4).eval()
+    ours.load_state_dict(theirs.state_dict())
+    x = torch.randn(2, 3, 32, 32)
+    assert torch.equal(ours(x), theirs(x))
+
+
+def test_vit_base_has_the_parameters_of_timms() -> None:
+    with torch.device("meta"):
+        ours, theirs = vit_base(), timm.create_model("vit_base_patch16_224", pretrained=False, num_classes=0)
+    shapes = [{name: p.shape for name, p in model.named_parameters()} for model in (ours, theirs)]
+    assert shapes[0] == shapes[1]
+
+
+def test_resnet_maps_are_what_it_pools() -> None:
+    backbone, x = resnet_tiny().eval(), torch.randn(2, 3, 48, 48)
+    maps = backbone.maps(x)
+    assert maps.shape == (2, 128, 3, 3)
+    torch.testing.assert_close(backbone(x), maps.mean(dim=(2, 3)))
+    assert 6e6 < count_macs(backbone, (1, 3, 48, 48)) < 12e6
+
+
+# C3D
+
+
+def test_c3d_follows_the_hand_count() -> None:
+    model = C3D(6, frames=16, image_size=112)
+    assert model.trunk.width == 48 * 3 * 27 * 27  # 16 -> 7 -> 3 frames, 112 -> 55 -> 27 pixels
+    assert count_macs(model, (1, 16, 3, 112, 112)) == (
+        32 * 3 * 27 * (7 * 55 * 55) + 48 * 32 * 27 * (3 * 27 * 27) + 104_976 * 256 + 256 * 256 + 256 * 6
+    )
+
+
+def test_c3d_refuses_a_clip_that_two_convolutions_would_use_up() -> None:
+    with pytest.raises(ValueError, match="at least 7 frames of 7x7, not 6 of 48x48"):
+        C3DTrunk(frames=6, image_size=48)
+    assert C3DTrunk(frames=7, image_size=7).width == 48
+
+
+def test_c3d_refuses_a_clip_it_was_not_built_for() -> None:
+    with pytest.raises(ValueError, match=r"needs clips of shape \(8, 3, 48, 48\), not \(9, 3, 48, 48\)"):
+        c3d_trunk_tiny()(torch.randn(1, 9, 3, 48, 48))
+
+
+def test_c3d_runs_as_many_operators_for_more_frames() -> None:
+    layers = [[type(m) for m in C3D(6, frames=frames, image_size=48).modules()] for frames in (8, 16)]
+    assert layers[0] == layers[1]
+
+
+# CNN + LSTM + attention
+
+
+def test_attention_weights_of_a_clip_sum_to_one() -> None:
+    weights = AdditiveAttention(16)(torch.randn(3, 9, 16))
+    assert weights.shape == (3, 9, 1)
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(3, 1))
+
+
+def test_attention_is_softmax_of_tanh_of_x_by_w_by_u() -> None:
+    attention, x = AdditiveAttention(4), torch.randn(2, 5, 4)
+    scores = torch.tanh(x @ attention.W.weight.T) @ attention.u.weight.T
+    torch.testing.assert_close(attention(x), scores.exp() / scores.exp().sum(1, keepdim=True))
+
+
+def test_with_equal_attention_the_clip_is_the_mean_of_its_hidden_states() -> None:
+    model, features = CNNLSTMAttention(3, mobilenet_v3_tiny()).eval(), torch.randn(2, 5, 288)
+    nn.init.zeros_(model.attention.u.weight)
+    torch.testing.assert_close(model.decode(features), model.classifier(model.lstm(features)[0].mean(dim=1)))
+
+
+# ViT_SE
+
+
+def test_the_gate_only_scales_down() -> None:
+    x = torch.randn(5, 8)
+    gated = SqueezeExcitation(8)(x)
+    assert ((gated / x > 0) & (gated / x < 1)).all()
+
+
+def test_vit_refuses_an_image_of_another_size() -> None:
+    with pytest.raises(AssertionError, match=r"64.*48"):
+        vit_tiny()(torch.randn(1, 3, 64, 64))
+
+
+# Difference of Embeddings
+
+
+@pytest.mark.parametrize(
+    ("embedding", "reads_neutral", "reads_level"),
+    [("both", True, True), ("difference", True, False), ("target", False, True)],
+)
+def test_each_embedding_reads_what_it_says(embedding: str, reads_neutral: bool, reads_level: bool) -> None:
+    model = DifferenceOfEmbeddings(4, mobilenet_v3_tiny(), embedding=embedding).eval()  # type: ignore[arg-type]
+    features, other_neutral, level = torch.randn(3, 2, 288), torch.randn(3, 288), torch.randn(3, 1, 288)
+    with_other_neutral = torch.stack((other_neutral, features[:, 1]), dim=1)
+    assert torch.allclose(model.decode(features), model.decode(with_other_neutral), atol=1e-5) != reads_neutral
+    assert torch.allclose(model.decode(features), model.decode(features + level), atol=1e-5) != reads_level
