@@ -48,7 +48,7 @@ def run(
     backend: Annotated[str, typer.Option(help="Where cells run: local.")] = "local",
 ) -> None:
     """Run what is missing, then render the board."""
-    from benchmark.running import run_suite
+    from benchmark.commands.run import run_suite
 
     if backend != "local":
         raise RequestError(f"unknown backend {backend!r}: there is: local")
@@ -61,7 +61,7 @@ def leaderboard(
     out: Annotated[Path, typer.Option(help="The markdown file to write.")] = Path("leaderboard.md"),
 ) -> None:
     """Render the board from records alone: same records, same bytes."""
-    from benchmark.running import render_board
+    from benchmark.commands.leaderboard import render_board
 
     print(f"{render_board(results, out)} rendered")
 
@@ -72,17 +72,21 @@ def check(
     results: Results = Path("results"),
 ) -> None:
     """Regression gate: compare the local records with published ones, sample by sample."""
-    from benchmark.running import check_regression
+    from benchmark.commands.check import check_regression
 
     raise typer.Exit(check_regression(base, results))
 
 
 @app.command()
-def publish(results: Results = Path("results")) -> None:
-    """Replace the published records of each local suite by the local ones, and render the committed board."""
-    from benchmark.running import publish_records
+def publish(
+    suite: Annotated[str, typer.Option(help="Name of the suite.")] = "default", results: Results = Path("results")
+) -> None:
+    """Replace the published records of a suite by the local ones, and render the committed board."""
+    from benchmark.commands.publish import publish_records
 
-    publish_records(results)
+    print(
+        f"{publish_records(results, suite)} records of suite {suite} published; commit results/published and leaderboard.md"
+    )
 
 
 @app.command()
@@ -93,7 +97,7 @@ def profile(
     as_json: AsJson = False,
 ) -> None:
     """Parameters, multiply-adds, throughput, latency and memory."""
-    from benchmark.profiling import profile_rows
+    from benchmark.commands.profile import profile_rows
 
     rows = profile_rows(names or [], size, device)
     _print_rows(rows, as_json)
@@ -114,7 +118,7 @@ def pretrain(
 
 @app.command()
 def probe(
-    folder: Annotated[Path, typer.Argument(help="Photographs in AffectNet's layout, or a twin.")],
+    folder: Annotated[Path | None, typer.Argument(help="Photographs of one's own; a twin when not named.")] = None,
     dataset: Annotated[str, typer.Option(help="Reader of the folder.")] = "affectnet_small",
     seeds: Annotated[int, typer.Option(help="How many seeds.")] = 3,
     as_json: AsJson = False,
@@ -163,7 +167,9 @@ def list_suites(as_json: AsJson = False) -> None:
 
 
 @list_app.command("cells")
-def list_cells(suite: Annotated[str, typer.Option(help="A suite or a file.")] = "default", as_json: AsJson = False) -> None:
+def list_cells(
+    suite: Annotated[str, typer.Option(help="A suite or a file.")] = "default", as_json: AsJson = False
+) -> None:
     """Every cell of a suite."""
     from benchmark.suite import cells_of, load_suite
 
@@ -185,7 +191,7 @@ def data_twin(
     workers: Annotated[int, typer.Option(help="Processes; 0: one a core.")] = 0,
 ) -> None:
     """Write the synthetic stand-in of a data set in its official layout."""
-    from benchmark.data_commands import write_twin
+    from benchmark.commands.data import write_twin
 
     write_twin(name, folder, scale, seed, layout, protocol or [], workers)
 
@@ -197,7 +203,7 @@ def data_verify(
     as_json: AsJson = False,
 ) -> None:
     """Check a copy: counts, missing frames, duplicates, subject overlap. Exit code 0 only when it can be used."""
-    from benchmark.data_commands import verify
+    from benchmark.commands.data import verify
 
     report = verify(name, folder)
     print(json.dumps(report.as_dict(), indent=1)) if as_json else print(report)

@@ -12,6 +12,7 @@ import math
 import platform
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -61,7 +62,9 @@ def count_macs(model: nn.Module, input_shape: Shape) -> int:
 
 def macs_by_module(model: nn.Module, input_shape: Shape) -> dict[str, int]:
     """Multiply-adds of each submodule by name, "" for the whole: fvcore's count, on a copy on the CPU."""
-    from fvcore.nn import FlopCountAnalysis
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # fvcore compiles a loss with torch.jit.script when imported
+        from fvcore.nn import FlopCountAnalysis
 
     model = copy.deepcopy(model).to("cpu").eval()
     with torch.no_grad(), _quiet("fvcore"):

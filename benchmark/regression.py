@@ -16,7 +16,7 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmark.records import Record, read_records
-from benchmark.statistics import RESAMPLES, Difference, mcnemar, paired_bootstrap
+from benchmark.statistics import RESAMPLES, Difference, mcnemar, paired_bootstrap, score
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,12 +141,14 @@ def _compared(
     labels, a, b = (column.to_numpy() for column in (new["label"], old["predicted"], new["predicted"]))
     known = bool(after.data["subjects_known"]) and not new["subject"].isna().any()
     subjects = new["subject"].to_numpy() if known else None
-    difference = paired_bootstrap(labels, a, b, subjects, len(after.data["classes"]), resamples=resamples)
+    num_classes = len(after.data["classes"])
+    difference = paired_bootstrap(labels, a, b, subjects, num_classes, resamples=resamples)
+    base, head = score(labels, np.stack([a, b]), num_classes).tolist()
     return Verdict(
         cell,
         judge(difference, margin, alpha),
-        base=_abaw(before),
-        head=_abaw(after),
+        base=base,
+        head=head,
         difference=difference,
         mcnemar_p=mcnemar(labels, a, b),
     )

@@ -60,15 +60,17 @@ def cost(row: Row) -> Cost | None:
 
 
 def hardware(record: Record) -> str:
-    """All that must be equal for two speeds to be compared, in words."""
+    """All that must be equal for two speeds to be compared, in words; empty for a cell that never had a device."""
     environment = record.data["environment"]
     threads = environment.get("threads")
+    if not environment.get("device"):
+        return ""
     parts = [
-        str(environment.get("device", "unknown device")),
+        str(environment["device"]),
         count(threads, "thread") if isinstance(threads, int) else "",
         str(environment.get("precision") or ""),
     ]
-    return ", ".join(part for part in parts if part)
+    return ", ".join(filter(None, parts))
 
 
 def hardware_letters(rows: Iterable[Row]) -> dict[str, str]:

@@ -11,6 +11,7 @@ from benchmark.board.plots import Plots, draw
 from benchmark.board.provenance import provenance
 from benchmark.board.reproduction import Published
 from benchmark.board.sections import DataTable, Section, sections
+from benchmark.errors import RequestError
 from benchmark.records import read_records
 
 _HOW_TO_READ = """\
@@ -20,9 +21,13 @@ _HOW_TO_READ = """\
 its scores compare architectures on that stand-in and say nothing about real faces. Twins and real data never share \
 a table.
 - **Score.** The headline is ABAW = 0.67 macro F1 + 0.33 accuracy, from 0 to 1. Read every row between the *floors* \
-(always the most frequent class; a random guess) and the *oracle*, which sees what the images were made from.
+(always the most frequent class; a random draw) and the *oracle*, which sees what the images were made from.
 - **Interval.** In brackets: 95% bootstrap over subjects (over samples where subjects are unknown). Where intervals \
 overlap, a rank may be chance."""
+
+
+class NoRecordsError(RequestError, ValueError):
+    """There is nothing to render."""
 
 
 def render(results: Path, out: Path, published: Path | None = None) -> None:
@@ -34,12 +39,12 @@ def render(results: Path, out: Path, published: Path | None = None) -> None:
     folder without records, or `results` itself: no such column.
 
     Raises:
-        ValueError: there is not one record below `results`.
+        NoRecordsError: there is not one record below `results`.
         RequestError: a record or its predictions cannot be read.
     """
     found = sections(read_records(results))
     if not found:
-        raise ValueError(f"no records below {results}: run `make bench` first, or name a folder with --results")
+        raise NoRecordsError(f"no records below {results}: run `make bench` first, or name a folder with --results")
     reference = _published(results, published)
     kept: dict[Path, set[str]] = {}
     parts = [_HOW_TO_READ]

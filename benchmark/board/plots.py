@@ -108,6 +108,7 @@ def _point(axis: Axes, row: Row, measured: Cost, figure: str, look: Look) -> Non
         marker=look.marker,
         markersize=9,
         markeredgecolor="white",
+        markeredgewidth=0.5,
         linestyle="none",
         elinewidth=1.6,
         label=row.title,

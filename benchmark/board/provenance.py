@@ -17,10 +17,11 @@ _LIBRARIES = ("python", "torch", "torchvision", "timm", "numpy")
 def provenance(section: Section) -> str:
     """A list, one line a fact."""
     records = section.records
+    measured = [record for record in records if record.data["kind"] == "architecture"]
     failed = sum(record.data["status"] != "ok" for record in records)
     facts = {
         "Cells": f"{len(records) - failed} finished, {failed} failed",
-        "Hardware": _different(records, hardware),
+        "Hardware": _different(measured, hardware),
         "Host": _different(records, lambda record: _environment(record, "host_os")),
         "Workers side by side": _different(records, lambda record: _environment(record, "workers")),
         "Versions": _different(records, _versions),
@@ -77,4 +78,6 @@ def _value(value: object) -> str:
         return "none"
     if isinstance(value, Mapping):
         return ", ".join(f"{key} = {_value(each)}" for key, each in value.items())
-    return ", ".join(_value(each) for each in value) if isinstance(value, list | tuple) else str(value)
+    return (
+        ", ".join(_value(each) for each in value) if isinstance(value, list | tuple) else str(value).replace("_", " ")
+    )

@@ -10,17 +10,20 @@ from benchmark.board.rows import Row, pool
 from benchmark.board.sections import protocol_id
 from benchmark.records import Record
 
+_Question = tuple[str, str, str, str]
+_Protocol = tuple[str, tuple[str, ...]]
+
 
 class Published:
     """The published rows, found by what they are rows of."""
 
     def __init__(self, records: Iterable[Record]) -> None:
-        grouped: dict[tuple[str, ...], list[Record]] = defaultdict(list)
+        grouped: dict[tuple[_Question, _Protocol], list[Record]] = defaultdict(list)
         for record in records:
-            grouped[(*_question(record), protocol_id(record))].append(record)
-        self._rows: dict[tuple[str, ...], dict[str, Row]] = defaultdict(dict)
-        for (*question, protocol), group in grouped.items():
-            self._rows[tuple(question)][protocol] = pool(group)
+            grouped[_question(record), protocol_id(record)].append(record)
+        self._rows: dict[_Question, dict[_Protocol, Row]] = defaultdict(dict)
+        for (question, protocol), group in grouped.items():
+            self._rows[question][protocol] = pool(group)
 
     def verdict(self, row: Row) -> str:
         """`yes`, `no (published 0.512)`, `other protocol`, or `-` when these seeds and folds are not published."""
@@ -43,5 +46,6 @@ class Published:
         return "yes" if inside else f"no (published {figure(score)})"
 
 
-def _question(record: Record) -> tuple[str, ...]:
-    return tuple(str(record.data[axis]) for axis in ("suite", "dataset", "architecture", "size"))
+def _question(record: Record) -> _Question:
+    data = record.data
+    return data["suite"], data["dataset"], data["architecture"], data["size"]

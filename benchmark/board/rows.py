@@ -88,14 +88,17 @@ class Row:
         return bool(done) and all((seed, fold) in done for seed in self.seeds for fold in folds)
 
 
-def pool(records: Sequence[Record]) -> Row:
-    """The row of these records: one architecture, one data set, one size and one protocol, any seeds and folds."""
+def pool(records: Sequence[Record], described: Record | None = None) -> Row:
+    """The row of these records: one architecture, one data set, one size and one protocol, any seeds and folds.
+
+    described: a record of that architecture to take title and view from when none of these has finished.
+    """
     ordered = sorted(records, key=lambda record: (record.data["seed"], record.data["fold"]))
     for before, after in pairwise(ordered):
         if all(before.data[axis] == after.data[axis] for axis in ("seed", "fold")):
             raise RequestError(f"two records of the same cell: {before.path} and {after.path}: delete one of them")
     finished = tuple(record for record in ordered if record.data["status"] == "ok")
-    about = (finished or ordered)[0].data
+    about = (finished[0] if finished else described or ordered[0]).data
     return Row(
         architecture=about["architecture"],
         kind=about["kind"],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -94,9 +94,10 @@ def sections(records: Iterable[Record]) -> list[Section]:
     return [Section(*key, tables=_tables(grouped[key])) for key in sorted(grouped, key=_section_order)]
 
 
-def protocol_id(record: Record) -> str:
-    """Equal for two records exactly when their scores answer the same question."""
-    return json.dumps([record.data["protocol"], record.data["classes"]], sort_keys=True, default=str)
+def protocol_id(record: Record) -> tuple[str, tuple[str, ...]]:
+    """Protocol and classes: equal for two finished records exactly when their scores answer the same question."""
+    protocol = json.dumps(record.data["protocol"], sort_keys=True, default=str)
+    return protocol, tuple(record.data["classes"])
 
 
 def _section_order(key: tuple[str, str, str, int]) -> tuple[object, ...]:
@@ -107,11 +108,15 @@ def _section_order(key: tuple[str, str, str, int]) -> tuple[object, ...]:
 
 def _tables(records: Iterable[Record]) -> tuple[DataTable, ...]:
     by_dataset: dict[str, list[Record]] = defaultdict(list)
+    described: dict[str, Record] = {}
+    """A finished cell of each architecture on any data set: a failed one knows no title and no view."""
     for record in records:
         by_dataset[record.data["dataset"]].append(record)
+        if record.data["status"] == "ok":
+            described[record.data["architecture"]] = record
     found = []
     for dataset in sorted(by_dataset):
-        tables = [DataTable(dataset, "", _rows(group)) for group in _by_protocol(by_dataset[dataset])]
+        tables = [DataTable(dataset, "", _rows(group, described)) for group in _by_protocol(by_dataset[dataset])]
         if len(tables) > 1:
             tables = [replace(table, variant=chr(ord("A") + index)) for index, table in enumerate(tables)]
         found.extend(tables)
@@ -119,22 +124,18 @@ def _tables(records: Iterable[Record]) -> tuple[DataTable, ...]:
 
 
 def _by_protocol(records: Iterable[Record]) -> list[list[Record]]:
-    """The records of each protocol. A cell that failed before it had one is shown with the first."""
-    grouped: dict[str, list[Record]] = defaultdict(list)
-    unknown = []
-    for record in records:
-        if record.data["status"] != "ok" and not record.data["protocol"]:
-            unknown.append(record)
-        else:
-            grouped[protocol_id(record)].append(record)
-    groups = [grouped[protocol] for protocol in sorted(grouped)] or [[]]
-    groups[0].extend(unknown)
-    return groups
+    """The records of each protocol. A failed one may not know its classes: it joins those with its protocol."""
+    grouped: dict[tuple[str, tuple[str, ...]], list[Record]] = defaultdict(list)
+    for record in sorted(records, key=lambda record: record.data["status"] != "ok"):
+        own = protocol_id(record)
+        alike = sorted(known for known in grouped if known[0] == own[0])
+        grouped[alike[0] if record.data["status"] != "ok" and alike else own].append(record)
+    return [grouped[protocol] for protocol in sorted(grouped)]
 
 
-def _rows(records: Iterable[Record]) -> tuple[Row, ...]:
+def _rows(records: Iterable[Record], described: Mapping[str, Record]) -> tuple[Row, ...]:
     grouped: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         grouped[record.data["architecture"]].append(record)
-    rows = [pool(grouped[name]) for name in grouped]
+    rows = [pool(grouped[name], described.get(name)) for name in grouped]
     return tuple(sorted(rows, key=lambda row: (-row.scores.get("abaw", -1.0), row.architecture)))

@@ -11,13 +11,15 @@ from datasets.synthetic.identity import Identities
 from datasets.synthetic.scene import Scenes
 
 
-def strands(x: Tensor, y: Tensor, face: Identities) -> Tensor:
+def strands(x: Tensor, y: Tensor, face: Identities, fine_too: bool = True) -> Tensor:
     """Light and dark streaks (B, H, W) along hair that falls from the crown, mean 1."""
     wave = face.hair_wave * 0.5
     lean = x + wave * (y * y) * 0.25
+    broad = noise_at("smooth", lean * 16 + 512 + 256 * face.texture[:, 3:4, 0], y * 5 + 512).mul_(0.16).add_(1)
+    if not fine_too:
+        return broad.clamp_(0.5, 1.6)
     fine = noise_at("white", lean * 26 + 512 + 256 * face.texture[:, 2:3, 0], y * 2.5 + 512)
-    broad = noise_at("smooth", lean * 16 + 512 + 256 * face.texture[:, 3:4, 0], y * 5 + 512)
-    return fine.mul_(0.10).add_(broad.mul_(0.16)).add_(1).clamp_(0.5, 1.6)
+    return fine.mul_(0.10).add_(broad).clamp_(0.5, 1.6)
 
 
 def hair_colour(face: Identities, scenes: Scenes, texture: Tensor, light: Tensor) -> Tensor:
@@ -38,7 +40,7 @@ def paint_back_hair(canvas: Tensor, px: Tensor, py: Tensor, pixel: Tensor, face:
     cover = edge(outline, 0.04 + pixel)
     cover.mul_(ramp(py, face.hair_length + 0.12, face.hair_length - 0.05))
     cover.mul_(1 - face.bald * ramp(py, -0.15, -0.45))
-    texture = strands(px, py, face)
+    texture = strands(px, py, face, fine_too=False)
     light = (0.45 + 0.25 * scenes.key.mean(1)[:, None, None]) * (0.75 + 0.5 * ramp(outline, 0.35, 0.0))
     paint(canvas, cover, hair_colour(face, scenes, texture, light))
 

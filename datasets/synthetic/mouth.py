@@ -92,8 +92,9 @@ def paint_nostrils(canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Ide
     canvas.mul_((1 - hole.mul_(0.72).maximum(wing).maximum(under))[:, None])
 
 
-def paint_beard(canvas: Tensor, x: Tensor, y: Tensor, z: Tensor, face: Identities, shape: FaceShape,
-                scenes: Scenes) -> None:  # fmt: skip
+def paint_beard(
+    canvas: Tensor, x: Tensor, y: Tensor, face: Identities, shape: FaceShape, scenes: Scenes
+) -> None:
     """Stubble, moustache and beard; moves with lips and jaw."""
     ax = x.abs()
     lips = lip_curves(x, face, shape)

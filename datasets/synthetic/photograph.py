@@ -13,58 +13,57 @@ _LUMA = (0.299, 0.587, 0.114)
 
 def photograph(picture: Tensor, scenes: Scenes) -> Tensor:
     """uint8 (B, 3, H, W) from light (B, 3, H, W); changes `picture`."""
-    batch, _, height, width = picture.shape
+    height, width = picture.shape[2:]
     picture = _blur(picture, scenes.blur.clamp(0, 0.05) * height)
     picture = _develop(picture, scenes)
-    grain = sensor_noise(scenes, height, width)
-    picture.add_(grain[:, None])
-    return picture.mul_(255).add_(0.5).clamp_(0, 255).to(torch.uint8)
+    picture.add_(sensor_noise(scenes, height, width).mul_(255)[:, None])
+    return picture.clamp_(0, 255).to(torch.uint8)
 
 
 def _develop(picture: Tensor, scenes: Scenes) -> Tensor:
+    """Tones 0 to 255, rounding included, from light."""
     height, width = picture.shape[2:]
-    grey = torch.maximum(scenes.grey, scenes.near_infrared)[:, None, None, None]
-    luma = picture.new_tensor(_LUMA)[None, :, None, None]
-    mono = (picture * luma).sum(1, keepdim=True)
-    picture = picture * (1 - grey) + mono * grey
+    without_colour = torch.maximum(scenes.grey, scenes.near_infrared).nonzero().flatten()
+    if len(without_colour):
+        part = picture[without_colour]
+        mono = part[:, 0] * _LUMA[0] + part[:, 1] * _LUMA[1] + part[:, 2] * _LUMA[2]
+        picture[without_colour] = mono[:, None].expand_as(part)
     down = torch.linspace(-1, 1, height, device=picture.device)[None, None, :, None]
     across = torch.linspace(-1, 1, width, device=picture.device)[None, None, None, :]
+    gain = (scenes.exposure * (1 - 0.88 * scenes.dark))[:, None, None, None]
     vignette = 1 - scenes.vignette[:, None, None, None] * 0.5 * (down * down + across * across)
-    gain = scenes.exposure * (1 - 0.88 * scenes.dark)
-    picture = picture.mul_(vignette * gain[:, None, None, None]).clamp_(min=0)
-    # a tone curve of rational shape: t = p (1 + k) / (1 + k p), brighter for k > 0; and contrast about 0.5
+    picture.mul_(vignette.mul_(gain)).clamp_(min=0)
+    # a tone curve of rational shape: p (1 + k) / (1 + k p), brighter for k > 0; then contrast about 0.45
     lift = (scenes.gamma - 1).clamp(-0.6, 1.5)[:, None, None, None]
-    picture = picture * (1 + lift) / (lift * picture).add_(1)
-    contrast = scenes.contrast[:, None, None, None]
-    return (picture - 0.45).mul_(contrast).add_(0.45)
+    contrast = 255 * scenes.contrast[:, None, None, None]
+    picture.div_((lift * picture).add_(1)).mul_((1 + lift) * contrast)
+    return picture.add_(0.45 * 255 + 0.5 - 0.45 * contrast)
 
 
 def _blur(picture: Tensor, sigma: Tensor) -> Tensor:
-    """Separable five-tap blur with its own width (pixels, (B,)) for each picture."""
-    squared = (sigma * sigma).clamp(max=1.6)[:, None, None, None]
-    # weights of taps at 0, 1, 2 whose variance is `squared`: a binomial pair applied twice
-    side = (squared / 4).clamp(max=0.30)
-    for _ in range(2):
-        for axis in (2, 3):
-            picture = _three_taps(picture, side, axis)
+    """Separable blur with its own width for each picture: `sigma` (B,), in pixels."""
+    variance = sigma * sigma
+    picture = _spread(picture, (0.5 * variance).clamp(max=0.28))
+    wide = (variance > 0.56).nonzero().flatten()
+    if len(wide):
+        picture[wide] = _spread(picture[wide], (0.5 * variance[wide] - 0.28).clamp(max=0.33))
     return picture
 
 
-def _three_taps(picture: Tensor, side: Tensor, axis: int) -> Tensor:
-    size = picture.shape[axis]
-    result = picture * (1 - 2 * side)
-    scaled = picture * side
-    inner, before, after = (slice(1, size), slice(0, size - 1), slice(0, 1))
-    where = [slice(None)] * 4
-
-    def part(tensor: Tensor, rows: slice) -> Tensor:
-        where[axis] = rows
-        return tensor[tuple(where)]
-
-    part(result, inner).add_(part(scaled, before))
-    part(result, before).add_(part(scaled, inner))
-    part(result, after).add_(part(scaled, after))
-    part(result, slice(size - 1, size)).add_(part(scaled, slice(size - 1, size)))
+def _spread(picture: Tensor, side: Tensor) -> Tensor:
+    """Three taps along both axes, `side` (B,) the weight of each neighbour; edges are repeated."""
+    side = side[:, None, None, None]
+    scaled, result = picture * side, picture * (1 - 2 * side)
+    result[:, :, 1:].add_(scaled[:, :, :-1])
+    result[:, :, :-1].add_(scaled[:, :, 1:])
+    result[:, :, 0].add_(scaled[:, :, 0])
+    result[:, :, -1].add_(scaled[:, :, -1])
+    torch.mul(result, side, out=scaled)
+    result.mul_(1 - 2 * side)
+    result[..., 1:].add_(scaled[..., :-1])
+    result[..., :-1].add_(scaled[..., 1:])
+    result[..., 0].add_(scaled[..., 0])
+    result[..., -1].add_(scaled[..., -1])
     return result
 
 

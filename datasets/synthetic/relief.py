@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from datasets.synthetic.brush import bump, ramp
 from datasets.synthetic.face_shape import FaceShape
-from datasets.synthetic.head import Camera, Surface
+from datasets.synthetic.head import UNIT, Camera, Surface
 from datasets.synthetic.identity import Identities
 from datasets.synthetic.scene import Scenes
 
@@ -62,8 +62,7 @@ def turn_under_relief(surface: Surface, px: Tensor, face: Identities, shape: Fac
     shear_y = camera.sin_pitch
     x, y = surface.x, surface.y
     height = coarse_height(x.abs(), y, face, shape)
-    for damping in (0.8, 1.0):
-        height = coarse_height((x - height * (damping * shear_x)).abs_(), y + height * (damping * shear_y), face, shape)
+    height = coarse_height((x - height * (0.9 * shear_x)).abs_(), y + height * (0.9 * shear_y), face, shape)
     surface.x = x - height * shear_x
     surface.y = y + height * shear_y
     return height
@@ -100,7 +99,7 @@ def shade(depth: Tensor, height_map: Tensor, scenes: Scenes, pixel: Tensor, shin
     diffuse = ((facing + wrap) / (1 + wrap)).clamp_(min=0)
     opposite = side.sub_(rise.mul_(0.3)).add_(0.5).mul_(inverse).clamp_(min=0)
     diffuse.addcmul_(opposite, scenes.fill[:, None, None].expand_as(opposite))
-    reach = max(1, round(0.17 / float(pixel.mean())))
+    reach = max(1, round(0.17 * UNIT * depth.shape[1]))
     sunk = hollow(height_map, reach)
     open_sky = sunk.mul(-7.0).add_(1).clamp_(0.45, 1.12)
     above = gy.mul_(inverse).mul_(0.16).add_(0.94).mul_(open_sky)

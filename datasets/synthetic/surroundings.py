@@ -15,7 +15,8 @@ def background(scenes: Scenes, height: int, width: int) -> Tensor:
     """(B, 3, H, W): a coarse grid of colours, from smooth blobs to hard-edged clutter."""
     grid = functional.interpolate(scenes.background, size=(height, width), mode="bilinear", align_corners=True)
     steps = scenes.clutter[:, None, None, None]
-    hard = (grid * 4 + 0.5).floor().mul_(0.25)
+    level = grid.mean(1, keepdim=True)
+    hard = (level * 4 + 0.5).floor().mul_(0.25).div_(level.clamp_(min=0.05)).mul(grid)
     return grid.add_((hard - grid).mul_(0.8 * steps))
 
 
@@ -24,7 +25,7 @@ def paint_body(canvas: Tensor, px: Tensor, py: Tensor, pixel: Tensor, skin: Tens
     """Neck, shoulders and clothes. `skin` is (B, 3, 1, 1)."""
     dx = px - 0.10 * camera.sin_yaw
     across = dx / (0.62 + 0.10 * ramp(py, 1.5, 2.4))
-    neck = edge(1 - across.abs(), 0.04 + pixel).mul_((py > 0.2).float())
+    neck = edge(1 - across.abs(), 0.04 + pixel).mul_((py > 0.6).float())
     round_ = (1 - 0.30 * across.square()).clamp(min=0.3)
     side = 1 - 0.5 * scenes.light[:, 0, None, None] * -across.clamp(-1, 1)
     under = 0.50 + 0.30 * ramp(py, face.chin + 0.05, face.chin + 0.6)

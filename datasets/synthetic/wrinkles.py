@@ -10,27 +10,40 @@ from datasets.synthetic.face_shape import FaceShape
 from datasets.synthetic.identity import Identities
 
 
-def brow_wrinkles(x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape) -> Tensor:
-    """Forehead lines, frown lines, crow's feet, nose wrinkles."""
+def forehead_lines(x: Tensor, y: Tensor, soft: Tensor, shape: FaceShape) -> Tensor:
+    """Lines across the forehead; arched over the nose when only the inner brows rise."""
+    ax = x.abs()
+    width = 0.026 + 0.5 * soft
+    wide, narrow = ramp(ax, 0.66, 0.45).mul_(0.30 * shape.brow_lines), ramp(ax, 0.34, 0.18).mul_(0.26 * shape.inner_lines)
+    height = y - (shape.brow_y - 0.22)
+    across, arched = height - 0.05 * ax * ax, height - 0.55 * ax * ax
+    dark = torch.zeros_like(y)
+    for step in range(3):
+        dark = dark.maximum(stroke(across + 0.125 * step, width).mul_(wide))
+        dark = dark.maximum(stroke(arched + 0.125 * step, width).mul_(narrow))
+    return dark
+
+
+def frown_lines(x: Tensor, y: Tensor, soft: Tensor, shape: FaceShape) -> Tensor:
+    """Two upright lines between the brows."""
+    ax, height = x.abs(), y - (shape.brow_y + 0.05)
+    lines = stroke(ax - 0.075 - 0.05 * height, 0.026 + 0.5 * soft)
+    return lines.mul_(bump(ax, height, 0.4, 0.24)).mul_(0.55 * shape.frown)
+
+
+def eye_and_nose_lines(x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape) -> Tensor:
+    """Crow's feet, and the wrinkles across and beside the bridge of the nose."""
     ax = x.abs()
     width = 0.026 + 0.5 * soft
     dark = torch.zeros_like(y)
-    for step in range(3):
-        level = shape.brow_y - 0.22 - 0.125 * step
-        wave = level + 0.05 * ax * ax
-        dark = dark.maximum(stroke(y - wave, width).mul_(ramp(ax, 0.66, 0.45)).mul_(0.30 * shape.brow_lines))
-        arch = level + 0.55 * ax * ax
-        dark = dark.maximum(stroke(y - arch, width).mul_(ramp(ax, 0.34, 0.18)).mul_(0.26 * shape.inner_lines))
-    middle = shape.brow_y + 0.05
-    frown = stroke(ax - (0.075 + 0.05 * (y - middle)), width).mul_(bump(ax, y - middle, 0.4, 0.24))
-    dark = dark.maximum(frown.mul_(0.55 * shape.frown))
+    out, down = ax - (face.eye_x + face.eye_half), y - (face.eye_y + 0.02)
+    extent = ramp(ax, 0.70, 0.76).mul_(ramp(ax, 0.95, 0.84)).mul_(0.36 * shape.feet)
     for slope in (-0.55, -0.05, 0.45):
-        ray = y - face.eye_y - 0.02 - slope * (ax - face.eye_x - face.eye_half)
-        extent = ramp(ax, 0.70, 0.76).mul_(ramp(ax, 0.95, 0.84))
-        dark = dark.maximum(stroke(ray, width).mul_(extent).mul_(0.36 * shape.feet))
+        dark = dark.maximum(stroke(down - slope * out, width).mul_(extent))
+    bridge = ramp(ax, 0.20, 0.09).mul_(0.42 * shape.nose_lines)
+    curved = y + 0.9 * (ax - 0.06).square_()
     for level in (0.06, 0.15, 0.24):
-        fold = stroke(y - level + 0.9 * (ax - 0.06).square(), 0.026 + 0.5 * soft).mul_(ramp(ax, 0.20, 0.09))
-        dark = dark.maximum(fold.mul_(0.42 * shape.nose_lines))
+        dark = dark.maximum(stroke(curved - level, width).mul_(bridge))
     slant = stroke(ax - 0.10 - 0.45 * (y - 0.05), width).mul_(bump(ax - 0.15, y - 0.18, 0.2, 0.24))
     return dark.maximum(slant.mul_(0.42 * shape.nose_lines))
 

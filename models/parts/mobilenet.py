@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models.mobilenetv3 import InvertedResidualConfig, _mobilenet_v3_conf
 from torchvision.models.mobilenetv3 import MobileNetV3 as TorchvisionMobileNetV3
@@ -24,9 +23,7 @@ class MobileNetV3(nn.Module):
         self.width: int = self.features[-1].out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        maps = self.features(x)
-        # Not mean(): its gradient is an expanded tensor, on which batch norm's backward is several times slower.
-        return F.avg_pool2d(maps, maps.shape[-2:]).flatten(1)
+        return self.features(x).mean(dim=(2, 3))
 
 
 def mobilenet_v3_large() -> MobileNetV3:

@@ -61,6 +61,8 @@ def test_a_loss_is_found_in_the_cell_that_has_it(tmp_path: Path) -> None:
     assert worst.cell == CellName("default", "oulu_casia-twin", "vit_se", "tiny", 0, 0)
     assert worst.difference is not None
     assert worst.difference.value < -0.1
+    assert worst.base is not None
+    assert worst.head == pytest.approx(worst.base + worst.difference.value)
     assert worst.difference.interval.unit == "subject"
     assert worst.mcnemar_p is not None
     assert worst.mcnemar_p < 0.001

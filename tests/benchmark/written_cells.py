@@ -30,7 +30,7 @@ def write_cell(results: Path, architecture: str = "c3d", skill: float = 0.5, **c
     data = {**_data(architecture, **merged), **changes}
     folder = results / data["suite"] / data["dataset"] / architecture / f"seed{data['seed']}-fold{data['fold']}"
     if data["error"]:
-        write_record(folder, {**data, "status": "failed", "metrics": None, "cost": None, "history": []})
+        write_record(folder, {**data, **_FAILED})
         return folder
     predictions = _predictions(data, skill, subjects, each)
     matrix = confusion_matrix(predictions["label"], predictions["predicted"], len(data["classes"]))
@@ -91,14 +91,14 @@ def _data(
         "notes": [],
         "subjects_known": True,
         "metrics": None,
-        "cost": {**(_COST if kind == "architecture" else dict.fromkeys(_COST)), **cost},
+        "cost": {**_COST, **cost} if kind == "architecture" else None,
         "protocol": {**PROTOCOL, **protocol},
         "recipe": {"optimizer": "adamw"},
         "started_from": "geometry-vit" if kind == "architecture" else "none",
         "history": _history() if kind == "architecture" else [],
         "timing": {"total_s": 60.0, "train_s": 50.0},
         "counts": {"test_samples": 144, "missing_frames": 0},
-        "environment": {**_ENVIRONMENT, **environment},
+        "environment": {**_ENVIRONMENT, "precision": "float32" if kind == "architecture" else "float64", **environment},
     }
 
 
@@ -116,6 +116,21 @@ def _history() -> list[dict[str, Any]]:
         for done, (stage, epoch) in enumerate(steps)
     ]
 
+
+_FAILED: dict[str, Any] = {
+    "status": "failed",
+    "view": "none",
+    "started_from": "none",
+    "classes": [],
+    "notes": [],
+    "recipe": {},
+    "history": [],
+    "metrics": None,
+    "cost": None,
+    "counts": {},
+    "timing": {},
+    "environment": {"device": None, "device_type": "cpu", "python": "3.11.9", "created": "2026-03-01T11:00:00+00:00"},
+}
 
 _COST: dict[str, Any] = {
     "params": 1_234_567,
@@ -136,7 +151,6 @@ _ENVIRONMENT: dict[str, Any] = {
     "device_type": "cpu",
     "threads": 1,
     "workers": 2,
-    "precision": "float32",
     "python": "3.11.9",
     "torch": "2.15.0",
     "torchvision": "0.29.2",

@@ -18,7 +18,7 @@ from datasets.synthetic.scene import Scenes, sample_scenes
 BROW_ROWS, EYE_ROWS, NOSE_ROWS, MOUTH_ROWS = (2, 29), (14, 40), (18, 56), (30, 64)
 REGIONS = {
     "AU1": BROW_ROWS, "AU2": BROW_ROWS, "AU4": (2, 36), "AU5": EYE_ROWS, "AU6": (14, 54), "AU7": EYE_ROWS,
-    "AU9": (8, 60), "AU10": NOSE_ROWS, "AU12": MOUTH_ROWS, "AU14": MOUTH_ROWS, "AU15": MOUTH_ROWS, "AU17": MOUTH_ROWS,
+    "AU9": (8, 60), "AU10": NOSE_ROWS, "AU12": (24, 64), "AU14": MOUTH_ROWS, "AU15": MOUTH_ROWS, "AU17": MOUTH_ROWS,
     "AU18": MOUTH_ROWS, "AU20": MOUTH_ROWS, "AU23": MOUTH_ROWS, "AU24": MOUTH_ROWS, "AU25": MOUTH_ROWS,
     "AU26": MOUTH_ROWS, "AU43": EYE_ROWS,
 }  # fmt: skip

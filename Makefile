@@ -1,0 +1,71 @@
+# Every target sets up .venv by itself when it is missing or stale.
+SUITE  ?= default
+ARCH   ?=
+DATA   ?=
+DEVICE ?= auto
+BASE   ?=
+PYTHON ?= python3
+
+PY := .venv/bin/python
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup bench leaderboard check baseline publish test perf lint format pretrain lock clean
+
+help: ## Explain every target.
+	@echo "make TARGET [SUITE=default] [ARCH=a,b] [DATA=d,e] [DEVICE=auto] [BASE=ref]"
+	@echo
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## Make .venv with the exact versions of constraints.txt (the other targets do this themselves).
+
+$(READY): setup.cfg pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "error: Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11 ..." >&2; exit 2; }
+	@echo "setting up .venv (the first time it downloads torch, a few GB; later a package cache is used)"
+	@$(PYTHON) -m venv .venv
+	@$(PY) -m pip install --quiet --constraint constraints.txt uv
+	@$(PY) -m uv pip install --quiet --python $(PY) --constraint constraints.txt --editable '.[test,lint]' \
+	  || $(PY) -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
+	@touch $@
+
+bench: $(READY) ## Run what is missing of a suite, then render leaderboard.md with its plots.
+	$(PY) -m benchmark run --suite $(SUITE) --architectures '$(ARCH)' --datasets '$(DATA)' --device $(DEVICE)
+
+leaderboard: $(READY) ## Render leaderboard.md from the records alone.
+	$(PY) -m benchmark leaderboard
+
+check: $(READY) ## Regression gate: compare this machine's records with the published ones, or those of BASE.
+	$(PY) -m benchmark check --base '$(BASE)'
+
+baseline: $(READY) ## Run the suite anew where anything changed and publish it as what `make check` compares with.
+	$(PY) -m benchmark run --suite $(SUITE) --device $(DEVICE)
+	$(PY) -m benchmark publish --suite $(SUITE)
+
+publish: $(READY) ## Replace the published records of the suite by this machine's.
+	$(PY) -m benchmark publish --suite $(SUITE)
+
+test: $(READY) ## Run the tests.
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+
+perf: $(READY) ## Measure speed (pytest-benchmark): the harness tax, the models, the renderer, the board.
+	$(PY) -m pytest tests/perf -o addopts= --benchmark-only --benchmark-columns=min,median,iqr,rounds
+
+lint: $(READY) ## Check formatting, imports, lint and types.
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+format: $(READY) ## Format the code.
+	$(PY) -m ruff format .
+	$(PY) -m ruff check --fix .
+
+pretrain: $(READY) ## Make the tiny starting weights again (under 20 minutes on 2 cores).
+	$(PY) -m benchmark pretrain
+
+lock: $(READY) ## Write the versions that are installed now into constraints.txt.
+	@$(PY) -m uv pip freeze --python $(PY) --exclude-editable --quiet > constraints.txt
+	@wc -l constraints.txt
+
+clean: ## Remove .venv, twins, frame stores and this machine's results; published records stay.
+	rm -rf .venv .cache $(filter-out results/published,$(wildcard results/*))

@@ -1,0 +1,56 @@
+"""`profile`: what each architecture costs, measured alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmark.commands.run import choose_device
+from benchmark.errors import RequestError
+from benchmark.registry import architectures
+
+CLASSES = 8
+
+
+def profile_rows(names: list[str], size: str, device_asked: str) -> list[dict[str, Any]]:
+    """One row an architecture: parameters, GMACs, throughput, latency and memory on this machine.
+
+    Raises:
+        RequestError: an unknown architecture, size or device.
+    """
+    if size not in ("full", "tiny"):
+        raise RequestError(f"unknown size {size!r}: use full or tiny")
+    chosen = [architectures.get(name) for name in names or architectures.names()]
+    device_type = choose_device(device_asked)
+    import torch
+
+    from benchmark.efficiency import count_macs, count_parameters, device_name, measure_inference, peak_memory
+
+    device = torch.device(device_type)
+    rows = []
+    for architecture in chosen:
+        build = architecture.sizes[size]
+        shape = architecture.input_shape(size)
+        model = build.build(CLASSES).to(device).eval()
+        if build.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+        with peak_memory(device) as peak:
+            speed = measure_inference(
+                model, shape, device, build.precision[device_type], channels_last=build.channels_last
+            )
+        rows.append(
+            {
+                "architecture": architecture.name,
+                "input": "x".join(map(str, shape[1:])),
+                "params_m": count_parameters(model) / 1e6,
+                "gmacs": count_macs(model, shape) / 1e9,
+                "samples_per_s": speed.infer_samples_per_s,
+                "batch": speed.batch,
+                "latency_ms_p50": speed.latency_ms_p50,
+                "latency_ms_p95": speed.latency_ms_p95,
+                "memory_mb": peak.mb,
+                "precision": speed.precision,
+                "threads": speed.threads,
+                "device": device_name(device),
+            }
+        )
+    return rows

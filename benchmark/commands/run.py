@@ -1,0 +1,90 @@
+"""`run`: the cells that are missing, then the board."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+from benchmark.commands.leaderboard import BOARD, render_board
+from benchmark.data import data_folder
+from benchmark.errors import RequestError
+from benchmark.progress import clock
+from benchmark.records import RECORD
+from benchmark.scheduler import plan, refuse_read_only, run
+from benchmark.suite import cells_of, load_suite
+
+DEFAULT_RESULTS = Path("results")
+
+
+def run_suite(
+    suite_name: str,
+    only_architectures: list[str] | None,
+    only_datasets: list[str] | None,
+    device: str,
+    workers: int,
+    results: Path,
+    data: Path | None,
+) -> int:
+    """Runs what is missing of a suite and renders the board; returns the exit code.
+
+    Raises:
+        RequestError: the request itself is wrong; nothing has run then.
+    """
+    name, suite = load_suite(suite_name)
+    cells = cells_of(name, suite, only_architectures, only_datasets)
+    device_type = choose_device(device)
+    folder = data_folder(data)
+    refuse_read_only(results)
+    jobs, kept = plan(cells, results, folder, device_type)
+    board = BOARD if results == DEFAULT_RESULTS else results / BOARD
+    if not jobs:
+        print(f"nothing to do: all {kept} cells of suite {name} are finished in {results}")
+        if _is_stale(board, results / name):
+            print(f"{render_board(results, board)} rendered")
+        return 0
+    count = workers or (available_cores() if device_type == "cpu" else _gpus())
+    print(f"suite {name}: {len(jobs)} cells to run, {kept} finished before; {count} at a time on {device_type}")
+    began = time.monotonic()
+    outcome = run(jobs, kept, results, device_type, count)
+    print(f"{outcome.finished} cells finished, {outcome.failed} failed, in {clock(time.monotonic() - began)}")
+    print(f"{render_board(results, board)} rendered")
+    return 1 if outcome.failed else 0
+
+
+def choose_device(asked: str) -> str:
+    """`cpu` or `cuda`. Looks for a GPU without importing torch where there cannot be one.
+
+    Raises:
+        RequestError: an unknown device, or a GPU is asked for that is not there.
+    """
+    if asked not in ("auto", "cpu", "cuda"):
+        raise RequestError(f"unknown device {asked!r}: use auto, cpu or cuda")
+    if asked == "cpu" or (asked == "auto" and not any(Path("/dev").glob("nvidia[0-9]*"))):
+        return "cpu"
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda"
+    if asked == "cuda":
+        raise RequestError("no CUDA device is to be seen: use --device cpu, or check the driver with nvidia-smi")
+    return "cpu"
+
+
+def available_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _is_stale(board: Path, records: Path) -> bool:
+    """Whether the board was never rendered, or before the newest record (a run that was killed in between)."""
+    if not board.is_file():
+        return True
+    rendered = board.stat().st_mtime
+    return any(file.stat().st_mtime > rendered for file in records.glob(f"*/*/seed*-fold*/{RECORD}"))
