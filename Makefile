@@ -64,7 +64,7 @@ pretrain: $(READY) ## Make the tiny starting weights again (under 20 minutes on 
 	$(PY) -m benchmark pretrain
 
 lock: $(READY) ## Write the versions that are installed now into constraints.txt.
-	@$(PY) -m uv pip freeze --python $(PY) --exclude-editable --quiet > constraints.txt
+	@$(PY) -m uv pip freeze --python $(PY) --exclude-editable --quiet | grep -v '^pip==' > constraints.txt
 	@wc -l constraints.txt
 
 clean: ## Remove .venv, twins, frame stores and this machine's results; published records stay.

@@ -6,8 +6,8 @@ to two convolutions by the seed, github.com/jerry940100/Video-Based-Facial-Expre
     clip (B,T,3,H,W) -> 2 × [Conv3d 3×3×3 of stride 2, no padding; BatchNorm; ReLU; Dropout3d 0.2] -> flatten
     -> fc 256 -> fc 256 -> classes
 
-The flattened features fix T, H and W when the model is built. Without padding, 8 frames become 3, then 1: the last of
-them is never seen (16 frames become 7, then 3).
+The flattened features fix T, H and W when the model is built. Without padding, 16 frames become 7, then 3, and 8 become
+3, then 1: either way the last frame is never seen.
 
 Deviations from the seed: none in the structure. The seed's optimiser is not known, so the recipe is this project's.
 Tiny keeps the two convolutions as they are, at 8×48×48, and has fc 64 instead of 256.

@@ -16,7 +16,7 @@ class Batch:
 
     def __len__(self) -> int:
         first: Tensor = getattr(self, fields(self)[0].name)  # type: ignore[arg-type]
-        return first.shape[0]
+        return int(first.shape[0])
 
     def map(self, change: Callable[[Tensor], Tensor]) -> Self:
         """The same batch with `change` applied to each tensor."""
@@ -48,7 +48,9 @@ class Draws:
     """
 
     def __init__(self, tag: int, seeds: Sequence[int], columns: int) -> None:
-        rows = [np.random.default_rng([tag, int(seed) & 0xFFFFFFFFFFFFFFFF]).random(columns) for seed in seeds]
+        rows = [
+            np.random.default_rng([tag, int(seed) & 0xFFFFFFFFFFFFFFFF]).random(columns) for seed in seeds
+        ]
         self._values = np.stack(rows) if rows else np.zeros((0, columns))
         self._next = 0
 
@@ -79,7 +81,8 @@ class Draws:
     def pick(self, table: np.ndarray, weights: Sequence[float]) -> np.ndarray:
         """(N, K) rows of `table` (M, K), drawn with the given weights (M)."""
         bounds = np.cumsum(np.asarray(weights) / np.sum(weights))
-        return table[np.minimum(np.searchsorted(bounds, self.unit(), side="right"), len(table) - 1)]
+        chosen = np.minimum(np.searchsorted(bounds, self.unit(), side="right"), len(table) - 1)
+        return np.asarray(table[chosen])
 
 
 def tensor(values: np.ndarray, device: torch.device | str) -> Tensor:

@@ -28,14 +28,20 @@ def contact_sheet(path: Path, size: int = 96, seed: int = 0) -> None:
         rows.append((f"lab {number}", EMOTIONS, _expressions(seed + number, seed, size, "lab")))
     for number in range(4, 8):
         rows.append((f"wild {number}", EMOTIONS, _expressions(seed + number, seed, size, "wild")))
-    rows.append(("sequence", [f"frame {2 * frame}" for frame in range(_COLUMNS)], _sequence(seed + 8, seed, size)))
+    rows.append(
+        ("sequence", [f"frame {2 * frame}" for frame in range(_COLUMNS)], _sequence(seed + 8, seed, size))
+    )
     rows.append(("infrared", EMOTIONS, _expressions(seed + 9, seed, size, "lab", "NI")))
     rows.append(("dark", EMOTIONS, _expressions(seed + 10, seed, size, "lab", dark=True)))
     names = [name for name in ACTION_UNITS if name != "ASYM"]
     for start in range(0, len(names), _COLUMNS):
         part = names[start : start + _COLUMNS]
         rows.append(
-            ("single units", [f"{name[2:]} {MEANINGS[name]}" for name in part], _single_units(part, seed, size))
+            (
+                "single units",
+                [f"{name[2:]} {MEANINGS[name]}" for name in part],
+                _single_units(part, seed, size),
+            )
         )
     _write(path, rows, size)
 

@@ -83,12 +83,12 @@ def expression_units(emotion: str, rng: np.random.Generator, strength: float = 1
     side = units[asym] * (1.0 if rng.random() < 0.5 else -1.0)
     units = np.clip(units * strength * rng.uniform(0.8, 1.2, len(units)), 0, 1)
     units[asym] = side * rng.uniform(0.8, 1.0)
-    return units.astype(np.float32)
+    return np.asarray(units, dtype=np.float32)
 
 
 def smoothstep(values: np.ndarray) -> np.ndarray:
     clipped = np.clip(values, 0.0, 1.0)
-    return clipped * clipped * (3 - 2 * clipped)
+    return np.asarray(clipped * clipped * (3 - 2 * clipped))
 
 
 def time_course(
@@ -126,7 +126,9 @@ def sequence_units(
     envelope = time_course(num_frames, rng, kind)
     delays = np.array([_DELAYS.get(emotion, {}).get(name, 0.0) for name in ACTION_UNITS])
     delays = np.clip(delays + rng.uniform(-0.05, 0.05, len(delays)), 0.0, 0.6)
-    late = smoothstep((envelope[:, None] - delays) / (1 - delays)) if num_frames > 1 else np.ones((1, len(apex)))
+    late = (
+        smoothstep((envelope[:, None] - delays) / (1 - delays)) if num_frames > 1 else np.ones((1, len(apex)))
+    )
     units = late * apex
     asym = unit_index("ASYM")
     units[:, asym] = apex[asym]

@@ -74,10 +74,14 @@ def _paint_ball(canvas: Tensor, x: Tensor, y: Tensor, along: Tensor, upper: Tens
 def brow_curve(s: Tensor, shape: FaceShape) -> Tensor:
     """y of the brow's middle line, s from 0 (nose) to 1 (temple)."""
     back = 1 - s
-    return shape.brow_y + shape.brow_inner * back * back + shape.brow_outer * s - shape.brow_arch * 4 * s * back
+    return (
+        shape.brow_y + shape.brow_inner * back * back + shape.brow_outer * s - shape.brow_arch * 4 * s * back
+    )
 
 
-def paint_brows(canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape) -> None:
+def paint_brows(
+    canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape
+) -> None:
     s = (x.abs() - shape.brow_in) / (shape.brow_out - shape.brow_in)
     inside = s.clamp(0, 1)
     skew = torch.where(x < 0, -0.5, 0.5) * face.brow_skew
@@ -90,7 +94,9 @@ def paint_brows(canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identi
     paint(canvas, cover, face.hair * 0.72)
 
 
-def paint_glasses(canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, scenes: Scenes) -> None:
+def paint_glasses(
+    canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, scenes: Scenes
+) -> None:
     """Frames over everything else on the face, with a faint reflection."""
     dx = (x.abs() - (face.eye_x + 0.02)) / face.frame_half
     dy = (y - (face.eye_y + 0.035)) / (face.frame_half * 0.78)

@@ -22,7 +22,9 @@ JAW, BROWS, NOSE = slice(0, 17), slice(17, 27), slice(27, 36)
 EYES, OUTER_LIPS, INNER_LIPS = slice(36, 48), slice(48, 60), slice(60, 68)
 
 
-def landmarks(identities: Identities, units: Tensor, scenes: Scenes, size: int | tuple[int, int] = 64) -> Tensor:
+def landmarks(
+    identities: Identities, units: Tensor, scenes: Scenes, size: int | tuple[int, int] = 64
+) -> Tensor:
     """(B, 68, 2) float32 pixel positions (x, y; the middle of the first pixel is 0, 0) in pictures of `size` (H, W)."""
     height, width = (size, size) if isinstance(size, int) else size
     camera = camera_of(scenes, width / height)

@@ -44,7 +44,9 @@ def lip_curves(x: Tensor, face: Identities, shape: FaceShape) -> LipCurves:
     return LipCurves(along, hill, line, upper_top, upper_bottom, lower_top, lower_bottom)
 
 
-def paint_mouth(canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape) -> None:
+def paint_mouth(
+    canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape
+) -> None:
     """Lips, and behind them teeth and tongue, on canvas (B, 3, H, W); x, y (B, H, W), the rest (B, 1, 1)."""
     lips = lip_curves(x, face, shape)
     within = (lips.hill > 0).float()
@@ -62,7 +64,9 @@ def paint_mouth(canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identi
     canvas.mul_((1 - seam)[:, None])
 
 
-def _cavity(x: Tensor, y: Tensor, lips: LipCurves, soft: Tensor, face: Identities, shape: FaceShape) -> Tensor:
+def _cavity(
+    x: Tensor, y: Tensor, lips: LipCurves, soft: Tensor, face: Identities, shape: FaceShape
+) -> Tensor:
     """Colours (B, 3, H, W) of what an open mouth shows."""
     dark = torch.full_like(y, 0.09)
     inside = torch.stack([dark * 1.9, dark, dark * 0.95], dim=1)
@@ -79,11 +83,16 @@ def _cavity(x: Tensor, y: Tensor, lips: LipCurves, soft: Tensor, face: Identitie
     return inside
 
 
-def paint_nostrils(canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape) -> None:
+def paint_nostrils(
+    canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape
+) -> None:
     ax = x.abs()
     base = shape.nose_tip + 0.095
     hole = bump(
-        ax - 0.40 * shape.nose_width, y - base + 0.25 * (ax - 0.1).square(), 0.085 + 0.5 * soft, 0.042 + 0.6 * soft
+        ax - 0.40 * shape.nose_width,
+        y - base + 0.25 * (ax - 0.1).square(),
+        0.085 + 0.5 * soft,
+        0.042 + 0.6 * soft,
     )
     dx, dy = ax - 0.80 * shape.nose_width, y - (shape.nose_tip + 0.02)
     ring = (dx * dx + dy * dy).sqrt_() - 0.32 * shape.nose_width
@@ -103,10 +112,16 @@ def paint_beard(
     clear = ramp(torch.maximum(lips.upper_top - y, y - lips.lower_bottom), 0.0, 0.06)
     clear = clear.maximum((lips.hill <= 0).float())
     top = shape.nose_tip + 0.17
-    strip = ramp(y, top - 0.03, top + 0.06).mul_(ramp(lips.line + 0.06 - y, -0.03, 0.05)).mul_(ramp(ax, 0.62, 0.44))
+    strip = (
+        ramp(y, top - 0.03, top + 0.06)
+        .mul_(ramp(lips.line + 0.06 - y, -0.03, 0.05))
+        .mul_(ramp(ax, 0.62, 0.44))
+    )
     grain = noise_at("white", x * 20 + 512 + 256 * face.texture[:, 1:2, 0], y * 14 + 512)
     lower_face = cheek * clear
-    beard = torch.maximum(lower_face * (face.beard * ramp(y + 0.35 * ax, 0.95, 1.15)), strip * clear * face.moustache)
+    beard = torch.maximum(
+        lower_face * (face.beard * ramp(y + 0.35 * ax, 0.95, 1.15)), strip * clear * face.moustache
+    )
     beard.mul_(grain.mul_(0.14).add_(0.92).clamp_(0.3, 1))
     light = 1 - 0.7 * scenes.near_infrared[:, None, None]
     stubble = torch.maximum(lower_face, strip * clear).mul_(face.stubble * 0.55 * light)

@@ -56,7 +56,9 @@ def fine_height(x: Tensor, ax: Tensor, y: Tensor, face: Identities, shape: FaceS
     return height
 
 
-def turn_under_relief(surface: Surface, px: Tensor, face: Identities, shape: FaceShape, camera: Camera) -> Tensor:
+def turn_under_relief(
+    surface: Surface, px: Tensor, face: Identities, shape: FaceShape, camera: Camera
+) -> Tensor:
     """Shift head coordinates (in place) to what a pixel sees once the nose stands out; returns the coarse height."""
     shear_x = camera.sin_yaw / camera.cos_yaw.clamp(min=0.6)
     shear_y = camera.sin_pitch
@@ -87,7 +89,9 @@ def hollow(height: Tensor, reach: int) -> Tensor:
     return mean[:, 0] - height
 
 
-def shade(depth: Tensor, height_map: Tensor, scenes: Scenes, pixel: Tensor, shine: Tensor) -> tuple[Tensor, Tensor]:
+def shade(
+    depth: Tensor, height_map: Tensor, scenes: Scenes, pixel: Tensor, shine: Tensor
+) -> tuple[Tensor, Tensor]:
     """Light on a surface: factor (B, 3, H, W) for its colour, and highlight (B, H, W) to add."""
     light = scenes.light[:, :, None, None]
     lx, ly, lz = light[:, 0], light[:, 1], light[:, 2]

@@ -31,7 +31,9 @@ def render(identities: Identities, units: Tensor, scenes: Scenes, size: int | tu
     """uint8 (B, 3, H, W) pictures of B faces with action units (B, A) in B scenes; `size` is H = W, or (H, W)."""
     height, width = (size, size) if isinstance(size, int) else size
     if not len(identities) == len(units) == len(scenes):
-        raise ValueError(f"{len(identities)} identities, {len(units)} unit vectors, {len(scenes)} scenes: give as many")
+        raise ValueError(
+            f"{len(identities)} identities, {len(units)} unit vectors, {len(scenes)} scenes: give as many"
+        )
     device = identities.width.device
     result = torch.empty((len(units), 3, height, width), dtype=torch.uint8, device=device)
     faces, shapes = identities.on_pixels(), deform(identities, units.to(device)).on_pixels()
@@ -54,7 +56,9 @@ def _render_chunk(face: Identities, shape: FaceShape, scenes: Scenes, height: in
     rows = Rows(py, py > -9, pixel)
     low, middle = rows.between(0.6, 99.0), rows.between(-0.5, 0.9)
     surroundings.paint_body(canvas[:, :, low], px[:, low], py[:, low], pixel, skin, face, scenes, camera)
-    surroundings.paint_ears(canvas[:, :, middle], px[:, middle], py[:, middle], pixel, skin, face, scenes, camera)
+    surroundings.paint_ears(
+        canvas[:, :, middle], px[:, middle], py[:, middle], pixel, skin, face, scenes, camera
+    )
 
     surface = see_head(px, py, face, shape, camera)
     height_map = relief.turn_under_relief(surface, px, face, shape, camera)
@@ -73,7 +77,9 @@ def _render_chunk(face: Identities, shape: FaceShape, scenes: Scenes, height: in
     return photograph(canvas, scenes)
 
 
-def _paint_in_front(canvas: Tensor, px: Tensor, py: Tensor, pixel: Tensor, face: Identities, scenes: Scenes) -> None:
+def _paint_in_front(
+    canvas: Tensor, px: Tensor, py: Tensor, pixel: Tensor, face: Identities, scenes: Scenes
+) -> None:
     for some in chosen(scenes.hat):
         part = canvas[some]
         hair.paint_hat(part, px[some], py[some], pixel[some], face[some], scenes[some])
@@ -152,7 +158,11 @@ class Rows:
         self._high = torch.where(shown, y + margin, -far).amax((0, 2)).tolist()
 
     def between(self, low: float, high: float) -> slice:
-        hits = [row for row, bounds in enumerate(zip(self._low, self._high, strict=True)) if _meet(bounds, low, high)]
+        hits = [
+            row
+            for row, bounds in enumerate(zip(self._low, self._high, strict=True))
+            if _meet(bounds, low, high)
+        ]
         return slice(hits[0], hits[-1] + 1) if hits else slice(0, 0)
 
 
@@ -164,8 +174,3 @@ def chosen(amount: Tensor) -> list[Tensor]:
     """Indices of the items with a positive amount, as a list of one tensor; none, an empty list."""
     index = amount.flatten().nonzero().flatten()
     return [index] if len(index) else []
-
-
-def _infrared_lips(face: Identities, scenes: Scenes) -> Identities:
-    infrared = scenes.near_infrared[:, None, None, None]
-    return replace(face, lip=face.lip + infrared * (0.60 - 0.9 * face.lip))

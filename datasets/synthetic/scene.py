@@ -134,7 +134,10 @@ def _surroundings(draws: Draws, spread: float) -> dict[str, np.ndarray]:
     amount = (draws.unit() * 1.2 * spread)[:, None, None, None] if spread > 0.3 else 0.04
     neutral = draws.units(3) * 0.12 + draws.unit()[:, None] ** 2.0 * 0.8
     hand = draws.chance(0.5)[:, None]
-    blob = np.where(hand, np.array([0.72, 0.52, 0.42]), np.array([0.12, 0.12, 0.13])) * draws.between(0.7, 1.2)[:, None]
+    blob = (
+        np.where(hand, np.array([0.72, 0.52, 0.42]), np.array([0.12, 0.12, 0.13]))
+        * draws.between(0.7, 1.2)[:, None]
+    )
     return {
         "background": np.clip(level + amount * (grid - 0.5), 0.0, 1.0),
         "clutter": draws.unit() * spread,
@@ -142,7 +145,13 @@ def _surroundings(draws: Draws, spread: float) -> dict[str, np.ndarray]:
         "collar": draws.unit(),
         "occluder": draws.chance(0.06 if spread == 1.0 else 0.0),
         "occluder_at": np.stack(
-            [draws.between(-0.9, 0.9), draws.between(1.0, 1.8), draws.between(0.18, 0.45), draws.between(0.18, 0.55)], 1
+            [
+                draws.between(-0.9, 0.9),
+                draws.between(1.0, 1.8),
+                draws.between(0.18, 0.45),
+                draws.between(0.18, 0.55),
+            ],
+            1,
         ),
         "occluder_colour": np.clip(blob, 0, 1),
         "hat": draws.chance(0.06 if spread == 1.0 else 0.0),
@@ -177,7 +186,9 @@ def _lit_as(scenes: Scenes, modality: Modality, light: LightLevel) -> Scenes:
     darkness = {"Strong": 0.0, "Weak": 0.45, "Dark": 0.8}.get(light)
     if darkness is None:
         raise ValueError(f"unknown light level {light!r}; there are Strong, Weak, Dark")
-    if modality == "NI":  # a near-infrared lamp beside the camera makes the picture independent of the room's light
+    if (
+        modality == "NI"
+    ):  # a near-infrared lamp beside the camera makes the picture independent of the room's light
         front = torch.zeros_like(scenes.light)
         front[:, 1], front[:, 2] = -0.15, 0.99
         ones = torch.ones_like(scenes.yaw)
@@ -220,7 +231,9 @@ def track_scenes(
         slow = np.sin(2 * np.pi * (time / (40 + 60 * draws.unit()[rows]) + draws.unit()[rows]))
         fast = np.sin(2 * np.pi * (time / (12 + 14 * draws.unit()[rows]) + draws.unit()[rows]))
         changes[name] = getattr(base, name) + tensor(motion * amount * (slow + 0.35 * fast), device)
-    walk = np.stack([time * 0.6180339887, time * 0.7548776662], axis=1)  # a new place in the noise tile each frame
+    walk = np.stack(
+        [time * 0.6180339887, time * 0.7548776662], axis=1
+    )  # a new place in the noise tile each frame
     changes["noise_at"] = torch.remainder(base.noise_at + tensor(np.mod(walk, 1.0), device), 1.0)
     return replace(base, **changes)
 

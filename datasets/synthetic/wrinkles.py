@@ -14,7 +14,10 @@ def forehead_lines(x: Tensor, y: Tensor, soft: Tensor, shape: FaceShape) -> Tens
     """Lines across the forehead; arched over the nose when only the inner brows rise."""
     ax = x.abs()
     width = 0.026 + 0.5 * soft
-    wide, narrow = ramp(ax, 0.66, 0.45).mul_(0.30 * shape.brow_lines), ramp(ax, 0.34, 0.18).mul_(0.26 * shape.inner_lines)
+    wide, narrow = (
+        ramp(ax, 0.66, 0.45).mul_(0.30 * shape.brow_lines),
+        ramp(ax, 0.34, 0.18).mul_(0.26 * shape.inner_lines),
+    )
     height = y - (shape.brow_y - 0.22)
     across, arched = height - 0.05 * ax * ax, height - 0.55 * ax * ax
     dark = torch.zeros_like(y)
@@ -63,7 +66,9 @@ def mouth_wrinkles(x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: 
     width = 0.040 + 0.5 * soft
     dark = stroke(ax - curve, width).mul_(ends).mul_(0.50 * fold)
     dimple = torch.where(left, shape.dimple_left, shape.dimple_right)
-    pit = stroke(ax - (half + 0.055) - 0.8 * (y - corner).square(), width).mul_(bump(ax - half, y - corner, 0.3, 0.17))
+    pit = stroke(ax - (half + 0.055) - 0.8 * (y - corner).square(), width).mul_(
+        bump(ax - half, y - corner, 0.3, 0.17)
+    )
     dark = dark.maximum(pit.mul_(0.60 * dimple))
     droop = corner + shape.droop
     marionette = stroke(ax - (half + 0.02 + 0.25 * (y - droop)), width).mul_(

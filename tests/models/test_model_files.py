@@ -95,6 +95,14 @@ def test_c3d_refuses_a_clip_it_was_not_built_for() -> None:
         c3d_trunk_tiny()(torch.randn(1, 9, 3, 48, 48))
 
 
+@pytest.mark.parametrize("frames", [8, 16])
+def test_c3d_never_sees_the_last_frame(frames: int) -> None:
+    x = torch.randn(1, frames, 3, 48, 48, requires_grad=True)
+    C3D(6, frames, 48).eval()(x).square().sum().backward()
+    assert x.grad is not None
+    assert x.grad.flatten(2).any(dim=-1).tolist() == [[True] * (frames - 1) + [False]]
+
+
 def test_c3d_runs_as_many_operators_for_more_frames() -> None:
     counts = [OperatorCount.of(C3D(6, frames, 48).eval(), torch.randn(2, frames, 3, 48, 48)) for frames in (8, 16)]
     assert counts[0] == counts[1] > 0

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from datasets.synthetic.action_units import ACTION_UNITS, MEANINGS, unit_index
-from datasets.synthetic.expressions import EMOTIONS, add_blinks, add_speech, expression_units, sequence_units, time_course
+from datasets.synthetic.expressions import (
+    EMOTIONS,
+    add_blinks,
+    add_speech,
+    expression_units,
+    sequence_units,
+    time_course,
+)
 
 
 def rng(seed: int = 0) -> np.random.Generator:
@@ -57,7 +64,10 @@ def test_a_sequence_ends_at_the_apex(emotion: str) -> None:
 
 def test_units_of_fear_come_one_after_the_other() -> None:
     sequence = sequence_units("Fear", 60, rng(2), blinks=0.0)
-    half = [int(np.argmax(sequence[:, unit_index(name)] > 0.5 * sequence[-1, unit_index(name)])) for name in ("AU1", "AU20")]
+    half = [
+        int(np.argmax(sequence[:, unit_index(name)] > 0.5 * sequence[-1, unit_index(name)]))
+        for name in ("AU1", "AU20")
+    ]
     assert half[0] < half[1]
 
 

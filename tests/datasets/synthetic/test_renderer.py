@@ -28,13 +28,17 @@ def plain_faces(count: int) -> Identities:
     """Identities without resting expression, glasses or beard."""
     faces = sample_identities(range(count))
     zero = torch.zeros_like(faces.glasses)
-    return replace(faces, rest=torch.zeros_like(faces.rest), glasses=zero, beard=zero, moustache=zero, stubble=zero)
+    return replace(
+        faces, rest=torch.zeros_like(faces.rest), glasses=zero, beard=zero, moustache=zero, stubble=zero
+    )
 
 
 def frontal(count: int) -> Scenes:
     scenes = sample_scenes([5] * count, "lab")
     zero = torch.zeros(count)
-    return replace(scenes, yaw=zero, pitch=zero, roll=zero, shift_x=zero, shift_y=zero, zoom=zero + 1, noise=zero)
+    return replace(
+        scenes, yaw=zero, pitch=zero, roll=zero, shift_x=zero, shift_y=zero, zoom=zero + 1, noise=zero
+    )
 
 
 def units(**intensities: float) -> Tensor:
@@ -53,7 +57,11 @@ def test_same_inputs_give_the_same_bytes() -> None:
 @pytest.mark.parametrize("size", [64, 48, (40, 56)])
 def test_a_face_does_not_depend_on_its_batch_mates(size: int | tuple[int, int]) -> None:
     count = 37  # more than one chunk, and a last chunk that is not full
-    faces, vectors, scenes = sample_identities(range(count)), random_units(count), sample_scenes(range(count), "wild")
+    faces, vectors, scenes = (
+        sample_identities(range(count)),
+        random_units(count),
+        sample_scenes(range(count), "wild"),
+    )
     together = render(faces, vectors, scenes, size)
     for item in (0, 3, 17, 36):
         one = slice(item, item + 1)
@@ -92,7 +100,9 @@ def test_intensities_can_be_told_apart_at_48_pixels(name: str) -> None:
 def test_extreme_inputs_stay_finite() -> None:
     faces = sample_identities(range(4))
     scenes = sample_scenes(range(4), "wild")
-    far = replace(scenes, yaw=scenes.yaw * 0 + 9, pitch=scenes.pitch * 0 - 9, zoom=scenes.zoom * 0, blur=scenes.blur + 9)
+    far = replace(
+        scenes, yaw=scenes.yaw * 0 + 9, pitch=scenes.pitch * 0 - 9, zoom=scenes.zoom * 0, blur=scenes.blur + 9
+    )
     for vectors in (torch.full((4, len(ACTION_UNITS)), 9.0), torch.full((4, len(ACTION_UNITS)), -9.0)):
         assert torch.isfinite(landmarks(faces, vectors, far)).all()
         assert render(faces, vectors, far, 32).float().std() >= 0
@@ -100,13 +110,17 @@ def test_extreme_inputs_stay_finite() -> None:
 
 
 def test_near_infrared_pictures_are_monochrome() -> None:
-    pictures = render(sample_identities(range(4)), random_units(4), sample_scenes(range(4), "lab", modality="NI"), 48)
+    pictures = render(
+        sample_identities(range(4)), random_units(4), sample_scenes(range(4), "lab", modality="NI"), 48
+    )
     assert torch.equal(pictures[:, 0], pictures[:, 1]) and torch.equal(pictures[:, 0], pictures[:, 2])
 
 
 def test_light_levels_of_the_lab_go_from_strong_to_dark() -> None:
     brightness = [
-        render(sample_identities(range(4)), random_units(4), sample_scenes(range(4), "lab", light=level), 48).float().mean()
+        render(sample_identities(range(4)), random_units(4), sample_scenes(range(4), "lab", light=level), 48)
+        .float()
+        .mean()
         for level in ("Strong", "Weak", "Dark")
     ]
     assert brightness[0] > 1.3 * brightness[1] > 1.3 * 1.3 * brightness[2]
