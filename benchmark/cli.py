@@ -16,6 +16,8 @@ import typer
 
 from benchmark.errors import RequestError
 
+STOPPED = 130
+
 app = typer.Typer(
     help="Benchmark leaderboard for facial expression recognition.",
     no_args_is_help=True,
@@ -42,7 +44,7 @@ def run(
     architectures: Annotated[str, typer.Option(help="Only these, as A,B.")] = "",
     datasets: Annotated[str, typer.Option(help="Only these, as D,E.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    workers: Annotated[int, typer.Option(help="Cells side by side; 0: one a core, or one a GPU.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Cells side by side; 0: one a core, or one a GPU.")] = 0,
     results: Results = Path("results"),
     data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set; else FERBENCH_DATA.")] = None,
     backend: Annotated[str, typer.Option(help="Where cells run: local.")] = "local",
@@ -84,9 +86,7 @@ def publish(
     """Replace the published records of a suite by the local ones, and render the committed board."""
     from benchmark.commands.publish import publish_records
 
-    print(
-        f"{publish_records(results, suite)} records of suite {suite} published; commit results/published and leaderboard.md"
-    )
+    print(f"{publish_records(results, suite)} records published: commit results/published and leaderboard.md")
 
 
 @app.command()
@@ -188,7 +188,7 @@ def data_twin(
     seed: Annotated[int, typer.Option(help="Another seed shows other people.")] = 0,
     layout: Annotated[str, typer.Option(help="One of the official layouts; the first when not named.")] = "",
     protocol: Annotated[list[str] | None, typer.Option(help="Protocol option as KEY=VALUE; may be repeated.")] = None,
-    workers: Annotated[int, typer.Option(help="Processes; 0: one a core.")] = 0,
+    workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
 ) -> None:
     """Write the synthetic stand-in of a data set in its official layout."""
     from benchmark.commands.data import write_twin
@@ -239,10 +239,12 @@ def main() -> NoReturn:
     """Runs the command line; an error for people is one line on standard error."""
     try:
         code = app(standalone_mode=False)
+        if code == STOPPED:  # typer turns Ctrl-C into this code
+            raise KeyboardInterrupt
     except RequestError as error:
         code = _fail(str(error), 2)
     except KeyboardInterrupt:
-        code = _fail("stopped: finished cells are kept; the same command goes on from here", 130)
+        code = _fail("stopped: finished cells are kept; the same command goes on from here", STOPPED)
     except Exception as error:
         code = _told(error)
     sys.exit(code if isinstance(code, int) else 0)
@@ -255,7 +257,8 @@ def _told(error: Exception) -> int:
     if isinstance(error, DataError):
         return _fail(str(error), 2)
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of the command line
-        return _fail(f"{error.format_message()} (see python -m benchmark --help)", 2)
+        message = error.format_message()
+        return _fail(f"{message} (see python -m benchmark --help)", 2) if message else 2  # empty: the help was shown
     raise error
 
 
@@ -264,5 +267,5 @@ def _fail(line: str, code: int) -> int:
         import traceback
 
         traceback.print_exc()
-    print(f"error: {line}" if code != 130 else line, file=sys.stderr)
+    print(f"error: {line}" if code != STOPPED else line, file=sys.stderr)
     return code

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.cache import alone, cache_folder
 from benchmark.errors import RequestError
-from benchmark.provenance import cache_folder, code_hash, hash_of
+from benchmark.provenance import code_hash, hash_of
 from benchmark.registry import data_sets
 from benchmark.suite import Cell, Twin
 from datasets.corpus import TWIN_FILE, Corpus, DataError
@@ -110,9 +109,11 @@ def prepare(location: Location, size: int, report: Report) -> None:
 def open_data(location: Location, size: int, report: Report) -> tuple[Corpus, FrameStore]:
     """The corpus and its frame store, both made when they are not there. Processes wait for one another."""
     store_folder = cache_folder() / "frames"
-    with _alone(cache_folder() / "locks" / f"{location.name}-{location.identity}-{size}"):
-        if location.own_twin is not None and not (location.root / TWIN_FILE).is_file():
-            write_twin(location, report)
+    if location.own_twin is not None:
+        with alone(f"{location.name}-{location.identity}"):  # two sizes may want the same twin at once
+            if not (location.root / TWIN_FILE).is_file():
+                write_twin(location, report)
+    with alone(f"{location.name}-{location.identity}-{size}"):
         corpus = read_corpus(location.dataset, location.root, location.protocol)
         total = len(corpus.frames)
         store = open_store(
@@ -130,18 +131,6 @@ def write_twin(location: Location, report: Report) -> None:
     dataset = data_sets.get(location.dataset)
     film = dataset.film(location.own_twin.scale, location.own_twin.seed, location.protocol, dataset.layouts[0])
     write_film(film, location.root, lambda done, total: report(f"{location.name}: rendering frame {done}/{total}"))
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Holds a file lock; it goes with the process, so a killed one leaves none behind."""
-    try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with lock.open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-    except PermissionError as error:
-        raise RequestError(f"{lock.parent}: cannot be written: set FERBENCH_CACHE to a folder that can be") from error
 
 
 def twin_facts(root: Path) -> dict[str, object] | None:

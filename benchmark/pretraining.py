@@ -27,9 +27,10 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from benchmark.cache import alone, cache_folder
 from benchmark.errors import RequestError, unknown_name
 from benchmark.pretext_faces import Faces, clips, people, stills
-from benchmark.provenance import code_hash
+from benchmark.provenance import code_hash, hash_of
 from datasets.augmentation import normalise
 from datasets.streams import number_of
 from models.c3d import c3d_trunk_tiny
@@ -69,9 +70,9 @@ class Recipe:
 
 RECIPES = {
     "geometry-resnet": Recipe("geometry", "resnet", pictures=24_000, epochs=12, lr=2e-3),
+    "motion-c3d": Recipe("geometry", "c3d", pictures=3_000, epochs=24, lr=1e-3, frames=8, batch=32),
     "geometry-vit": Recipe("geometry", "vit", pictures=24_000, epochs=16, lr=1e-3),
     "geometry-mobilenet_v3": Recipe("geometry", "mobilenet_v3", pictures=24_000, epochs=20, lr=3e-3),
-    "motion-c3d": Recipe("geometry", "c3d", pictures=3_000, epochs=24, lr=1e-3, frames=8, batch=32),
     "identity-resnet": Recipe("identity", "resnet", pictures=16_000, epochs=12, lr=2e-3, people=500),
 }
 
@@ -126,6 +127,22 @@ def pretrain(name: str, folder: Path) -> dict[str, Any]:
 
 
 def _faces(recipe: Recipe) -> Faces:
+    """The faces of a recipe, rendered once for all backbones that learn from the same ones."""
+    made_from = (recipe.pictures, recipe.people, recipe.frames, recipe.seed, code_hash("benchmark.pretext_faces"))
+    name = f"pretext-{hash_of(made_from)}"
+    file = cache_folder() / "pretext" / f"{name}.npz"
+    with alone(name):
+        if not file.is_file():
+            faces = _rendered(recipe)
+            file.parent.mkdir(parents=True, exist_ok=True)
+            draft = file.with_suffix(".draft.npz")
+            np.savez(draft, pictures=faces.pictures, targets=faces.targets, outputs=faces.outputs)
+            draft.replace(file)
+    with np.load(file) as kept:
+        return Faces(kept["pictures"], kept["targets"], int(kept["outputs"]))
+
+
+def _rendered(recipe: Recipe) -> Faces:
     if recipe.frames > 1:
         return clips(recipe.pictures, recipe.frames, recipe.seed, IMAGE_SIZE)
     if recipe.people:

@@ -17,8 +17,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmark.cache import cache_folder
 from benchmark.data import locate, open_data, read_corpus
-from benchmark.provenance import cache_folder
 from benchmark.registry import data_sets
 from benchmark.suite import cells_of, load_suite
 from benchmark.training import FrameBatches, Material, Run, predict, train

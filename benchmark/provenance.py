@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
-import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -51,11 +50,19 @@ def _closure(module: str) -> set[str]:
 
 @cache
 def _file(module: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(module)
-    except ModuleNotFoundError:
+    """Source of a module, found by its place: `find_spec` of a dotted name would import what is above it."""
+    top, *below = module.split(".")
+    spec = importlib.util.find_spec(top)
+    if spec is None:
         return None
-    return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+    if not below:
+        return Path(spec.origin) if spec.origin and spec.origin.endswith(".py") else None
+    for folder in spec.submodule_search_locations or ():
+        place = Path(folder).joinpath(*below)
+        for file in (place.with_name(f"{place.name}.py"), place / "__init__.py"):
+            if file.is_file():
+                return file
+    return None
 
 
 @cache
@@ -113,8 +120,3 @@ def _version(library: str) -> str | None:
         return version(library)
     except PackageNotFoundError:
         return None
-
-
-def cache_folder() -> Path:
-    """Where twins and frame stores are kept: FERBENCH_CACHE, or `.cache` of the checkout."""
-    return Path(os.environ.get("FERBENCH_CACHE") or CHECKOUT / ".cache")

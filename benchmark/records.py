@@ -2,6 +2,7 @@
 
 `<results>/<suite>/<dataset>/<architecture>/seed<S>-fold<F>/`. The predictions are written first and the record last,
 each in one rename: a record that is there is whole, and a run that is killed at any moment loses no finished one.
+Neither takes its place before both are on the disk.
 """
 
 from __future__ import annotations
@@ -75,13 +76,19 @@ def write_record(folder: Path, data: dict[str, Any], predictions: pd.DataFrame |
     Raises:
         OSError: the folder cannot be written or the disk is full. Nothing earlier is lost.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    if predictions is not None:
-        with _replaced(folder / PREDICTIONS) as file:
-            predictions.to_parquet(file, index=False, compression="zstd")
     text = json.dumps({"schema": SCHEMA, **data}, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
-    with _replaced(folder / RECORD) as file:
-        file.write_text(text + "\n", encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    with _draft(folder / RECORD) as record, _draft(folder / PREDICTIONS) as table:
+        if predictions is not None:
+            predictions.to_parquet(table, index=False, compression="zstd")
+            _sync(table)
+        record.write_text(text + "\n", encoding="utf-8")
+        _sync(record)
+        if predictions is not None:
+            table.replace(folder / PREDICTIONS)
+        record.replace(folder / RECORD)
+    if predictions is None:
+        (folder / PREDICTIONS).unlink(missing_ok=True)  # those of an earlier record of this cell
 
 
 def _plain(value: Any) -> Any:
@@ -92,13 +99,15 @@ def _plain(value: Any) -> Any:
 
 
 @contextlib.contextmanager
-def _replaced(file: Path) -> Iterator[Path]:
-    """A file beside `file` that takes its place in one rename, once it is whole and on the disk."""
+def _draft(file: Path) -> Iterator[Path]:
+    """A name beside `file` to write under; what is still there at the end is removed."""
     draft = file.with_name(f".{file.name}.{os.getpid()}")
     try:
         yield draft
-        with draft.open("rb") as written:
-            os.fsync(written.fileno())
-        draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as written:
+        os.fsync(written.fileno())

@@ -73,7 +73,10 @@ class Registry(Generic[T]):
     def get(self, name: str) -> T:
         """The entry itself; imports its module."""
         module = self.module(name)
-        entry = getattr(importlib.import_module(module), self.attribute, None)
+        try:
+            entry = getattr(importlib.import_module(module), self.attribute, None)
+        except ImportError as error:
+            raise RequestError(f"{self.kind} {name!r}: {module} cannot be imported: {error}") from error
         if entry is None:
             raise RequestError(f"{module} defines no {self.attribute}: the {self.kind} {name!r} cannot be loaded")
         if entry.name != name:

@@ -124,7 +124,7 @@ class _Batch:
         self.waiting: dict[tuple[str, int], list[Job]] = {}
         for job in jobs:
             self.waiting.setdefault((job.location.name, _image_size(job.cell)), []).append(job)
-        self.running: dict[Any, tuple[Job | tuple[str, int], float]] = {}
+        self.running: dict[Any, Job | tuple[str, int]] = {}
 
     def work(self) -> None:
         try:
@@ -132,7 +132,7 @@ class _Batch:
                 future = self.pool.schedule(
                     self.worker.prepare_data, args=(jobs[0].location, group[1]), timeout=DATA_TIME_LIMIT
                 )
-                self.running[future] = (group, time.monotonic())
+                self.running[future] = group
             while self.running:
                 for future in [f for f in self.running if f.done()]:
                     self._collect(future)
@@ -146,11 +146,11 @@ class _Batch:
             self.pool.join()
 
     def _collect(self, future: Any) -> None:
-        what, began = self.running.pop(future)
+        what = self.running.pop(future)
         error = _reason(future, what)
         if isinstance(what, Job):
             if error is None:
-                self.progress.finished(what.name, future.result(), time.monotonic() - began)
+                self.progress.finished(what.name, *future.result())
             else:
                 self._keep_failure(what, error)
             return
@@ -166,7 +166,7 @@ class _Batch:
             args=(job.cell, job.location, self.device_type, self.workers, self.results),
             timeout=job.cell.time_limit,
         )
-        self.running[future] = (job, time.monotonic())
+        self.running[future] = job
 
     def _keep_failure(self, job: Job, reason: str) -> None:
         self.progress.failure(job.name, reason)

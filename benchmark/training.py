@@ -114,7 +114,7 @@ class FeatureBatches:
     def __init__(self, material: Material, run: Run, encoder: nn.Module, samples: NDArray[np.int64]) -> None:
         corpus = material.corpus
         used = np.concatenate([material.instances(samples).frames.ravel(), *(
-            np.arange(corpus.start[i], corpus.stop[i]) for i in (samples if material.frames > 2 else ())
+            np.arange(corpus.start[i], corpus.stop[i]) for i in (samples if material.view in ("clip", "sequence") else ())
         )])  # fmt: skip
         self.frames = np.unique(used)
         self.view = material.view

@@ -1,1 +1,1 @@
-"""Synthetic faces: identities, expressions as action units, scenes, and the batched renderer that draws them."""
+"""Synthetic faces: identities, expressions as action units, scenes, and the batched renderer."""

@@ -48,14 +48,12 @@ class Draws:
     """
 
     def __init__(self, tag: int, seeds: Sequence[int], columns: int) -> None:
-        rows = [
-            np.random.default_rng([tag, int(seed) & 0xFFFFFFFFFFFFFFFF]).random(columns) for seed in seeds
-        ]
+        rows = [np.random.default_rng([tag, int(seed) & 0xFFFFFFFFFFFFFFFF]).random(columns) for seed in seeds]
         self._values = np.stack(rows) if rows else np.zeros((0, columns))
         self._next = 0
 
     def __len__(self) -> int:
-        return self._values.shape[0]
+        return len(self._values)
 
     def unit(self) -> np.ndarray:
         """(N,) uniform in 0 to 1."""
@@ -66,7 +64,7 @@ class Draws:
         self._next += count
         if self._next > self._values.shape[1]:
             raise IndexError(f"only {self._values.shape[1]} columns of random numbers: ask for more")
-        return self._values[:, self._next - count : self._next]
+        return np.asarray(self._values[:, self._next - count : self._next])
 
     def between(self, low: float, high: float) -> np.ndarray:
         return low + (high - low) * self.unit()
@@ -76,7 +74,7 @@ class Draws:
         return mean + spread * 2.0 * (self.units(3).sum(1) - 1.5)
 
     def chance(self, probability: float | np.ndarray) -> np.ndarray:
-        return (self.unit() < probability).astype(np.float64)
+        return np.asarray(self.unit() < probability, dtype=np.float64)
 
     def pick(self, table: np.ndarray, weights: Sequence[float]) -> np.ndarray:
         """(N, K) rows of `table` (M, K), drawn with the given weights (M)."""

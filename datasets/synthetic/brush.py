@@ -1,7 +1,7 @@
 """Soft-edged shapes and paint on batches of pixels.
 
-Only + - * / sqrt, comparisons and look-ups are used on pixels: they round the same way wherever an item lies in
-a batch, and every shape is exactly zero outside its extent, so pictures do not depend on batch mates.
+Only + - * / sqrt, comparisons and look-ups are used on pixels: they round the same way wherever an item
+lies in a batch, and every shape is exactly zero outside its extent, so pictures do not depend on batch mates.
 """
 
 from __future__ import annotations

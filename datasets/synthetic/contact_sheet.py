@@ -1,4 +1,7 @@
-"""One picture that shows what the renderer can do, to be judged by eye: `python -m datasets.synthetic.contact_sheet`."""
+"""What the renderer can do, on one picture, to be judged by eye.
+
+Run `python -m datasets.synthetic.contact_sheet` to write `docs/contact-sheet.png`.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +25,14 @@ _SIDE = 78
 
 
 def contact_sheet(path: Path, size: int = 96, seed: int = 0) -> None:
-    """Write a labelled PNG: identities by expressions, a sequence, near-infrared and dark rows, single action units."""
+    """Write a labelled PNG: identities by expressions, a sequence, near-infrared and dark, single action units."""
     rows: list[tuple[str, Sequence[str], Tensor]] = []
-    for number in range(4):
-        rows.append((f"lab {number}", EMOTIONS, _expressions(seed + number, seed, size, "lab")))
-    for number in range(4, 8):
-        rows.append((f"wild {number}", EMOTIONS, _expressions(seed + number, seed, size, "wild")))
-    rows.append(
-        ("sequence", [f"frame {2 * frame}" for frame in range(_COLUMNS)], _sequence(seed + 8, seed, size))
+    styles: tuple[Style, ...] = ("lab",) * 4 + ("wild",) * 4
+    rows.extend(
+        (f"{style} {number}", EMOTIONS, _expressions(seed + number, seed, size, style))
+        for number, style in enumerate(styles)
     )
+    rows.append(("sequence", [f"frame {2 * frame}" for frame in range(_COLUMNS)], _sequence(seed + 8, seed, size)))
     rows.append(("infrared", EMOTIONS, _expressions(seed + 9, seed, size, "lab", "NI")))
     rows.append(("dark", EMOTIONS, _expressions(seed + 10, seed, size, "lab", dark=True)))
     names = [name for name in ACTION_UNITS if name != "ASYM"]

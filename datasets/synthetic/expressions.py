@@ -1,6 +1,6 @@
 """Emotions as action units over time: which muscles, how strongly, and in which order.
 
-Combinations follow EMFACS (Friesen and Ekman, 1983); variants and strengths are drawn from the given generator.
+Combinations follow EMFACS (Friesen and Ekman, 1983); variants and strengths come from the given generator.
 No rendering here: numpy only.
 """
 
@@ -106,7 +106,7 @@ def time_course(
     start, rise = rng.uniform(0.05, 0.2), rng.uniform(0.15, 0.25)
     stop, fall = rng.uniform(0.6, 0.75), rng.uniform(0.15, 0.25)
     envelope = smoothstep((time - start) / rise) * (1 - smoothstep((time - stop) / fall))
-    return envelope.astype(np.float32)
+    return np.asarray(envelope, dtype=np.float32)
 
 
 def sequence_units(
@@ -126,9 +126,7 @@ def sequence_units(
     envelope = time_course(num_frames, rng, kind)
     delays = np.array([_DELAYS.get(emotion, {}).get(name, 0.0) for name in ACTION_UNITS])
     delays = np.clip(delays + rng.uniform(-0.05, 0.05, len(delays)), 0.0, 0.6)
-    late = (
-        smoothstep((envelope[:, None] - delays) / (1 - delays)) if num_frames > 1 else np.ones((1, len(apex)))
-    )
+    late = smoothstep((envelope[:, None] - delays) / (1 - delays)) if num_frames > 1 else np.ones((1, len(apex)))
     units = late * apex
     asym = unit_index("ASYM")
     units[:, asym] = apex[asym]

@@ -45,14 +45,15 @@ def _paint_lids(canvas: Tensor, ax: Tensor, y: Tensor, along: Tensor, upper: Ten
     bag = stroke(y - (lower + (0.075 + 0.02 * shape.squint) * wide), 0.030 + 0.5 * soft)
     bag = bag.mul_((wide * 1.6).clamp(max=1)).mul_(0.10 + 0.16 * face.age + 0.34 * shape.squint)
     lidded = ramp(y, fold, fold + 0.02).mul_((hill > 0).float()).mul_((y < lower).float()).mul_(face.shadow)
-    nook = bump(ax - (face.eye_x - 0.27), y - (face.eye_y - 0.03), 0.11, 0.15).mul_(0.28)
+    nook = bump(ax - (face.eye_x - 0.27), y - (face.eye_y - 0.03), 0.12, 0.16).mul_(0.16)
     dark = crease.maximum(bag).maximum(lidded.mul_(0.7)).add_(nook)
+    dark.add_(bump(ax - face.eye_x - 0.03, y - face.eye_y + 0.06, 0.40, 0.26).mul_(0.26))
     canvas.mul_((1 - dark)[:, None])
 
 
 def _paint_ball(canvas: Tensor, x: Tensor, y: Tensor, along: Tensor, upper: Tensor, opening: Tensor, soft: Tensor,
                 face: Identities, scenes: Scenes) -> None:  # fmt: skip
-    lit = 0.76 - 0.28 * along * along
+    lit = 0.68 - 0.26 * along * along
     lit *= ramp(y - upper, -0.035, 0.060).mul_(0.45).add_(0.55)
     white = torch.stack([lit, lit * 0.96, lit * 0.93], dim=1)
     gaze_x, gaze_y = 0.055 * scenes.gaze_x[:, None, None], 0.03 * scenes.gaze_y[:, None, None]
@@ -74,14 +75,10 @@ def _paint_ball(canvas: Tensor, x: Tensor, y: Tensor, along: Tensor, upper: Tens
 def brow_curve(s: Tensor, shape: FaceShape) -> Tensor:
     """y of the brow's middle line, s from 0 (nose) to 1 (temple)."""
     back = 1 - s
-    return (
-        shape.brow_y + shape.brow_inner * back * back + shape.brow_outer * s - shape.brow_arch * 4 * s * back
-    )
+    return shape.brow_y + shape.brow_inner * back * back + shape.brow_outer * s - shape.brow_arch * 4 * s * back
 
 
-def paint_brows(
-    canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape
-) -> None:
+def paint_brows(canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape) -> None:
     s = (x.abs() - shape.brow_in) / (shape.brow_out - shape.brow_in)
     inside = s.clamp(0, 1)
     skew = torch.where(x < 0, -0.5, 0.5) * face.brow_skew
@@ -94,9 +91,7 @@ def paint_brows(
     paint(canvas, cover, face.hair * 0.72)
 
 
-def paint_glasses(
-    canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, scenes: Scenes
-) -> None:
+def paint_glasses(canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, scenes: Scenes) -> None:
     """Frames over everything else on the face, with a faint reflection."""
     dx = (x.abs() - (face.eye_x + 0.02)) / face.frame_half
     dy = (y - (face.eye_y + 0.035)) / (face.frame_half * 0.78)

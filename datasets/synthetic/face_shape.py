@@ -93,10 +93,7 @@ def deform(identities: Identities, units: Tensor) -> FaceShape:
 
 def _brows(face: Identities, au: dict[str, Tensor]) -> dict[str, Tensor]:
     return {
-        "brow_y": face.brow_y
-        + 0.075 * au["AU4"]
-        + 0.05 * au["AU9"]
-        - 0.035 * torch.maximum(au["AU1"], au["AU2"]),
+        "brow_y": face.brow_y + 0.075 * au["AU4"] + 0.05 * au["AU9"] - 0.035 * torch.maximum(au["AU1"], au["AU2"]),
         "brow_inner": -0.145 * au["AU1"] + 0.085 * au["AU4"] * (1 - 0.8 * au["AU1"]) + 0.04 * au["AU9"],
         "brow_outer": 0.035 - 0.13 * au["AU2"] + 0.05 * au["AU1"] * (1 - au["AU2"]) - 0.025 * au["AU4"],
         "brow_arch": face.brow_arch + 0.035 * au["AU2"] - 0.04 * au["AU4"],
@@ -108,13 +105,7 @@ def _brows(face: Identities, au: dict[str, Tensor]) -> dict[str, Tensor]:
 def _eyes_and_nose(face: Identities, au: dict[str, Tensor]) -> dict[str, Tensor]:
     lower = 0.034 * au["AU6"] + 0.032 * au["AU7"] + 0.012 * au["AU9"]
     lid_low = face.lid_low + 0.012 * au["AU5"] - lower * (1 - 0.5 * au["AU5"])
-    wide = (
-        face.lid_up
-        + 0.085 * au["AU5"]
-        - 0.020 * au["AU7"]
-        - 0.010 * au["AU6"]
-        - 0.012 * au["AU4"] * (1 - au["AU5"])
-    )
+    wide = face.lid_up + 0.085 * au["AU5"] - 0.020 * au["AU7"] - 0.010 * au["AU6"] - 0.012 * au["AU4"] * (1 - au["AU5"])
     closed = -lid_low + 0.004
     return {
         "lid_up": closed + (wide - closed) * (1 - au["AU43"]),

@@ -15,9 +15,7 @@ def strands(x: Tensor, y: Tensor, face: Identities, fine_too: bool = True) -> Te
     """Light and dark streaks (B, H, W) along hair that falls from the crown, mean 1."""
     wave = face.hair_wave * 0.5
     lean = x + wave * (y * y) * 0.25
-    broad = (
-        noise_at("smooth", lean * 16 + 512 + 256 * face.texture[:, 3:4, 0], y * 5 + 512).mul_(0.16).add_(1)
-    )
+    broad = noise_at("smooth", lean * 16 + 512 + 256 * face.texture[:, 3:4, 0], y * 5 + 512).mul_(0.16).add_(1)
     if not fine_too:
         return broad.clamp_(0.5, 1.6)
     fine = noise_at("white", lean * 26 + 512 + 256 * face.texture[:, 2:3, 0], y * 2.5 + 512)
@@ -51,9 +49,7 @@ def front_cover(surface: Surface, face: Identities) -> Tensor:
     """Where hair lies on the head (B, H, W)."""
     x, y = surface.x, surface.y
     ax = x.abs()
-    ragged = noise_at("smooth", x * 18 + 512 + 256 * face.texture[:, 2:3, 0], y * 2 + 512).mul_(
-        face.hair_ragged
-    )
+    ragged = noise_at("smooth", x * 18 + 512 + 256 * face.texture[:, 2:3, 0], y * 2 + 512).mul_(face.hair_ragged)
     line = face.hairline - face.hairline_curve * ax * ax * (1 - 0.8 * ax) + face.hair_part * x * 0.8 + ragged
     top = edge(line - y, 0.09).mul_(1 - face.bald)
     forward = face.hair_side + 0.55 * (-0.10 - y).clamp(min=0) + ragged
@@ -71,18 +67,14 @@ def paint_front_hair(canvas: Tensor, cover: Tensor, surface: Surface, face: Iden
     paint(canvas, cover, lit.add_((gloss * 0.25)[:, None]))
 
 
-def paint_hat(
-    canvas: Tensor, px: Tensor, py: Tensor, pixel: Tensor, face: Identities, scenes: Scenes
-) -> None:
+def paint_hat(canvas: Tensor, px: Tensor, py: Tensor, pixel: Tensor, face: Identities, scenes: Scenes) -> None:
     """A cap: crown of the clothes' colour and a dark brim with its edge over the forehead."""
     worn = scenes.hat[:, None, None]
     brim = -0.62 - 0.16 * (1 - px * px)
     crown = edge(brim - py, pixel + 0.01).mul_(edge(face.width + 0.14 - px.abs(), 0.05)).mul_(worn)
     fabric = scenes.clothes[:, :, None, None] * (0.75 + 0.25 * (1 - px * px).clamp(min=0))[:, None]
     paint(canvas, crown, fabric)
-    lip = (
-        edge(0.07 - (py - brim).abs(), pixel + 0.02).mul_(edge(face.width + 0.05 - px.abs(), 0.05)).mul_(worn)
-    )
+    lip = edge(0.07 - (py - brim).abs(), pixel + 0.02).mul_(edge(face.width + 0.05 - px.abs(), 0.05)).mul_(worn)
     paint(canvas, lip, scenes.clothes[:, :, None, None] * 0.45)
     shadow = ramp(py, brim + 0.55, brim).mul_(torch.where(py > brim, worn, 0.0 * worn))
     canvas.mul_((1 - 0.35 * shadow)[:, None])

@@ -1,7 +1,7 @@
 """The head as a solid under an orthographic camera: picture to surface and surface to picture.
 
-Each horizontal section of the head is an ellipse whose half axes shrink towards crown and chin. A picture point is
-turned back by roll, pitch and yaw and met with that ellipse in closed form.
+Each horizontal section of the head is an ellipse whose half axes shrink towards crown and chin. A picture
+point is turned back by roll, pitch and yaw and met with that ellipse in closed form.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from datasets.synthetic.face_shape import FaceShape
 from datasets.synthetic.identity import Identities
 from datasets.synthetic.scene import Scenes
 
-UNIT = 0.345  # height of one face unit, as a fraction of the picture's height, at zoom 1
-EYE_LINE = 0.40  # where the eyes of a frontal face lie
+UNIT = 0.368  # height of one face unit, as a fraction of the picture's height, at zoom 1
+EYE_LINE = 0.39  # where the eyes of a frontal face lie
 _ANCHOR_Y, _ANCHOR_Z = 0.5, 1.0  # the point that stays put when the head turns, as in an aligned crop
 
 
@@ -41,9 +41,7 @@ def camera_of(scenes: Scenes, aspect: float) -> Camera:
     """The camera of scenes (B) for pictures of width / height `aspect`."""
 
     def turn(angle: Tensor, limit: float) -> tuple[Tensor, Tensor]:
-        exact = angle.double().clamp(-limit, limit)[
-            :, None, None
-        ]  # float64: the same bits in a batch of any size
+        exact = angle.double().clamp(-limit, limit)[:, None, None]  # float64: the same bits in a batch of any size
         return exact.sin().float(), exact.cos().float()
 
     sin_yaw, cos_yaw = turn(scenes.yaw, 0.9)
@@ -70,9 +68,7 @@ def picture_points(camera: Camera, height: int, width: int) -> tuple[Tensor, Ten
     return x, y
 
 
-def section(
-    y: Tensor, width: Tensor, top: Tensor, chin: Tensor, jaw: Tensor, depth: Tensor
-) -> tuple[Tensor, Tensor]:
+def section(y: Tensor, width: Tensor, top: Tensor, chin: Tensor, jaw: Tensor, depth: Tensor) -> tuple[Tensor, Tensor]:
     """Half axes squared (across, deep) of the head's section at height y."""
     below = y > 0
     t = y / torch.where(below, chin, top)
@@ -97,9 +93,7 @@ class Surface:
 
 def see_head(px: Tensor, py: Tensor, face: Identities, shape: FaceShape, camera: Camera) -> Surface:
     """Meet the rays of picture points with the head. `face` and `shape` hold (B, 1, 1) tensors."""
-    guess = (
-        (px / face.width).square_().add_((py / face.top).square_()).neg_().add_(1).clamp_(min=0.05).sqrt_()
-    )
+    guess = (px / face.width).square_().add_((py / face.top).square_()).neg_().add_(1).clamp_(min=0.05).sqrt_()
     y = guess.mul_(camera.sin_pitch * face.depth * 0.9).add_(py * camera.cos_pitch)
     across, deep = section(y, face.width, face.top, shape.chin, face.jaw, face.depth)
     s, c = camera.sin_yaw, camera.cos_yaw

@@ -34,9 +34,7 @@ _HAIRS = np.array(  # black, dark brown, brown, light brown, blond, red, grey, w
     [[0.07, 0.06, 0.06], [0.16, 0.10, 0.07], [0.27, 0.17, 0.10], [0.42, 0.29, 0.17],
      [0.72, 0.56, 0.34], [0.45, 0.20, 0.09], [0.40, 0.39, 0.38], [0.62, 0.61, 0.59]]
 )  # fmt: skip
-_IRISES = np.array(
-    [[0.20, 0.11, 0.06], [0.32, 0.20, 0.10], [0.38, 0.36, 0.20], [0.36, 0.47, 0.55], [0.45, 0.55, 0.62]]
-)
+_IRISES = np.array([[0.20, 0.11, 0.06], [0.32, 0.20, 0.10], [0.38, 0.36, 0.20], [0.36, 0.47, 0.55], [0.45, 0.55, 0.62]])
 
 
 @dataclass
@@ -132,7 +130,7 @@ def sample_identities(ids: Sequence[int], device: torch.device | str = "cpu") ->
 
 
 def _skin(draws: Draws, male: np.ndarray) -> dict[str, np.ndarray]:
-    melanin = draws.unit() ** 1.35
+    melanin = draws.unit() ** 1.7
     place = melanin * (len(_SKINS) - 1)
     low = np.minimum(place.astype(int), len(_SKINS) - 2)
     skin = _SKINS[low] + (place - low)[:, None] * (_SKINS[low + 1] - _SKINS[low])
@@ -148,7 +146,7 @@ def _skin(draws: Draws, male: np.ndarray) -> dict[str, np.ndarray]:
 
 def _head(draws: Draws, male: np.ndarray) -> dict[str, np.ndarray]:
     return {
-        "width": draws.around(0.99, 0.045) + 0.02 * male,
+        "width": draws.around(1.0, 0.045) + 0.02 * male,
         "top": draws.around(1.62, 0.06),
         "chin": draws.around(1.57, 0.06) + 0.05 * male,
         "jaw": draws.around(0.22, 0.22) + 0.24 * male,
@@ -161,13 +159,13 @@ def _eyes(draws: Draws, male: np.ndarray, age: np.ndarray) -> dict[str, np.ndarr
     brow_y = draws.around(-0.335, 0.025) + 0.035 * male
     makeup = draws.chance(0.55) * (1 - male)
     return {
-        "eye_x": draws.around(0.455, 0.022),
+        "eye_x": draws.around(0.468, 0.022),
         "eye_y": draws.around(0.0, 0.012),
         "eye_half": draws.around(0.215, 0.014),
         "lid_up": draws.around(0.088, 0.010) - 0.012 * age,
         "lid_low": draws.around(0.050, 0.006),
         "eye_tilt": draws.around(0.012, 0.016),
-        "socket": draws.between(0.04, 0.13) + 0.02 * male,
+        "socket": draws.between(0.06, 0.15) + 0.02 * male,
         "crease": draws.between(0.15, 1.0),
         "iris_radius": draws.around(0.092, 0.004),
         "iris": draws.pick(_IRISES, [5, 3, 1.5, 1.5, 1]) * draws.between(0.8, 1.2)[:, None],
@@ -188,11 +186,11 @@ def _nose_and_mouth(draws: Draws, male: np.ndarray, skin: np.ndarray) -> dict[st
     lipstick = np.array([0.70, 0.16, 0.20]) * draws.between(0.75, 1.15)[:, None]
     painted = (draws.chance(0.4) * (1 - male) * draws.between(0.3, 0.9))[:, None]
     return {
-        "nose_tip": draws.around(0.535, 0.028),
+        "nose_tip": draws.around(0.550, 0.028),
         "nose_width": draws.around(0.225, 0.018) + 0.015 * male,
-        "nose_height": draws.around(0.27, 0.03) + 0.02 * male,
+        "nose_height": draws.around(0.25, 0.03) + 0.02 * male,
         "nose_bridge": draws.around(0.115, 0.012),
-        "mouth_y": draws.around(0.965, 0.022),
+        "mouth_y": draws.around(0.985, 0.024),
         "mouth_half": draws.around(0.365, 0.022),
         "lip_up": draws.around(0.075, 0.014) - 0.012 * male,
         "lip_low": draws.around(0.105, 0.016) - 0.010 * male,

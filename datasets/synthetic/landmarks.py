@@ -1,7 +1,7 @@
 """Where the points of a face lie in its picture: 68 points in the order of iBUG 300-W.
 
-Sagonas et al., 300 Faces in-the-Wild Challenge, 2016: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47, outer lips 48-59,
-inner lips 60-67; "left" first, as seen in the picture.
+Sagonas et al., 300 Faces in-the-Wild Challenge, 2016: jaw 0-16, brows 17-26, nose 27-35, eyes 36-47,
+outer lips 48-59, inner lips 60-67; "left" first, as seen in the picture.
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ JAW, BROWS, NOSE = slice(0, 17), slice(17, 27), slice(27, 36)
 EYES, OUTER_LIPS, INNER_LIPS = slice(36, 48), slice(48, 60), slice(60, 68)
 
 
-def landmarks(
-    identities: Identities, units: Tensor, scenes: Scenes, size: int | tuple[int, int] = 64
-) -> Tensor:
-    """(B, 68, 2) float32 pixel positions (x, y; the middle of the first pixel is 0, 0) in pictures of `size` (H, W)."""
+def landmarks(identities: Identities, units: Tensor, scenes: Scenes, size: int | tuple[int, int] = 64) -> Tensor:
+    """(B, 68, 2) float32 positions in pixels of pictures of `size` (H, W): x, y; the first pixel's middle is 0, 0."""
     height, width = (size, size) if isinstance(size, int) else size
     camera = camera_of(scenes, width / height)
     shape = deform(identities, units).map(lambda value: value[:, None])
@@ -69,7 +67,7 @@ def _nose(shape: FaceShape) -> tuple[Tensor, Tensor]:
 
 
 def _eyes(face: Identities, shape: FaceShape) -> tuple[Tensor, Tensor]:
-    # picture left eye: outer corner, two on the upper lid, inner corner, two on the lower lid; then the right eye
+    # left eye: outer corner, two on the upper lid, inner corner, two on the lower lid; then the right eye
     along = _spread(face.chin, 1.0, 0.35, -0.35, -1.0, -0.35, 0.35)
     upper, lower, _ = lid_curves(along, face, shape)
     y = torch.cat([upper[:, :4], lower[:, 4:]], dim=1)

@@ -29,7 +29,7 @@ class LipCurves:
 def lip_curves(x: Tensor, face: Identities, shape: FaceShape) -> LipCurves:
     left = x < 0
     along = x / torch.where(left, shape.mouth_left, shape.mouth_right)
-    square = (along * along).clamp_(max=1.6)
+    square = (along * along).clamp_(max=1.1)
     hill = (1 - square).clamp(min=0)
     corner = torch.where(left, shape.corner_left, shape.corner_right)
     line = shape.mouth_y + square * (corner + shape.droop * square * square)
@@ -44,9 +44,7 @@ def lip_curves(x: Tensor, face: Identities, shape: FaceShape) -> LipCurves:
     return LipCurves(along, hill, line, upper_top, upper_bottom, lower_top, lower_bottom)
 
 
-def paint_mouth(
-    canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape
-) -> None:
+def paint_mouth(canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape) -> None:
     """Lips, and behind them teeth and tongue, on canvas (B, 3, H, W); x, y (B, H, W), the rest (B, 1, 1)."""
     lips = lip_curves(x, face, shape)
     within = (lips.hill > 0).float()
@@ -64,9 +62,7 @@ def paint_mouth(
     canvas.mul_((1 - seam)[:, None])
 
 
-def _cavity(
-    x: Tensor, y: Tensor, lips: LipCurves, soft: Tensor, face: Identities, shape: FaceShape
-) -> Tensor:
+def _cavity(x: Tensor, y: Tensor, lips: LipCurves, soft: Tensor, face: Identities, shape: FaceShape) -> Tensor:
     """Colours (B, 3, H, W) of what an open mouth shows."""
     dark = torch.full_like(y, 0.09)
     inside = torch.stack([dark * 1.9, dark, dark * 0.95], dim=1)
@@ -83,9 +79,7 @@ def _cavity(
     return inside
 
 
-def paint_nostrils(
-    canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape
-) -> None:
+def paint_nostrils(canvas: Tensor, x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: FaceShape) -> None:
     ax = x.abs()
     base = shape.nose_tip + 0.095
     hole = bump(
@@ -97,13 +91,11 @@ def paint_nostrils(
     dx, dy = ax - 0.80 * shape.nose_width, y - (shape.nose_tip + 0.02)
     ring = (dx * dx + dy * dy).sqrt_() - 0.32 * shape.nose_width
     wing = stroke(ring, 0.028 + 0.6 * soft).mul_((dx > -0.02).float()).mul_(0.30)
-    under = bump(ax, y - (base + 0.055), 0.85 * shape.nose_width, 0.10).mul_(0.22)
-    canvas.mul_((1 - hole.mul_(0.72).maximum(wing).maximum(under))[:, None])
+    under = bump(ax, y - (base + 0.055), 0.85 * shape.nose_width, 0.10).mul_(0.12)
+    canvas.mul_((1 - hole.mul_(0.62).maximum(wing).maximum(under))[:, None])
 
 
-def paint_beard(
-    canvas: Tensor, x: Tensor, y: Tensor, face: Identities, shape: FaceShape, scenes: Scenes
-) -> None:
+def paint_beard(canvas: Tensor, x: Tensor, y: Tensor, face: Identities, shape: FaceShape, scenes: Scenes) -> None:
     """Stubble, moustache and beard; moves with lips and jaw."""
     ax = x.abs()
     lips = lip_curves(x, face, shape)
@@ -112,16 +104,10 @@ def paint_beard(
     clear = ramp(torch.maximum(lips.upper_top - y, y - lips.lower_bottom), 0.0, 0.06)
     clear = clear.maximum((lips.hill <= 0).float())
     top = shape.nose_tip + 0.17
-    strip = (
-        ramp(y, top - 0.03, top + 0.06)
-        .mul_(ramp(lips.line + 0.06 - y, -0.03, 0.05))
-        .mul_(ramp(ax, 0.62, 0.44))
-    )
+    strip = ramp(y, top - 0.03, top + 0.06).mul_(ramp(lips.line + 0.06 - y, -0.03, 0.05)).mul_(ramp(ax, 0.62, 0.44))
     grain = noise_at("white", x * 20 + 512 + 256 * face.texture[:, 1:2, 0], y * 14 + 512)
     lower_face = cheek * clear
-    beard = torch.maximum(
-        lower_face * (face.beard * ramp(y + 0.35 * ax, 0.95, 1.15)), strip * clear * face.moustache
-    )
+    beard = torch.maximum(lower_face * (face.beard * ramp(y + 0.35 * ax, 0.95, 1.15)), strip * clear * face.moustache)
     beard.mul_(grain.mul_(0.14).add_(0.92).clamp_(0.3, 1))
     light = 1 - 0.7 * scenes.near_infrared[:, None, None]
     stubble = torch.maximum(lower_face, strip * clear).mul_(face.stubble * 0.55 * light)

@@ -1,4 +1,4 @@
-"""The relief of the face on the bare head - nose, brows, sockets, cheeks, lips, chin - and how light falls on it."""
+"""The relief of the face - nose, brows, sockets, cheeks, lips, chin - and how light falls on it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def nose_height(ax: Tensor, y: Tensor, face: Identities, shape: FaceShape) -> Te
     """Height of the nose over the face, in face units; ax is |x|."""
     tip = shape.nose_tip
     along = ramp(y, -0.12, tip)
-    half = (along * along).mul_(0.78 * shape.nose_width - face.nose_bridge).add_(face.nose_bridge).mul_(1.5)
+    half = (along * along).mul_(0.78 * shape.nose_width - face.nose_bridge).add_(face.nose_bridge).mul_(1.65)
     across = (ax / half).square_().neg_().add_(1).clamp_(min=0)
     across = across * across * (1.6 - 0.6 * across)
     fall = ramp(y, tip + 0.15, tip + 0.01)
@@ -30,7 +30,7 @@ def nose_height(ax: Tensor, y: Tensor, face: Identities, shape: FaceShape) -> Te
 def coarse_height(ax: Tensor, y: Tensor, face: Identities, shape: FaceShape) -> Tensor:
     """What is high enough to shift under a turned head: nose, lips and chin."""
     height = nose_height(ax, y, face, shape)
-    height += bump(ax, y - (shape.mouth_y + 0.02), 0.55, 0.40).mul_(0.10)
+    height += bump(ax, y - (shape.mouth_y + 0.02), 0.55, 0.42).mul_(0.075)
     height += bump(ax, y - (shape.chin - 0.20), 0.36, 0.28).mul_(0.09)
     return height
 
@@ -56,9 +56,7 @@ def fine_height(x: Tensor, ax: Tensor, y: Tensor, face: Identities, shape: FaceS
     return height
 
 
-def turn_under_relief(
-    surface: Surface, px: Tensor, face: Identities, shape: FaceShape, camera: Camera
-) -> Tensor:
+def turn_under_relief(surface: Surface, px: Tensor, face: Identities, shape: FaceShape, camera: Camera) -> Tensor:
     """Shift head coordinates (in place) to what a pixel sees once the nose stands out; returns the coarse height."""
     shear_x = camera.sin_yaw / camera.cos_yaw.clamp(min=0.6)
     shear_y = camera.sin_pitch
@@ -89,9 +87,7 @@ def hollow(height: Tensor, reach: int) -> Tensor:
     return mean[:, 0] - height
 
 
-def shade(
-    depth: Tensor, height_map: Tensor, scenes: Scenes, pixel: Tensor, shine: Tensor
-) -> tuple[Tensor, Tensor]:
+def shade(depth: Tensor, height_map: Tensor, scenes: Scenes, pixel: Tensor, shine: Tensor) -> tuple[Tensor, Tensor]:
     """Light on a surface: factor (B, 3, H, W) for its colour, and highlight (B, H, W) to add."""
     light = scenes.light[:, :, None, None]
     lx, ly, lz = light[:, 0], light[:, 1], light[:, 2]
@@ -105,7 +101,7 @@ def shade(
     diffuse.addcmul_(opposite, scenes.fill[:, None, None].expand_as(opposite))
     reach = max(1, round(0.17 * UNIT * depth.shape[1]))
     sunk = hollow(height_map, reach)
-    open_sky = sunk.mul(-7.0).add_(1).clamp_(0.45, 1.12)
+    open_sky = sunk.mul(-5.0).add_(1).clamp_(0.45, 1.12)
     above = gy.mul_(inverse).mul_(0.16).add_(0.94).mul_(open_sky)
     key, ambient = scenes.key[:, :, None, None], scenes.ambient[:, :, None, None]
     factor = (above[:, None] * ambient).addcmul_((diffuse * open_sky)[:, None].expand(-1, 3, -1, -1), key)

@@ -1,8 +1,8 @@
 """Draw faces: identities, action units and scenes in, pictures out. Batched, on any device, deterministic.
 
 Each pixel is turned back to a point of the head (head.py), the relief of the face gives its light (relief.py),
-features are painted on the skin at that point (eyes.py, mouth.py, wrinkles.py, hair.py), and a camera takes the
-picture (photograph.py). Work goes in chunks that fit a processor's cache; no item depends on its batch mates.
+features are painted on the skin at that point (eyes.py, mouth.py, wrinkles.py, hair.py), and a camera takes
+the picture (photograph.py). Work goes in chunks that fit a processor's cache; no item depends on its batch mates.
 """
 
 from __future__ import annotations
@@ -31,9 +31,7 @@ def render(identities: Identities, units: Tensor, scenes: Scenes, size: int | tu
     """uint8 (B, 3, H, W) pictures of B faces with action units (B, A) in B scenes; `size` is H = W, or (H, W)."""
     height, width = (size, size) if isinstance(size, int) else size
     if not len(identities) == len(units) == len(scenes):
-        raise ValueError(
-            f"{len(identities)} identities, {len(units)} unit vectors, {len(scenes)} scenes: give as many"
-        )
+        raise ValueError(f"{len(identities)} identities, {len(units)} unit vectors, {len(scenes)} scenes: give as many")
     device = identities.width.device
     result = torch.empty((len(units), 3, height, width), dtype=torch.uint8, device=device)
     faces, shapes = identities.on_pixels(), deform(identities, units.to(device)).on_pixels()
@@ -56,9 +54,7 @@ def _render_chunk(face: Identities, shape: FaceShape, scenes: Scenes, height: in
     rows = Rows(py, py > -9, pixel)
     low, middle = rows.between(0.6, 99.0), rows.between(-0.5, 0.9)
     surroundings.paint_body(canvas[:, :, low], px[:, low], py[:, low], pixel, skin, face, scenes, camera)
-    surroundings.paint_ears(
-        canvas[:, :, middle], px[:, middle], py[:, middle], pixel, skin, face, scenes, camera
-    )
+    surroundings.paint_ears(canvas[:, :, middle], px[:, middle], py[:, middle], pixel, skin, face, scenes, camera)
 
     surface = see_head(px, py, face, shape, camera)
     height_map = relief.turn_under_relief(surface, px, face, shape, camera)
@@ -74,12 +70,11 @@ def _render_chunk(face: Identities, shape: FaceShape, scenes: Scenes, height: in
     inside = edge(surface.inside, pixel * 1.5)[:, None]
     canvas.mul_(1 - inside).addcmul_(head, inside.expand_as(head))
     _paint_in_front(canvas, px, py, pixel, face, scenes)
+    canvas.mul_(_exposure(skin))
     return photograph(canvas, scenes)
 
 
-def _paint_in_front(
-    canvas: Tensor, px: Tensor, py: Tensor, pixel: Tensor, face: Identities, scenes: Scenes
-) -> None:
+def _paint_in_front(canvas: Tensor, px: Tensor, py: Tensor, pixel: Tensor, face: Identities, scenes: Scenes) -> None:
     for some in chosen(scenes.hat):
         part = canvas[some]
         hair.paint_hat(part, px[some], py[some], pixel[some], face[some], scenes[some])
@@ -88,6 +83,11 @@ def _paint_in_front(
         part = canvas[some]
         surroundings.paint_occluder(part, px[some], py[some], pixel[some], scenes[some])
         canvas[some] = part
+
+
+def _exposure(skin: Tensor) -> Tensor:
+    """(B, 1, 1, 1): what a camera that meters the face does with light and dark skin (B, 3, 1, 1)."""
+    return 0.9 / (0.55 + 0.6 * skin.mean(1, keepdim=True))
 
 
 def _skin_tone(face: Identities, scenes: Scenes) -> Tensor:
@@ -158,11 +158,7 @@ class Rows:
         self._high = torch.where(shown, y + margin, -far).amax((0, 2)).tolist()
 
     def between(self, low: float, high: float) -> slice:
-        hits = [
-            row
-            for row, bounds in enumerate(zip(self._low, self._high, strict=True))
-            if _meet(bounds, low, high)
-        ]
+        hits = [row for row, bounds in enumerate(zip(self._low, self._high, strict=True)) if _meet(bounds, low, high)]
         return slice(hits[0], hits[-1] + 1) if hits else slice(0, 0)
 
 

@@ -110,7 +110,7 @@ def _pose(draws: Draws, spread: float) -> dict[str, np.ndarray]:
 
 def _light(draws: Draws, spread: float) -> dict[str, np.ndarray]:
     azimuth = draws.around(0.0, 0.55 * spread + 0.02)
-    elevation = draws.around(0.55, 0.35 * spread)
+    elevation = draws.around(0.42, 0.35 * spread)
     direction = np.stack(
         [np.sin(azimuth) * np.cos(elevation), -np.sin(elevation), np.cos(azimuth) * np.cos(elevation)], axis=1
     )
@@ -134,10 +134,7 @@ def _surroundings(draws: Draws, spread: float) -> dict[str, np.ndarray]:
     amount = (draws.unit() * 1.2 * spread)[:, None, None, None] if spread > 0.3 else 0.04
     neutral = draws.units(3) * 0.12 + draws.unit()[:, None] ** 2.0 * 0.8
     hand = draws.chance(0.5)[:, None]
-    blob = (
-        np.where(hand, np.array([0.72, 0.52, 0.42]), np.array([0.12, 0.12, 0.13]))
-        * draws.between(0.7, 1.2)[:, None]
-    )
+    blob = np.where(hand, np.array([0.72, 0.52, 0.42]), np.array([0.12, 0.12, 0.13])) * draws.between(0.7, 1.2)[:, None]
     return {
         "background": np.clip(level + amount * (grid - 0.5), 0.0, 1.0),
         "clutter": draws.unit() * spread,
@@ -167,11 +164,11 @@ def _muted(draws: Draws) -> np.ndarray:
 def _camera(draws: Draws, spread: float) -> dict[str, np.ndarray]:
     zeros = np.zeros(len(draws))
     return {
-        "exposure": np.exp(draws.around(0.0, 0.16 * spread + 0.03)),
-        "gamma": np.exp(draws.around(0.0, 0.14 * spread + 0.01)),
-        "contrast": draws.around(1.0 + 0.12 * spread, 0.12 * spread),
-        "blur": draws.unit() ** 2 * 0.013 * (0.25 + 0.75 * spread) + 0.003,
-        "noise": draws.unit() ** 3 * 0.030 * (0.3 + 0.7 * spread) + 0.004,
+        "exposure": np.exp(draws.around(0.0, 0.11 * spread + 0.03)),
+        "gamma": np.exp(draws.around(0.0, 0.12 * spread + 0.01)),
+        "contrast": draws.around(1.0 + 0.06 * spread, 0.10 * spread),
+        "blur": draws.unit() ** 2 * 0.011 * (0.25 + 0.75 * spread) + 0.0055,
+        "noise": draws.unit() ** 3 * 0.024 * (0.3 + 0.7 * spread) + 0.003,
         "noise_at": draws.units(2),
         "grey": draws.chance(0.15 if spread == 1.0 else 0.0),
         "vignette": draws.unit() * 0.25 * spread,
@@ -186,9 +183,7 @@ def _lit_as(scenes: Scenes, modality: Modality, light: LightLevel) -> Scenes:
     darkness = {"Strong": 0.0, "Weak": 0.45, "Dark": 0.8}.get(light)
     if darkness is None:
         raise ValueError(f"unknown light level {light!r}; there are Strong, Weak, Dark")
-    if (
-        modality == "NI"
-    ):  # a near-infrared lamp beside the camera makes the picture independent of the room's light
+    if modality == "NI":  # a near-infrared lamp beside the camera makes the picture independent of the room's light
         front = torch.zeros_like(scenes.light)
         front[:, 1], front[:, 2] = -0.15, 0.99
         ones = torch.ones_like(scenes.yaw)
@@ -231,9 +226,7 @@ def track_scenes(
         slow = np.sin(2 * np.pi * (time / (40 + 60 * draws.unit()[rows]) + draws.unit()[rows]))
         fast = np.sin(2 * np.pi * (time / (12 + 14 * draws.unit()[rows]) + draws.unit()[rows]))
         changes[name] = getattr(base, name) + tensor(motion * amount * (slow + 0.35 * fast), device)
-    walk = np.stack(
-        [time * 0.6180339887, time * 0.7548776662], axis=1
-    )  # a new place in the noise tile each frame
+    walk = np.stack([time * 0.6180339887, time * 0.7548776662], axis=1)  # a new place in the noise tile each frame
     changes["noise_at"] = torch.remainder(base.noise_at + tensor(np.mod(walk, 1.0), device), 1.0)
     return replace(base, **changes)
 

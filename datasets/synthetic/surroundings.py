@@ -13,9 +13,7 @@ from datasets.synthetic.scene import Scenes
 
 def background(scenes: Scenes, height: int, width: int) -> Tensor:
     """(B, 3, H, W): a coarse grid of colours, from smooth blobs to hard-edged clutter."""
-    grid = functional.interpolate(
-        scenes.background, size=(height, width), mode="bilinear", align_corners=True
-    )
+    grid = functional.interpolate(scenes.background, size=(height, width), mode="bilinear", align_corners=True)
     steps = scenes.clutter[:, None, None, None]
     level = grid.mean(1, keepdim=True)
     hard = (level * 4 + 0.5).floor().mul_(0.25).div_(level.clamp_(min=0.05)).mul(grid)

@@ -66,9 +66,7 @@ def mouth_wrinkles(x: Tensor, y: Tensor, soft: Tensor, face: Identities, shape: 
     width = 0.040 + 0.5 * soft
     dark = stroke(ax - curve, width).mul_(ends).mul_(0.50 * fold)
     dimple = torch.where(left, shape.dimple_left, shape.dimple_right)
-    pit = stroke(ax - (half + 0.055) - 0.8 * (y - corner).square(), width).mul_(
-        bump(ax - half, y - corner, 0.3, 0.17)
-    )
+    pit = stroke(ax - (half + 0.055) - 0.8 * (y - corner).square(), width).mul_(bump(ax - half, y - corner, 0.3, 0.17))
     dark = dark.maximum(pit.mul_(0.60 * dimple))
     droop = corner + shape.droop
     marionette = stroke(ax - (half + 0.02 + 0.25 * (y - droop)), width).mul_(

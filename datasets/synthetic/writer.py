@@ -40,7 +40,7 @@ def write_film(film: Film, folder: Path, progress: Progress | None = None, proce
     Raises:
         DataError: the folder holds something already, or cannot be written.
     """
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise DataError(f"{folder}: there is something in this folder already: name an empty or a new one")
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:

@@ -12,4 +12,5 @@ from datasets.synthetic.contact_sheet import contact_sheet
 def test_contact_sheet_is_written(tmp_path: Path) -> None:
     contact_sheet(tmp_path / "deep" / "sheet.png", size=24)
     with Image.open(tmp_path / "deep" / "sheet.png") as sheet:
-        assert sheet.width > 8 * 24 and sheet.height > 11 * 24
+        assert sheet.width > 8 * 24
+        assert sheet.height > 11 * 24

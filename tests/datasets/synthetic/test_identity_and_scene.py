@@ -35,8 +35,10 @@ def test_a_scene_depends_on_its_seed_only(style: str) -> None:
 
 def test_a_track_keeps_its_light_and_moves_its_head() -> None:
     track = track_scenes([4] * 10, list(range(10)), "lab")
-    assert (track.light == track.light[0]).all() and (track.background == track.background[0]).all()
-    assert (track.yaw.diff() != 0).all() and track.yaw.diff().abs().max() < 0.05
+    assert (track.light == track.light[0]).all()
+    assert (track.background == track.background[0]).all()
+    assert (track.yaw.diff() != 0).all()
+    assert track.yaw.diff().abs().max() < 0.05
     assert_same(track[[6]], track_scenes([4], [6], "lab"))
 
 

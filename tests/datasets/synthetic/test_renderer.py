@@ -1,7 +1,8 @@
-"""The renderer: same inputs, same bytes; no item depends on its batch mates; action units act where they should."""
+"""The renderer: same inputs, same bytes, whatever the batch; action units act where they should."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -24,21 +25,26 @@ REGIONS = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors: more threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def plain_faces(count: int) -> Identities:
     """Identities without resting expression, glasses or beard."""
     faces = sample_identities(range(count))
     zero = torch.zeros_like(faces.glasses)
-    return replace(
-        faces, rest=torch.zeros_like(faces.rest), glasses=zero, beard=zero, moustache=zero, stubble=zero
-    )
+    return replace(faces, rest=torch.zeros_like(faces.rest), glasses=zero, beard=zero, moustache=zero, stubble=zero)
 
 
 def frontal(count: int) -> Scenes:
     scenes = sample_scenes([5] * count, "lab")
     zero = torch.zeros(count)
-    return replace(
-        scenes, yaw=zero, pitch=zero, roll=zero, shift_x=zero, shift_y=zero, zoom=zero + 1, noise=zero
-    )
+    return replace(scenes, yaw=zero, pitch=zero, roll=zero, shift_x=zero, shift_y=zero, zoom=zero + 1, noise=zero)
 
 
 def units(**intensities: float) -> Tensor:
@@ -56,14 +62,14 @@ def test_same_inputs_give_the_same_bytes() -> None:
 
 @pytest.mark.parametrize("size", [64, 48, (40, 56)])
 def test_a_face_does_not_depend_on_its_batch_mates(size: int | tuple[int, int]) -> None:
-    count = 37  # more than one chunk, and a last chunk that is not full
+    count = 21  # more than one chunk, and a last chunk that is not full
     faces, vectors, scenes = (
         sample_identities(range(count)),
         random_units(count),
         sample_scenes(range(count), "wild"),
     )
     together = render(faces, vectors, scenes, size)
-    for item in (0, 3, 17, 36):
+    for item in (0, 3, 17, 20):
         one = slice(item, item + 1)
         assert torch.equal(render(faces[one], vectors[one], scenes[one], size)[0], together[item])
     order = torch.arange(count - 1, -1, -1)
@@ -110,10 +116,9 @@ def test_extreme_inputs_stay_finite() -> None:
 
 
 def test_near_infrared_pictures_are_monochrome() -> None:
-    pictures = render(
-        sample_identities(range(4)), random_units(4), sample_scenes(range(4), "lab", modality="NI"), 48
-    )
-    assert torch.equal(pictures[:, 0], pictures[:, 1]) and torch.equal(pictures[:, 0], pictures[:, 2])
+    pictures = render(sample_identities(range(4)), random_units(4), sample_scenes(range(4), "lab", modality="NI"), 48)
+    assert torch.equal(pictures[:, 0], pictures[:, 1])
+    assert torch.equal(pictures[:, 0], pictures[:, 2])
 
 
 def test_light_levels_of_the_lab_go_from_strong_to_dark() -> None:
@@ -129,7 +134,8 @@ def test_light_levels_of_the_lab_go_from_strong_to_dark() -> None:
 def test_smiling_raises_and_widens_the_corners_of_the_mouth() -> None:
     rest, smile = points(), points(AU12=1.0)
     left, right = OUTER_LIPS.start, OUTER_LIPS.start + 6
-    assert smile[left, 1] < rest[left, 1] - 1 and smile[right, 1] < rest[right, 1] - 1
+    assert smile[left, 1] < rest[left, 1] - 1
+    assert smile[right, 1] < rest[right, 1] - 1
     assert smile[right, 0] - smile[left, 0] > rest[right, 0] - rest[left, 0] + 2
 
 
