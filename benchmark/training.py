@@ -113,8 +113,9 @@ class FeatureBatches:
 
     def __init__(self, material: Material, run: Run, encoder: nn.Module, samples: NDArray[np.int64]) -> None:
         corpus = material.corpus
+        moving = samples if material.view in ("clip", "sequence") else ()  # training may draw any frame of a clip
         used = np.concatenate([material.instances(samples).frames.ravel(), *(
-            np.arange(corpus.start[i], corpus.stop[i]) for i in (samples if material.view in ("clip", "sequence") else ())
+            np.arange(corpus.start[i], corpus.stop[i]) for i in moving
         )])  # fmt: skip
         self.frames = np.unique(used)
         self.view = material.view

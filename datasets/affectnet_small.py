@@ -128,26 +128,32 @@ def npy_code(file: Path) -> int:
 
 def csv_faces(root: Path, file: str, part: str) -> Iterator[Face]:
     """Faces of one part of the first release, in the order of the file."""
-    with (root / file).open(encoding="utf-8", newline="") as lines:
-        rows = csv.DictReader(lines)
-        absent = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
-        if absent:
-            raise DataError(f"{root / file}: no column {absent[0]!r}: this is not AffectNet's first release")
-        for row in rows:
-            try:
-                code = int(row["expression"])
-                box = tuple(float(row[column]) for column in COLUMNS[1:5])
-            except (TypeError, ValueError):
-                raise DataError(
-                    f"{root / file}, line {rows.line_num}: a number cannot be read: copy the file again"
-                ) from None
-            if not 0 <= code <= 10:
-                raise DataError(
-                    f"{root / file}, line {rows.line_num}: expression {code} is out of range: codes are 0 to 10"
-                )
-            if code < len(CLASSES) and box[2] > 0 and box[3] > 0:
-                path = image_path(root / file, rows.line_num, row["subDirectory_filePath"])
-                yield Face(path, code, part, (box[0], box[1], box[2], box[3]))
+    try:
+        with (root / file).open(encoding="utf-8", newline="") as lines:
+            rows = csv.DictReader(lines)
+            absent = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
+            if absent:
+                raise DataError(f"{root / file}: no column {absent[0]!r}: this is not AffectNet's first release")
+            for row in rows:
+                face = csv_face(root / file, rows.line_num, row, part)
+                if face is not None:
+                    yield face
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{root / file}: not a text file: copy the file again") from error
+
+
+def csv_face(file: Path, line: int, row: dict[str, str], part: str) -> Face | None:
+    """The face of a row; None where it has no expression or no box."""
+    try:
+        code = int(row["expression"])
+        x, y, width, height = (float(row[column]) for column in COLUMNS[1:5])
+    except (TypeError, ValueError):
+        raise DataError(f"{file}, line {line}: a number cannot be read: copy the file again") from None
+    if not 0 <= code <= 10:
+        raise DataError(f"{file}, line {line}: expression {code} is out of range: codes are 0 to 10")
+    if code >= len(CLASSES) or not (width > 0 and height > 0):
+        return None
+    return Face(image_path(file, line, row["subDirectory_filePath"]), code, part, (x, y, width, height))
 
 
 def image_path(file: Path, line: int, written: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from datasets.corpus import Corpus, DataError
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from datasets.synthetic.film import Film
 
 NeutralRule = Literal["first_frame", "training_neutral"]
+MissingRule = Literal["nearest earlier frame"]
+RULES: dict[str, tuple[str, ...]] = {"neutral": get_args(NeutralRule), "missing": get_args(MissingRule)}
+"""Allowed values of the protocol's fields that take a name."""
 
 
 @dataclass(frozen=True)
@@ -30,10 +33,10 @@ class Protocol:
     """Neutral reference of a pair: the track's first frame, or a training neutral chosen by the sample's hash."""
     validation: float = 0.15
     """Share of the training subjects (of its samples where subjects are unknown) that choose the epoch."""
-    missing: Literal["nearest earlier frame"] = "nearest earlier frame"
+    missing: MissingRule = "nearest earlier frame"
     """What stands in for a frame that is missing or cannot be read."""
     options: Mapping[str, Any] = field(default_factory=dict)
-    """What else the data set lets one choose (light, release, fraction...)."""
+    """What else the data set lets one choose (light, release, fraction...). A float is a share, 0 to 1."""
 
     def changed(self, changes: Mapping[str, Any], where: str) -> Protocol:
         """This protocol with some fields or options replaced.
@@ -47,7 +50,7 @@ class Protocol:
             if key not in allowed:
                 raise DataError(f"{where}: unknown protocol key {key!r}: use one of {', '.join(allowed)}")
             now = getattr(self, key) if key in own else self.options[key]
-            if not isinstance(value, type(now)) and not (isinstance(now, float) and isinstance(value, int)):
+            if type(value) is not type(now) and not (isinstance(now, float) and type(value) is int):
                 raise DataError(f"{where}: protocol key {key!r} takes a {type(now).__name__}, not {value!r}")
         options = {**self.options, **{k: v for k, v in changes.items() if k not in own}}
         return replace(self, options=options, **{k: v for k, v in changes.items() if k in own})
@@ -90,9 +93,13 @@ class DataSet:
             DataError: an unknown key, a wrong type, a value that is not allowed.
         """
         protocol = self.protocol.changed(changes, where)
-        for key, allowed in self.options.items():
-            if protocol.options[key] not in allowed:
-                raise DataError(f"{where}: {key} must be one of {', '.join(allowed)}, not {protocol.options[key]!r}")
+        chosen = protocol.as_dict()
+        for key, allowed in {**RULES, **self.options}.items():
+            if chosen[key] not in allowed:
+                raise DataError(f"{where}: {key} must be one of {', '.join(allowed)}, not {chosen[key]!r}")
+        for key, value in protocol.options.items():
+            if isinstance(self.protocol.options[key], float) and not 0 <= value <= 1:
+                raise DataError(f"{where}: {key} must be a share from 0 to 1, not {value}")
         if not 0 < protocol.validation < 1:
             raise DataError(f"{where}: validation must be a share between 0 and 1, not {protocol.validation}")
         if protocol.folds < 1 or protocol.image_frames < 1:

@@ -93,8 +93,9 @@ class Surface:
 
 def see_head(px: Tensor, py: Tensor, face: Identities, shape: FaceShape, camera: Camera) -> Surface:
     """Meet the rays of picture points with the head. `face` and `shape` hold (B, 1, 1) tensors."""
-    guess = (px / face.width).square_().add_((py / face.top).square_()).neg_().add_(1).clamp_(min=0.05).sqrt_()
-    y = guess.mul_(camera.sin_pitch * face.depth * 0.9).add_(py * camera.cos_pitch)
+    steep = (py / shape.chin).square_().square_().mul_(0.97)
+    guess = (px / face.width).square_().add_(steep).neg_().add_(1).clamp_(min=0.05).sqrt_()
+    y = guess.mul_(camera.sin_pitch * face.depth).add_(py * camera.cos_pitch)
     across, deep = section(y, face.width, face.top, shape.chin, face.jaw, face.depth)
     s, c = camera.sin_yaw, camera.cos_yaw
     outline2 = across * (c * c) + deep * (s * s)

@@ -1,0 +1,63 @@
+"""What the tests share: a cache of their own, and tiny twins that are rendered once a session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmark.registry import data_sets
+from datasets.synthetic.film import Film
+from datasets.synthetic.writer import write_film
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+SCALE = {"oulu_casia": 0.05, "affectnet_small": 0.002}
+"""4 subjects, and 77 faces."""
+
+Ferbench = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache() -> Iterator[Path]:
+    """FERBENCH_CACHE of the whole session; processes that a test starts have it too."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="ferbench-tests-") as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FERBENCH_CACHE", folder)
+        patch.delenv("FERBENCH_DATA", raising=False)
+        yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def twins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for `--data`: a tiny twin of each data set in its default layout. Not to be changed by a test."""
+    folder = tmp_path_factory.mktemp("data")
+    for name, scale in SCALE.items():
+        data_set = data_sets.get(name)
+        write_film(data_set.film(scale, 0, data_set.protocol, data_set.layouts[0]), folder / name)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ferbench() -> Ferbench:
+    """Runs `python -m benchmark ...` as a user does; keywords are environment variables."""
+
+    def call(*words: object, timeout: float = 120, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "benchmark", *map(str, words)],
+            cwd=CHECKOUT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=timeout,
+        )  # fmt: skip
+
+    return call
+
+
+def cut(film: Film, frames: int) -> Film:
+    """A film with the first frames of every shot only."""
+    shots = [replace(shot, units=shot.units[:frames], files=shot.files[:frames]) for shot in film.shots]
+    return replace(film, shots=tuple(shots))

@@ -1,0 +1,249 @@
+"""Both releases are read back from a twin, and the tenth is drawn by its rule."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections import Counter
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from datasets.affectnet_small import (
+    CLASSES,
+    COLUMNS,
+    DATASET,
+    IMAGES,
+    SMALL_COUNTS,
+    TRAIN_COUNTS,
+    VALIDATION_COUNTS,
+    Face,
+    draw_small,
+    film,
+    read,
+)
+from datasets.corpus import DataError
+from datasets.synthetic.writer import write_film
+
+PROTOCOL = DATASET.protocol
+SCALE = 0.002
+
+
+@pytest.fixture(scope="module")
+def releases(twins: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The twin in each layout, with the same seed."""
+    first = tmp_path_factory.mktemp("first") / "twin"
+    write_film(film(SCALE, 0, PROTOCOL, "first"), first)
+    return {"affectnet8": twins / "affectnet_small", "first": first}
+
+
+@pytest.fixture
+def release(releases: dict[str, Path], tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A copy of one layout, to be damaged."""
+    return Path(shutil.copytree(releases[request.param], tmp_path / "copy"))
+
+
+@pytest.mark.parametrize("layout", DATASET.layouts)
+def test_a_twin_is_read_back(releases: dict[str, Path], layout: str) -> None:
+    corpus = read(releases[layout], PROTOCOL)
+    counts = [max(2, round(count * SCALE)) for count in SMALL_COUNTS]
+    assert corpus.name == "affectnet_small-twin"
+    assert corpus.classes == CLASSES
+    assert not corpus.subjects_known
+    assert corpus.neutral_class == CLASSES.index("Neutral")
+    assert Counter(corpus.part) == {"train": sum(counts), "test": 16}
+    train = np.array(corpus.part) == "train"
+    assert np.bincount(corpus.label[train]).tolist() == counts
+    assert np.bincount(corpus.label[~train]).tolist() == [2] * 8
+    assert all((corpus.root / frame).is_file() for frame in corpus.frames)
+    assert len(set(corpus.sample_id)) == len(corpus)
+
+
+def test_a_face_of_the_first_release_is_a_box_in_a_photograph(releases: dict[str, Path]) -> None:
+    corpus = read(releases["first"], PROTOCOL)
+    assert corpus.boxes is not None
+    assert corpus.boxes.shape == (len(corpus), 4)
+    assert (corpus.boxes == (12, 12, 64, 64)).all()
+    assert read(releases["affectnet8"], PROTOCOL).boxes is None
+
+
+@cache
+def labels_of_the_whole_film(folder: Path) -> dict[str, list[int]]:
+    film(1.0, 0, PROTOCOL, "first").annotate(folder)  # without any picture
+    labels = {}
+    for part in ("training", "validation"):
+        with (folder / f"{part}.csv").open(newline="") as lines:
+            labels[part] = [int(row["expression"]) for row in csv.DictReader(lines)]
+    return labels
+
+
+def test_the_film_at_scale_1_has_the_counts_of_the_release(tmp_path: Path) -> None:
+    labels = labels_of_the_whole_film(tmp_path)
+    assert np.bincount(labels["training"]).tolist() == [7487, 13441, 2545, 1409, 637, 380, 2488, 375]
+    assert len(labels["training"]) == 28_762
+    assert np.bincount(labels["validation"]).tolist() == list(VALIDATION_COUNTS)
+    assert len(labels["validation"]) == 3_999
+
+
+def test_the_release_of_2021_has_text_in_arrays_without_dimension(releases: dict[str, Path]) -> None:
+    folder = releases["affectnet8"] / "train_set" / "annotations"
+    expression = np.load(folder / "0_exp.npy")
+    assert expression.shape == ()
+    assert expression.item() == "0"
+    assert {file.name for file in folder.glob("0_*.npy")} >= {"0_exp.npy", "0_val.npy", "0_aro.npy"}
+
+
+# The tenth
+
+
+@pytest.fixture(scope="module")
+def whole_release() -> list[Face]:
+    codes = np.repeat(np.arange(8), TRAIN_COUNTS)
+    train = [Face(f"train_set/images/{i}.jpg", int(code), "train") for i, code in enumerate(codes)]
+    return train + [Face(f"val_set/images/{i}.jpg", i % 8, "test") for i in range(80)]
+
+
+def test_a_tenth_of_each_class_of_the_whole_release_is_drawn(whole_release: list[Face]) -> None:
+    drawn, share = draw_small(whole_release, 0.0)
+    assert share == 0.1
+    train = Counter(face.code for face in drawn if face.part == "train")
+    assert [train[code] for code in range(8)] == [7487, 13441, 2545, 1409, 637, 380, 2488, 375]
+    assert sum(face.part == "test" for face in drawn) == 80
+
+
+def test_the_tenth_does_not_depend_on_the_order(whole_release: list[Face]) -> None:
+    order = np.random.default_rng(0).permutation(len(whole_release))
+    shuffled, _ = draw_small([whole_release[i] for i in order], 0.0)
+    assert set(shuffled) == set(draw_small(whole_release, 0.0)[0])
+
+
+def test_a_release_that_lacks_a_few_images_is_still_the_release(whole_release: list[Face]) -> None:
+    drawn, share = draw_small(whole_release[5:], 0.0)
+    assert share == 0.1
+    assert sum(face.part == "train" for face in drawn) == pytest.approx(28_762, abs=1)
+
+
+def test_another_folder_is_used_whole_unless_a_fraction_is_asked_for(whole_release: list[Face]) -> None:
+    some = whole_release[::50]
+    assert draw_small(some, 0.0) == (some, 1.0)
+    count = Counter(face.code for face in some if face.part == "train")
+    drawn, share = draw_small(some, 0.5)
+    assert share == 0.5
+    assert Counter(face.code for face in drawn if face.part == "train") == {c: n // 2 for c, n in count.items()}
+
+
+# Rules of the first release
+
+
+def write_release(root: Path, rows: list[tuple[object, ...]], columns: tuple[str, ...] = COLUMNS) -> Path:
+    """A first release with these training rows (path, x, y, width, height, expression) and one validation face."""
+    root.mkdir(exist_ok=True)
+    for name, content in (("training", rows), ("validation", [("1/v.jpg", 0, 0, 8, 8, 0)])):
+        with (root / f"{name}.csv").open("w", newline="") as lines:
+            csv.writer(lines).writerows([columns, *content])
+        for row in content:
+            (root / IMAGES / str(row[0])).parent.mkdir(parents=True, exist_ok=True)
+            (root / IMAGES / str(row[0])).touch()
+    return root
+
+
+def test_codes_without_an_expression_and_negative_widths_are_skipped(tmp_path: Path) -> None:
+    rows = [(f"1/{code}.jpg", 0, 0, 8, 8, code) for code in range(11)] + [("1/negative.jpg", 0, 0, -1, 8, 1)]
+    corpus = read(write_release(tmp_path / "copy", rows), PROTOCOL)
+    assert corpus.frames[:-1] == tuple(f"{IMAGES}/1/{code}.jpg" for code in range(8))
+
+
+def test_one_photograph_may_hold_several_faces(tmp_path: Path) -> None:
+    rows = [("1/two.jpg", 0, 0, 8, 8, 0), ("1/two.jpg", 20.5, 0, 8.5, 8, 1)]
+    corpus = read(write_release(tmp_path / "copy", rows), PROTOCOL)
+    assert corpus.frames[0] == corpus.frames[1]
+    assert corpus.sample_id[:2] == (f"{IMAGES}/1/two.jpg@0,0", f"{IMAGES}/1/two.jpg@20.5,0")
+    assert corpus.boxes is not None
+    assert corpus.boxes[1].tolist() == [20.5, 0, 8.5, 8]
+
+
+def test_classes_that_a_folder_lacks_are_reported(tmp_path: Path) -> None:
+    corpus = read(write_release(tmp_path / "copy", [("1/a.jpg", 0, 0, 8, 8, 6)]), PROTOCOL)
+    assert corpus.classes == ("Neutral", "Anger")
+    assert corpus.absent_classes == ("Happiness", "Sadness", "Surprise", "Fear", "Disgust", "Contempt")
+    assert corpus.label.tolist() == [1, 0]
+
+
+FACE = ("1/a.jpg", 0, 0, 8, 8, 1)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "message"),
+    [
+        ([FACE], ("path", *COLUMNS[1:]), "training.csv: no column 'subDirectory_filePath'"),
+        ([FACE], (*COLUMNS[:5], "emotion"), "training.csv: no column 'expression'"),
+        ([(*FACE[:5], 11)], COLUMNS, "training.csv, line 2: expression 11 is out of range: codes are 0 to 10"),
+        ([FACE, (*FACE[:5], -1)], COLUMNS, "training.csv, line 3: expression -1 is out of range"),
+        ([(*FACE[:5], "happy")], COLUMNS, "training.csv, line 2: a number cannot be read: copy the file again"),
+        ([FACE[:5]], COLUMNS, "training.csv, line 2: a number cannot be read"),
+        ([("../a.jpg", *FACE[1:])], COLUMNS, "line 2: '../a.jpg' leads out of the data folder"),
+    ],
+)
+def test_a_csv_file_that_is_wrong_is_named_with_its_line(
+    tmp_path: Path, rows: list[tuple[object, ...]], columns: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        read(write_release(tmp_path / "copy", rows, columns), PROTOCOL)
+
+
+def test_a_csv_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
+    root = write_release(tmp_path / "copy", [FACE])
+    (root / "training.csv").write_bytes(b"\xff\xfe\x00\x00" * 10)
+    with pytest.raises(DataError, match="training.csv: not a text file: copy the file again"):
+        read(root, PROTOCOL)
+
+
+# Copies that are not whole
+
+
+@pytest.mark.parametrize("release", ["first"], indirect=True)
+def test_a_first_release_without_its_images_is_refused(release: Path) -> None:
+    shutil.rmtree(release / IMAGES)
+    with pytest.raises(DataError, match="77 of 77 images are missing, .* incomplete; copy it again"):
+        read(release, PROTOCOL)
+
+
+@pytest.mark.parametrize("release", ["affectnet8"], indirect=True)
+@pytest.mark.parametrize("kind", ["images", "annotations"])
+def test_a_release_of_2021_with_images_and_annotations_that_do_not_match_is_refused(release: Path, kind: str) -> None:
+    (next((release / "train_set" / kind).glob("3*"))).unlink()
+    for file in (release / "train_set" / kind).glob("3_exp.npy"):
+        file.unlink()
+    with pytest.raises(DataError, match="61 images but 60 annotations|60 images but 61 annotations"):
+        read(release, PROTOCOL)
+
+
+@pytest.mark.parametrize("release", ["affectnet8"], indirect=True)
+@pytest.mark.parametrize(("content", "message"), [("12", "expression 12 is out of range"), ("x", "not an expression")])
+def test_an_annotation_that_is_wrong_is_named(release: Path, content: str, message: str) -> None:
+    np.save(release / "val_set" / "annotations" / "0_exp.npy", np.array(content))
+    with pytest.raises(DataError, match=f"0_exp.npy: {message}"):
+        read(release, PROTOCOL)
+
+
+@pytest.mark.parametrize("release", ["affectnet8"], indirect=True)
+def test_half_a_release_is_refused(release: Path) -> None:
+    shutil.rmtree(release / "val_set")
+    with pytest.raises(DataError, match="no AffectNet here: expected train_set/ and val_set/"):
+        read(release, PROTOCOL)
+
+
+def test_two_films_of_different_seeds_share_nobody() -> None:
+    one, other = film(0.01, 0, PROTOCOL, "first"), film(0.01, 1, PROTOCOL, "first")
+    assert not {shot.identity for shot in one.shots} & {shot.identity for shot in other.shots}
+    assert len({shot.identity for shot in one.shots}) == len(one.shots)
+
+
+def test_a_fraction_is_part_of_the_protocol() -> None:
+    changed = DATASET.changed_protocol({"fraction": 0.5}, "test")
+    assert changed == replace(PROTOCOL, options={"fraction": 0.5})
+    with pytest.raises(DataError, match="x: fraction must be a share"):
+        DATASET.changed_protocol({"fraction": 1.5}, "x")

@@ -1,0 +1,165 @@
+"""The twin is written in the official layouts and read back by the official reader."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import cut
+from PIL import Image
+
+from datasets.corpus import Corpus, DataError
+from datasets.oulu_casia import CLASSES, DATASET, film, read, sequence_files
+from datasets.splits import split
+from datasets.synthetic.film import Film
+from datasets.synthetic.writer import write_film
+
+PROTOCOL = DATASET.protocol
+
+
+def lit(modality: str = "VL", light: str = "Strong", **changes: object) -> dict[str, object]:
+    return {"modality": modality, "light": light, **changes}
+
+
+def small_film(layout: str, modality: str = "VL") -> Film:
+    """Two subjects, two frames of each sequence."""
+    return cut(film(0.01, 7, DATASET.changed_protocol(lit(modality), "test"), layout), 2)
+
+
+@pytest.fixture(scope="module")
+def cropped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The two modalities of two subjects, in one tree."""
+    folder, infrared = tmp_path_factory.mktemp("cropped") / "VL", tmp_path_factory.mktemp("cropped") / "NI"
+    write_film(small_film("cropped"), folder)
+    write_film(small_film("cropped", "NI"), infrared)
+    (infrared / "PreProcess_Img" / "NI_Acropped").rename(folder / "PreProcess_Img" / "NI_Acropped")
+    return folder
+
+
+def assert_is_the_small_film(corpus: Corpus, layout: str) -> None:
+    assert corpus.name == "oulu_casia-twin"
+    assert corpus.classes == CLASSES
+    assert corpus.sample_id == tuple(f"{subject}/{emotion}" for subject in ("P001", "P002") for emotion in CLASSES)
+    assert corpus.subject == ["P001"] * 6 + ["P002"] * 6
+    assert corpus.label.tolist() == [*range(6), *range(6)]
+    assert (corpus.stop - corpus.start).tolist() == [2] * 12
+    files = [file for shot in small_film(layout).shots for file in shot.files]
+    assert [Path(frame).parts[-3:] for frame in corpus.frames] == [Path(file).parts[-3:] for file in files]
+    assert all((corpus.root / frame).is_file() for frame in corpus.frames)
+
+
+def test_the_cropped_tree_is_read_back(cropped: Path) -> None:
+    corpus = read(cropped, PROTOCOL)
+    assert_is_the_small_film(corpus, "cropped")
+    assert corpus.frames[0] == "PreProcess_Img/VL_Acropped/Strong/P001/Anger/000.jpeg"
+
+
+@pytest.mark.parametrize("top", ["PreProcessImg", "PreProcess"])
+def test_the_other_spellings_of_the_top_folder_are_read(cropped: Path, tmp_path: Path, top: str) -> None:
+    shutil.copytree(cropped / "PreProcess_Img", tmp_path / top)
+    shutil.copy(cropped / "twin.json", tmp_path)
+    assert_is_the_small_film(read(tmp_path, PROTOCOL), "cropped")
+
+
+def test_a_mirror_without_the_top_folder_is_read(cropped: Path, tmp_path: Path) -> None:
+    shutil.copytree(cropped / "PreProcess_Img" / "VL_Acropped", tmp_path / "VL")
+    shutil.copy(cropped / "twin.json", tmp_path)
+    corpus = read(tmp_path, PROTOCOL)
+    assert_is_the_small_film(corpus, "cropped")
+    assert corpus.frames[0] == "VL/Strong/P001/Anger/000.jpeg"
+
+
+def test_the_original_tree_is_read_back_and_crops_come_before_it(cropped: Path, tmp_path: Path) -> None:
+    write_film(small_film("original"), tmp_path / "twin")
+    corpus = read(tmp_path / "twin", PROTOCOL)
+    assert_is_the_small_film(corpus, "original")
+    assert corpus.frames[0] == "OriginalImg/VL/Strong/P001/Anger/000.jpeg"
+    shutil.copytree(cropped / "PreProcess_Img", tmp_path / "twin" / "PreProcess_Img")
+    assert read(tmp_path / "twin", PROTOCOL).frames[0].startswith("PreProcess_Img/")
+
+
+def test_near_infrared_is_monochrome_and_visible_light_is_not(cropped: Path) -> None:
+    def colour(modality: str) -> float:
+        corpus = read(cropped, DATASET.changed_protocol(lit(modality), "test"))
+        pictures = np.stack([np.asarray(Image.open(cropped / frame), dtype=float) for frame in corpus.frames])
+        return float(np.ptp(pictures, axis=-1).mean())
+
+    assert colour("NI") < 1
+    assert colour("VL") > 10
+
+
+def test_both_modalities_of_a_subject_show_one_performance() -> None:
+    visible, infrared = small_film("cropped"), small_film("cropped", "NI")
+    for one, other in zip(visible.shots, infrared.shots, strict=True):
+        assert one.identity == other.identity
+        assert np.array_equal(one.units, other.units)
+        assert one.scene != other.scene
+
+
+def test_a_subject_is_in_the_same_part_in_every_modality(cropped: Path) -> None:
+    folds = DATASET.changed_protocol({"folds": 2, "validation": 0.5}, "test")
+    one, other = (read(cropped, replace(folds, options=lit(modality))) for modality in ("VL", "NI"))
+    four = ("P001", "P002", "P003", "P004") * 3  # two subjects are too few for three parts
+    one, other = (replace(corpus, track_subject=four) for corpus in (one, other))
+    content = np.arange(1, 25, dtype=np.uint64)
+    for fold in range(2):
+        for a, b in zip(*(split(c, folds, fold, content).parts.values() for c in (one, other)), strict=True):
+            assert a.tolist() == b.tolist()
+
+
+def test_the_film_at_scale_1_has_the_counts_of_the_release() -> None:
+    whole = film(1.0, 0, PROTOCOL, "cropped")
+    lengths = [len(shot.files) for shot in whole.shots]
+    assert len(whole.shots) == 480
+    assert len({shot.identity for shot in whole.shots}) == 80
+    assert min(lengths) >= 9
+    assert max(lengths) <= 72
+    assert np.median(lengths) == pytest.approx(21, abs=1)
+    assert len({shot.scene for shot in whole.shots}) == 480
+    assert all(shot.units.shape[0] == len(shot.files) for shot in whole.shots)
+
+
+def test_a_film_is_drawn_from_its_seed_and_a_smaller_one_is_its_beginning() -> None:
+    whole, part, other = film(0.1, 0, PROTOCOL, "cropped"), film(0.05, 0, PROTOCOL, "cropped"), film(0.05, 1, PROTOCOL, "cropped")  # fmt: skip # noqa: E501
+    for one, again in zip(whole.shots, part.shots, strict=False):
+        assert one.identity == again.identity
+        assert np.array_equal(one.units, again.units)
+    assert not {shot.identity for shot in whole.shots} & {shot.identity for shot in other.shots}
+
+
+def test_a_frame_that_is_missing_in_between_keeps_its_place(tmp_path: Path) -> None:
+    for name in ("000.jpeg", "003.jpeg", "Thumbs.db"):
+        (tmp_path / name).touch()
+    assert [file.name for file in sequence_files(tmp_path)] == ["000.jpeg", "001.jpeg", "002.jpeg", "003.jpeg"]
+
+
+def test_a_half_copied_tree_names_the_first_sequence_that_is_not_there(cropped: Path, tmp_path: Path) -> None:
+    shutil.copytree(cropped, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy" / "PreProcess_Img" / "VL_Acropped" / "Strong" / "P002" / "Fear")
+    with pytest.raises(DataError, match="P002/Fear: no frames of this sequence: .* incomplete; copy it again"):
+        read(tmp_path / "copy", PROTOCOL)
+
+
+def test_a_light_that_is_not_there_is_an_error_that_says_what_is_expected(cropped: Path) -> None:
+    with pytest.raises(DataError, match="no Oulu-CASIA tree for VL/Dark: expected PreProcess_Img/VL_Acropped/Dark/P001"):
+        read(cropped, DATASET.changed_protocol(lit(light="Dark"), "test"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"light": "Bright"}, "x: light must be one of Strong, Weak, Dark, not 'Bright'"),
+        ({"lights": "Dark"}, "x: unknown protocol key 'lights': use one of folds, .*light, missing, modality"),
+        ({"folds": "ten"}, "x: protocol key 'folds' takes a int, not 'ten'"),
+        ({"folds": 0}, "x: folds and image_frames must be at least 1"),
+        ({"validation": 1.0}, "x: validation must be a share between 0 and 1"),
+        ({"neutral": "last_frame"}, "x: neutral must be one of first_frame, training_neutral, not 'last_frame'"),
+        ({"missing": "drop"}, "x: missing must be"),
+    ],
+)
+def test_a_wrong_protocol_is_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        DATASET.changed_protocol(changes, "x")

@@ -1,0 +1,127 @@
+"""Nobody is in two parts, everybody is tested once, and a bad fold is refused before training."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+from made_corpus import different_images, made_corpus
+
+from datasets.corpus import Corpus, DataError, keep_present_classes
+from datasets.dataset import Protocol
+from datasets.splits import Split, refuse_shared_subjects, split, stable_rank
+
+PROTOCOL = Protocol(folds=10, image_frames=3, neutral="first_frame")
+SUBJECTS = [f"P{i:03d}" for i in range(1, 81)]
+
+
+def people(corpus: Corpus, rows: np.ndarray) -> set[str | None]:
+    return {corpus.subject[i] for i in rows}
+
+
+@pytest.fixture
+def corpus() -> Corpus:
+    """80 subjects with six sequences of two frames each, not in the order of their names."""
+    return made_corpus([*reversed(SUBJECTS)] * 6, [2] * 480)
+
+
+def test_the_test_part_is_every_tenth_subject(corpus: Corpus) -> None:
+    content = different_images(corpus)
+    for fold in range(10):
+        assert people(corpus, split(corpus, PROTOCOL, fold, content).test) == set(SUBJECTS[fold::10])
+
+
+def test_no_subject_is_in_two_parts_and_each_sample_is_in_one(corpus: Corpus) -> None:
+    for fold in range(10):
+        parts = split(corpus, PROTOCOL, fold, different_images(corpus))
+        for one, other in combinations(parts.parts.values(), 2):
+            assert not people(corpus, one) & people(corpus, other)
+        assert sorted(np.concatenate([*parts.parts.values()])) == list(range(480))
+
+
+def test_every_sample_is_tested_once_over_the_folds(corpus: Corpus) -> None:
+    tested = [split(corpus, PROTOCOL, fold, different_images(corpus)).test for fold in range(10)]
+    assert sorted(np.concatenate(tested)) == list(range(480))
+
+
+def test_validation_is_the_protocols_share_of_the_training_subjects(corpus: Corpus) -> None:
+    parts = split(corpus, PROTOCOL, 0, different_images(corpus))
+    assert len(people(corpus, parts.validation)) == round(0.15 * 72)
+
+
+def test_a_split_depends_on_subjects_and_not_on_the_order_of_the_samples(corpus: Corpus) -> None:
+    ordered = made_corpus(sorted(SUBJECTS * 6), [2] * 480)
+    one, other = (split(c, PROTOCOL, 3, different_images(c)) for c in (corpus, ordered))
+    assert people(corpus, one.validation) == people(ordered, other.validation)
+
+
+def test_official_parts_are_kept_and_validation_is_cut_from_training() -> None:
+    corpus = made_corpus([None] * 50, parts=["train"] * 40 + ["test"] * 10)
+    parts = split(corpus, replace(PROTOCOL, folds=1), 0, different_images(corpus))
+    assert parts.test.tolist() == list(range(40, 50))
+    assert len(parts.validation) == 6
+    assert sorted([*parts.train, *parts.validation]) == list(range(40))
+
+
+def test_one_image_twice_in_training_stays_on_one_side_of_the_cut() -> None:
+    corpus = made_corpus([None] * 100, parts=["train"] * 80 + ["test"] * 20)
+    content = different_images(corpus)
+    content[:40] = content[40:80]  # each training image is there twice
+    parts = split(corpus, replace(PROTOCOL, folds=1, validation=0.5), 0, content)
+    assert len(parts.train) == len(parts.validation) == 40
+    assert not set(content[parts.train]) & set(content[parts.validation])
+
+
+def test_a_subject_in_two_official_parts_is_refused() -> None:
+    corpus = made_corpus(["anna", "ben", "carl", "anna"], parts=["train", "train", "train", "test"])
+    with pytest.raises(DataError, match="subject anna is in the train and the test part"):
+        split(corpus, replace(PROTOCOL, folds=1, validation=0.3), 0, different_images(corpus))
+
+
+def test_a_subject_in_training_and_validation_is_refused() -> None:
+    corpus = made_corpus(["anna", "anna", "ben"])
+    with pytest.raises(DataError, match=r"subject anna is in the train and the validation part \(1 in all\)"):
+        refuse_shared_subjects(corpus, Split(np.array([0]), np.array([1]), np.array([2])))
+
+
+def test_one_image_in_two_parts_is_refused_and_both_files_are_named() -> None:
+    corpus = made_corpus([None] * 40, parts=["train"] * 30 + ["test"] * 10)
+    content = different_images(corpus)
+    content[35] = content[4]
+    with pytest.raises(DataError, match="same image is in the .* and the test part: 004.png and 035.png"):
+        split(corpus, replace(PROTOCOL, folds=1), 0, content)
+
+
+def test_frames_that_are_missing_are_not_the_same_image() -> None:
+    corpus = made_corpus(SUBJECTS, [2] * 80)
+    content = different_images(corpus)
+    content[::2] = 0
+    assert len(split(corpus, PROTOCOL, 0, content).test) == 8
+
+
+def test_a_fold_that_is_not_there_and_a_part_without_samples_are_refused() -> None:
+    corpus = made_corpus(["anna", "ben", "carl"])
+    with pytest.raises(DataError, match="no fold 10: the protocol has 10, counted from 0"):
+        split(corpus, PROTOCOL, 10, different_images(corpus))
+    with pytest.raises(DataError, match="the test part is empty: add data or use fewer folds"):
+        split(corpus, PROTOCOL, 3, different_images(corpus))
+
+
+def test_a_rank_by_hash_does_not_depend_on_what_else_is_ranked() -> None:
+    names = [f"image {i}" for i in range(50)]
+    ranked = [names[i] for i in stable_rank(names, "salt")]
+    half = names[::-2]
+    assert [half[i] for i in stable_rank(half, "salt")] == [name for name in ranked if name in half]
+    assert [names[i] for i in stable_rank(names, "pepper")] != ranked
+
+
+def test_classes_without_a_sample_are_reported_and_the_others_keep_their_order() -> None:
+    corpus = replace(made_corpus(["anna", "ben"]), label=np.array([2, 1]))
+    cut = keep_present_classes(corpus)
+    assert cut.classes == ("Happiness", "Sadness")
+    assert cut.absent_classes == ("Neutral",)
+    assert cut.label.tolist() == [1, 0]
+    assert cut.neutral_class is None
+    assert keep_present_classes(made_corpus(list("abc"))).absent_classes == ()
