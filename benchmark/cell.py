@@ -111,8 +111,7 @@ def run_cell(cell: Cell, location: Location, device_type: str, workers: int, res
 
     began = time.perf_counter()
     device = torch.device(device_type)
-    image_size = architectures.get(cell.architecture).sizes[cell.size].image_size if cell.kind == "architecture" else 48
-    corpus, store = open_data(location, image_size, report)
+    corpus, store = open_data(location, cell.image_size, report)
     parts = split(corpus, cell.protocol, cell.fold, store.content)
     if cell.kind == "architecture":
         found = _architecture_cell(cell, corpus, parts, store, device, report)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,10 +125,12 @@ def open_data(location: Location, size: int, report: Report) -> tuple[Corpus, Fr
 
 
 def write_twin(location: Location, report: Report) -> None:
-    """Renders the twin of a location into its folder."""
+    """Renders the twin of a location into its folder; one process at a time."""
     from datasets.synthetic.writer import write_film
 
     assert location.own_twin is not None
+    for left in location.root.parent.glob(f".{location.root.name}.*"):  # by runs that were killed
+        shutil.rmtree(left, ignore_errors=True)
     dataset = data_sets.get(location.dataset)
     film = dataset.film(location.own_twin.scale, location.own_twin.seed, location.protocol, dataset.layouts[0])
     write_film(film, location.root, lambda done, total: report(f"{location.name}: rendering frame {done}/{total}"))

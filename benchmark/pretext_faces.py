@@ -1,7 +1,8 @@
 """Rendered faces for the pretexts: people that no twin shows, moved by action units drawn at random.
 
 Geometry targets are made of the 68 landmarks alone: where they are in the picture, and where they are once position,
-size and tilt of the face are taken away (which leaves who it is and what the face does), with the head's pose.
+size and tilt of the face, or of one part of it, are taken away (which leaves who it is and what the face does), with
+the head's pose.
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ from datasets.synthetic.renderer import render
 from datasets.synthetic.scene import Scenes, Style, track_scenes
 
 AT_ONCE = 256
+EYES = (slice(36, 42), slice(42, 48))
+PARTS = (
+    [*range(17, 22), *range(36, 42)],
+    [*range(22, 27), *range(42, 48)],
+    [*range(27, 36)],
+    [*range(48, 68)],
+)
+"""Landmarks (iBUG's order) of each eye with its brow, of the nose and of the mouth."""
 STYLES: tuple[Style, ...] = ("wild", "wild", "lab")
 """Two of three pictures are taken anywhere, one in a laboratory."""
 
@@ -70,7 +79,7 @@ def stills(count: int, seed: int, size: int) -> Faces:
         poses.append(_pose(scenes))
     order = _shuffled(count, seed)
     shape = np.concatenate(shapes)
-    targets = standardised(np.concatenate([shape.reshape(count, -1), aligned(shape), np.concatenate(poses)], axis=1))
+    targets = standardised(np.concatenate([placement(shape), np.concatenate(poses), geometry(shape)], axis=1))
     return Faces(np.concatenate(pictures)[order], targets[order], targets.shape[1])
 
 
@@ -92,7 +101,7 @@ def clips(count: int, frames: int, seed: int, size: int) -> Faces:
         poses.append(_pose(scenes))
     order = _shuffled(count, seed)
     shape, pose = np.concatenate(shapes), np.concatenate(poses).reshape(count, frames, -1)
-    still = aligned(shape).reshape(count, frames, -1)
+    still = geometry(shape).reshape(count, frames, -1)
     first, middle, last = still[:, 0], still[:, frames // 2], still[:, -1]
     targets = standardised(np.concatenate([last, last - first, middle - first, pose[:, -1] - pose[:, 0]], axis=1))
     movie = np.concatenate(pictures)
@@ -126,12 +135,30 @@ def random_motion(rng: np.random.Generator, frames: int) -> NDArray[np.float32]:
 def aligned(shape: NDArray[np.float32]) -> NDArray[np.float32]:
     """(N,136) landmarks (N,68,2) less their centre, over their size, turned so that the eyes are level."""
     centred = shape - shape.mean(axis=1, keepdims=True)
-    eyes = shape[:, 42:48].mean(axis=1) - shape[:, 36:42].mean(axis=1)
+    eyes = shape[:, EYES[1]].mean(axis=1) - shape[:, EYES[0]].mean(axis=1)
     angle = np.arctan2(eyes[:, 1], eyes[:, 0])
     cos, sin = np.cos(angle)[:, None], np.sin(angle)[:, None]
     size = np.sqrt(np.square(centred).mean(axis=(1, 2)))[:, None]
     x, y = centred[..., 0], centred[..., 1]
     return np.concatenate([(cos * x + sin * y) / size, (cos * y - sin * x) / size], axis=1)
+
+
+def geometry(shape: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N,238) aligned landmarks, and each part of the face about its own centre: either eye with its brow, nose, mouth.
+
+    The second form tells how a mouth is bent wherever it is, which in the first is drowned by how long the face is.
+    """
+    points = aligned(shape).reshape(len(shape), 2, -1)
+    parts = [points[:, :, part] - points[:, :, part].mean(axis=2, keepdims=True) for part in PARTS]
+    return np.concatenate([points.reshape(len(shape), -1), *(part.reshape(len(shape), -1) for part in parts)], axis=1)
+
+
+def placement(shape: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N,5) where the face is in the picture: centre, size, and the direction of the line between the eyes."""
+    centred = shape - shape.mean(axis=1, keepdims=True)
+    size = np.sqrt(np.square(centred).mean(axis=(1, 2)))[:, None]
+    eyes = shape[:, EYES[1]].mean(axis=1) - shape[:, EYES[0]].mean(axis=1)
+    return np.concatenate([shape.mean(axis=1), size, eyes / np.linalg.norm(eyes, axis=1, keepdims=True)], axis=1)
 
 
 def standardised(values: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -31,6 +31,7 @@ from benchmark.cache import alone, cache_folder
 from benchmark.errors import RequestError, unknown_name
 from benchmark.pretext_faces import Faces, clips, people, stills
 from benchmark.provenance import code_hash, hash_of
+from benchmark.worker import set_worker_environment
 from datasets.augmentation import normalise
 from datasets.streams import number_of
 from models.c3d import c3d_trunk_tiny
@@ -90,6 +91,7 @@ def pretrain_all(pretext: str, only: str, out: Path | None, workers: int) -> Non
     chosen = [n for n, r in RECIPES.items() if (not only or n == only) and (not pretext or r.pretext == pretext)]
     folder = out or FOLDER
     folder.mkdir(parents=True, exist_ok=True)
+    set_worker_environment()
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         done = {name: pool.submit(pretrain, name, folder) for name in chosen}
         for name, future in done.items():

@@ -75,11 +75,19 @@ def _tree(module: str) -> tuple[str, tuple[str, ...]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             imported += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            imported += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.ImportFrom):
+            source = _source(node, module, is_package=file.name == "__init__.py")
+            imported += [source, *(f"{source}.{alias.name}" for alias in node.names)]
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [child for child in node.body if not _is_text(child)]
     return ast.dump(tree), tuple(imported)
+
+
+def _source(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:
+    """Full name of what `from ... import` in a module names, dots at its front included."""
+    parts = module.split(".")
+    above = parts[: len(parts) - node.level + is_package] if node.level else []
+    return ".".join([*above, *([node.module] if node.module else [])])
 
 
 def _is_text(node: ast.stmt) -> bool:

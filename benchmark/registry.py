@@ -47,7 +47,7 @@ class Registry(Generic[T]):
         for point in self._entry_points():
             if point.name in modules:
                 raise RequestError(
-                    f"two {self.kind}s are named {point.name!r}: {modules[point.name]} and {point.value} "
+                    f"two {self.kind}s are named {point.name!r}: {modules[point.name]} and {point.module} "
                     f"(entry point group {self.group}): rename one of them"
                 )
             modules[point.name] = point.module

@@ -17,6 +17,7 @@ from datasets.dataset import Protocol
 SUITES = Path(__file__).parent / "suites"
 BASELINES = ("majority", "random", "oracle")
 """Floors and oracle: rows between which every other is read."""
+BASELINE_IMAGE_SIZE = 48
 
 
 class Twin(BaseModel):
@@ -71,6 +72,13 @@ class Cell:
             return "architecture"
         return "oracle" if self.architecture == "oracle" else "floor"
 
+    @property
+    def image_size(self) -> int:
+        """Pixels a side at which it reads its frames; floors and oracle look at none and read the smallest store."""
+        if self.kind != "architecture":
+            return BASELINE_IMAGE_SIZE
+        return architectures.get(self.architecture).sizes[self.size].image_size
+
     def folder(self, results: Path, dataset_name: str) -> Path:
         """Where its record lies; `dataset_name` ends in `-twin` where the data are one."""
         return results / self.suite / dataset_name / self.architecture / f"seed{self.seed}-fold{self.fold}"
@@ -109,7 +117,8 @@ def load_suite(name: str) -> tuple[str, Suite]:
 def _first_fault(error: ValidationError) -> str:
     """One line on the first thing that is wrong: the key, the value, what is allowed."""
     fault = error.errors()[0]
-    key = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(("literal", "list", "constrained")))
+    union = ("literal", "list", "constrained", "bool")  # what pydantic calls a choice between types
+    key = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(union))
     if fault["type"] == "extra_forbidden":
         allowed = Twin.model_fields if len(fault["loc"]) > 1 else Suite.model_fields
         return f"unknown key {key!r}: use one of {', '.join(allowed)}"
@@ -138,11 +147,15 @@ def cells_of(
     cells = []
     for dataset in data:
         protocol = _protocol(name, suite, dataset)
-        folds = list(range(protocol.folds)) if suite.folds == "all" else [f for f in suite.folds if f < protocol.folds]
+        folds = (
+            list(range(protocol.folds))
+            if suite.folds == "all"
+            else [f for f in dict.fromkeys(suite.folds) if f < protocol.folds]
+        )
         if not folds:
             raise RequestError(f"suite {name}: {dataset} has {protocol.folds} folds, counted from 0, not {suite.folds}")
         for architecture in (*BASELINES, *chosen):
-            for seed in suite.seeds if architecture in chosen else suite.seeds[:1]:
+            for seed in dict.fromkeys(suite.seeds if architecture in chosen else suite.seeds[:1]):
                 for fold in folds:
                     twin = suite.twins.get(dataset, Twin())
                     cells.append(

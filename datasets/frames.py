@@ -49,6 +49,8 @@ def open_store(
 ) -> FrameStore:
     """The store of `corpus` at `size` pixels a side; built below `cache` when it is not there.
 
+    One process may build a store at a time: whoever shares the cache holds a lock.
+
     Raises:
         DataError: no frame at all can be read, or the cache cannot be written.
     """
@@ -74,8 +76,9 @@ def _is_valid(folder: Path, corpus: Corpus, size: int) -> bool:
 
 
 def _build(corpus: Corpus, size: int, folder: Path, progress: Progress | None, threads: int) -> None:
+    for left in folder.parent.glob(f"{folder.name}.building-*"):  # by builds that were killed
+        shutil.rmtree(left, ignore_errors=True)
     building = folder.with_name(f"{folder.name}.building-{os.getpid()}")
-    shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     try:
         count = len(corpus.frames)

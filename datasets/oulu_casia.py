@@ -31,6 +31,8 @@ MODALITIES = ("VL", "NI")
 LIGHTS = ("Strong", "Weak", "Dark")
 LAYOUTS = ("cropped", "original")
 SUBJECTS = 80
+MISPOSED = 0.06
+"""Share of the twin's performances that show any of the six expressions instead of the one that was asked for."""
 
 
 def read(root: Path, protocol: Protocol) -> Corpus:
@@ -119,9 +121,8 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
         strength = np.clip(rng.normal(0.72, 0.16), 0.4, 1.0)
         for emotion in CLASSES:
             frames = sequence_length(rng)
-            units = sequence_units(
-                emotion, frames, rng, strength=float(np.clip(strength * rng.normal(1, 0.12), 0.35, 1))
-            )
+            shown = CLASSES[rng.integers(len(CLASSES))] if rng.random() < MISPOSED else emotion
+            units = sequence_units(shown, frames, rng, strength=float(np.clip(strength * rng.normal(1, 0.12), 0.35, 1)))
             folder = f"{top[layout]}/P{subject:03d}/{emotion}"
             shots.append(
                 Shot(

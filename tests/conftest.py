@@ -7,17 +7,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from benchmark.provenance import CHECKOUT
 from benchmark.registry import data_sets
-from datasets.synthetic.film import Film
 from datasets.synthetic.writer import write_film
 
-CHECKOUT = Path(__file__).resolve().parent.parent
 SCALE = {"oulu_casia": 0.05, "affectnet_small": 0.002}
 """4 subjects, and 77 faces."""
 
@@ -55,9 +53,3 @@ def ferbench() -> Ferbench:
         )  # fmt: skip
 
     return call
-
-
-def cut(film: Film, frames: int) -> Film:
-    """A film with the first frames of every shot only."""
-    shots = [replace(shot, units=shot.units[:frames], files=shot.files[:frames]) for shot in film.shots]
-    return replace(film, shots=tuple(shots))

@@ -197,7 +197,7 @@ def test_a_csv_file_that_is_wrong_is_named_with_its_line(
 def test_a_csv_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
     root = write_release(tmp_path / "copy", [FACE])
     (root / "training.csv").write_bytes(b"\xff\xfe\x00\x00" * 10)
-    with pytest.raises(DataError, match="training.csv: not a text file: copy the file again"):
+    with pytest.raises(DataError, match=r"training.csv: not a text file: copy the file again"):
         read(root, PROTOCOL)
 
 
@@ -207,7 +207,7 @@ def test_a_csv_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("release", ["first"], indirect=True)
 def test_a_first_release_without_its_images_is_refused(release: Path) -> None:
     shutil.rmtree(release / IMAGES)
-    with pytest.raises(DataError, match="77 of 77 images are missing, .* incomplete; copy it again"):
+    with pytest.raises(DataError, match=r"77 of 77 images are missing, .* incomplete; copy it again"):
         read(release, PROTOCOL)
 
 
@@ -217,7 +217,7 @@ def test_a_release_of_2021_with_images_and_annotations_that_do_not_match_is_refu
     (next((release / "train_set" / kind).glob("3*"))).unlink()
     for file in (release / "train_set" / kind).glob("3_exp.npy"):
         file.unlink()
-    with pytest.raises(DataError, match="61 images but 60 annotations|60 images but 61 annotations"):
+    with pytest.raises(DataError, match=r"61 images but 60 annotations|60 images but 61 annotations"):
         read(release, PROTOCOL)
 
 

@@ -90,7 +90,7 @@ def test_one_image_in_two_parts_is_refused_and_both_files_are_named() -> None:
     corpus = made_corpus([None] * 40, parts=["train"] * 30 + ["test"] * 10)
     content = different_images(corpus)
     content[35] = content[4]
-    with pytest.raises(DataError, match="same image is in the .* and the test part: 004.png and 035.png"):
+    with pytest.raises(DataError, match=r"same image is in the .* and the test part: 004.png and 035.png"):
         split(corpus, replace(PROTOCOL, folds=1), 0, content)
 
 

@@ -1,0 +1,370 @@
+"""The command line: what people type, and the one line that they get when it is wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from benchmark.cli import main
+from benchmark.provenance import CHECKOUT
+from benchmark.records import PREDICTIONS, RECORD
+
+Command = Callable[..., tuple[int, str, str]]
+Ferbench = Callable[..., "subprocess.CompletedProcess[str]"]
+
+SUITE = """
+description: A test.
+architectures: [toy_quick]
+datasets: [affectnet_small]
+size: tiny
+seeds: [0, 1, 2, 3]
+"""
+CELLS = 7  # four seeds, two floors, one oracle
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Runs the command line in this process: exit code, standard output, standard error."""
+    monkeypatch.setenv("FERBENCH_DEBUG", "")
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["python -m benchmark", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return run
+
+
+@pytest.fixture
+def refused(command: Command, tmp_path: Path) -> Callable[..., str]:
+    """The one line that a wrong `run` gets; it exits with 2 and leaves nothing behind."""
+
+    def run(*words: object) -> str:
+        code, out, err = command("run", "--results", tmp_path / "results", *words)
+        assert (code, out) == (2, "")
+        assert err.count("\n") == 1
+        assert err.startswith("error: ")
+        assert not list(tmp_path.glob(f"results/**/{RECORD}"))
+        return err.removeprefix("error: ").strip()
+
+    return run
+
+
+# Wrong requests
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (["--architectures", "vit_es"], "unknown architecture 'vit_es': did you mean 'vit_se'?"),
+        (["--datasets", "oulu"], "unknown data set 'oulu': did you mean 'oulu_casia'?"),
+        (["--suite", "smok"], "unknown suite 'smok': did you mean 'smoke'?"),
+        (["--device", "gpu"], "unknown device 'gpu': use auto, cpu or cuda"),
+        (["--backend", "cloud"], "unknown backend 'cloud': there is: local"),
+        (["--data", "/nowhere"], "/nowhere: no such folder: --data takes a folder with one folder a data set"),
+    ],
+)
+def test_a_wrong_word_is_told_in_one_line(refused: Callable[..., str], words: list[str], line: str) -> None:
+    assert refused(*words) == line
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (SUITE + "epoch: 1", "unknown key 'epoch': use one of description, "),
+        (SUITE + "epochs: many", "epochs: 'many' is not allowed: it should be a valid number"),
+        ("description: [", "not a YAML file: "),
+    ],
+)
+def test_a_wrong_suite_file_is_told_in_one_line(
+    refused: Callable[..., str], tmp_path: Path, text: str, message: str
+) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    assert refused("--suite", tmp_path / "mine.yaml").startswith(f"{tmp_path / 'mine.yaml'}: {message}")
+
+
+def test_usage_errors_are_one_line_too(command: Command) -> None:
+    for words in (["run", "--workers", "-1"], ["run", "--no-such"], ["walk"], ["list", "planets"]):
+        code, out, err = command(*words)
+        assert (code, out, err.count("\n")) == (2, "", 1)
+        assert err.endswith("(see python -m benchmark --help)\n")
+
+
+def test_a_results_folder_that_cannot_be_written_is_told(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, out, err = command("run", "--suite", "smoke", "--results", tmp_path / "file")
+    assert (code, out) == (2, "")
+    assert err == f"error: {tmp_path / 'file'}: results cannot be written there (File exists): use --results DIR\n"
+
+
+# Wrong data
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    folder = tmp_path / "data"
+    (folder / "affectnet_small").mkdir(parents=True)
+    return folder
+
+
+def test_a_folder_without_any_data_set_is_told(refused: Callable[..., str], tmp_path: Path) -> None:
+    assert refused("--data", tmp_path) == (
+        f"{tmp_path}: none of affectnet_small, oulu_casia is in it: --data takes a folder with one folder a data set"
+    )
+
+
+def test_an_empty_folder_is_told(refused: Callable[..., str], data: Path) -> None:
+    assert refused("--data", data, "--datasets", "affectnet_small") == (
+        f"{data / 'affectnet_small'}: the folder is empty: put affectnet_small there, or remove it to run the twin"
+    )
+
+
+def test_another_data_sets_folder_is_told(refused: Callable[..., str], twins: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "oulu_casia").symlink_to(twins / "affectnet_small")
+    line = refused("--data", tmp_path / "data", "--datasets", "oulu_casia")
+    assert "no Oulu-CASIA tree for VL/Strong" in line
+    assert line.endswith("(it looks like affectnet_small)")
+
+
+def test_a_half_copied_folder_is_told(refused: Callable[..., str], twins: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(twins / "oulu_casia", tmp_path / "data" / "oulu_casia")
+    shutil.rmtree(copy / "PreProcess_Img" / "VL_Acropped" / "Strong" / "P003" / "Happiness")
+    line = refused("--data", tmp_path / "data", "--datasets", "oulu_casia")
+    assert line.endswith(
+        "P003/Happiness: no frames of this sequence: the copy of Oulu-CASIA is incomplete; copy it again"
+    )
+
+
+@pytest.mark.parametrize(
+    ("column", "code", "message"),
+    [
+        ("emotion", 1, "training.csv: no column 'expression': this is not AffectNet's first release"),
+        ("expression", 12, "training.csv, line 2: expression 12 is out of range: codes are 0 to 10"),
+    ],
+)
+def test_a_wrong_csv_file_is_told(
+    refused: Callable[..., str], data: Path, column: str, code: int, message: str
+) -> None:
+    for file in ("training.csv", "validation.csv"):
+        with (data / "affectnet_small" / file).open("w", newline="") as lines:
+            names = ["subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", column]
+            csv.writer(lines).writerows([names, ["1/a.jpg", 0, 0, 9, 9, code]])
+    assert refused("--data", data, "--datasets", "affectnet_small") == f"{data / 'affectnet_small' / message}"
+
+
+def test_the_environment_names_the_data_too(
+    refused: Callable[..., str], data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERBENCH_DATA", str(data))
+    assert refused("--datasets", "affectnet_small").startswith(f"{data / 'affectnet_small'}: the folder is empty")
+
+
+# Starting fast
+
+
+@pytest.fixture(scope="module")
+def without_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PYTHONPATH with which torch cannot be imported."""
+    folder = tmp_path_factory.mktemp("without")
+    (folder / "torch.py").write_text("raise SystemExit('torch was imported')")
+    return folder
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["run", "--suite", "smok"], ["list", "datasets"]])
+def test_what_needs_no_torch_imports_none(ferbench: Ferbench, without_torch: Path, words: list[str]) -> None:
+    done = ferbench(*words, PYTHONPATH=str(without_torch))
+    assert "torch was imported" not in done.stdout + done.stderr
+    assert done.returncode == (2 if "smok" in words else 0)
+
+
+def test_lists_are_tables_or_json(command: Command) -> None:
+    code, out, _ = command("list", "suites", "--json")
+    assert code == 0
+    assert [row["name"] for row in json.loads(out)] == ["default", "full", "smoke"]
+    _, out, _ = command("list", "cells", "--suite", "smoke", "--json")
+    assert {"dataset": "oulu_casia", "architecture": "c3d", "size": "tiny", "seed": 0, "fold": 0} in json.loads(out)
+    _, out, _ = command("list", "architectures")
+    assert "difference_of_embeddings" in out
+
+
+# Twins and copies
+
+
+def test_a_twin_is_written_verified_and_not_written_over(command: Command, tmp_path: Path) -> None:
+    folder = tmp_path / "twin"
+    words = ("data", "twin", "affectnet_small", folder, "--scale", 0.001, "--layout", "first", "--workers", 1)
+    code, out, err = command(*words)
+    assert (code, err) == (0, "")
+    assert out.endswith("of affectnet_small at scale 0.001 (seed 0, layout first)\n")
+    code, out, _ = command("data", "verify", "affectnet_small", folder, "--json")
+    report = json.loads(out)
+    assert (code, report["usable"], report["missing"], report["damaged"]) == (0, True, [], [])
+    assert report["counts"]["test samples"] == 16
+    assert report["official"] == {"training images": 28762, "validation images": 3999}
+    code, _, err = command(*words)
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith(f"error: {folder}: there is something in this folder already")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--scale", "2"], "--scale 2.0: a share of the original counts"),
+        (["--layout", "third"], "unknown layout 'third' of affectnet_small: use one of affectnet8, first"),
+        (["--protocol", "fraction"], "--protocol fraction: write it as KEY=VALUE"),
+        (["--protocol", "fraction=x"], "--protocol fraction=x: fraction takes a float"),
+        (["--protocol", "light=Dark"], "--protocol: unknown protocol key 'light'"),
+    ],
+)
+def test_a_wrong_twin_is_told(command: Command, tmp_path: Path, words: list[str], message: str) -> None:
+    code, out, err = command("data", "twin", "affectnet_small", tmp_path / "twin", *words)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"error: {message}")
+    assert not (tmp_path / "twin").exists()
+
+
+def test_verifying_finds_what_is_wrong_with_a_copy(command: Command, twins: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(twins / "affectnet_small", tmp_path / "copy")
+    (copy / "train_set" / "images" / "1.jpg").write_bytes(b"half")
+    shutil.copy(copy / "train_set" / "images" / "0.jpg", copy / "val_set" / "images" / "5.jpg")
+    code, out, _ = command("data", "verify", "affectnet_small", copy)
+    assert code == 2
+    assert "damaged frames: 1: train_set/images/1.jpg" in out
+    assert "same content: 1: train_set/images/0.jpg = val_set/images/5.jpg (1 across parts)" in out
+    assert "FAULT: 1 images are in more than one part: remove one of each" in out
+    assert out.endswith("cannot be used\n")
+
+
+# A run, and what may come in between
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("suite") / "mine.yaml"
+    file.write_text(SUITE)
+    return file
+
+
+@pytest.fixture(scope="module")
+def words(suite: Path, twins: Path) -> list[str]:
+    return ["run", "--suite", str(suite), "--data", str(twins), "--workers", "1", "--device", "cpu"]
+
+
+@pytest.fixture(scope="module")
+def finished(
+    ferbench: Ferbench, words: list[str], toys: Path, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Results of a run that nothing came in between, and what it said."""
+    results = tmp_path_factory.mktemp("whole")
+    return results, ferbench(*words, "--results", results, PYTHONPATH=str(toys))
+
+
+def records(results: Path) -> dict[str, Path]:
+    """Records by their path below the results."""
+    return {str(file.relative_to(results)): file for file in results.glob(f"mine/*/*/*/{RECORD}")}
+
+
+def test_a_run_makes_every_record_and_the_board(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    results, done = finished
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"suite mine: {CELLS} cells to run, 0 finished before; 1 at a time on cpu" in done.stdout
+    assert f"[{CELLS}/{CELLS}] affectnet_small-twin / toy_quick seed 3 fold 0: ABAW 0." in done.stdout
+    assert done.stdout.endswith(f"{results / 'leaderboard.md'} rendered\n")
+    assert len(records(results)) == CELLS
+    assert "Toy" in (results / "leaderboard.md").read_text()
+
+
+def test_a_second_run_does_nothing_and_says_so(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+    ferbench: Ferbench,
+    words: list[str],
+    toys: Path,
+    without_torch: Path,
+) -> None:
+    results, _ = finished
+    before = {file: file.stat().st_mtime_ns for file in results.rglob("*")}
+    again = ferbench(*words, "--results", results, PYTHONPATH=f"{without_torch}{os.pathsep}{toys}")
+    assert again.returncode == 0
+    assert again.stdout == f"nothing to do: all {CELLS} cells of suite mine are finished in {results}\n"
+    assert {file: file.stat().st_mtime_ns for file in results.rglob("*")} == before
+
+
+def start(words: list[str], results: Path, toys: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "benchmark", *words, "--results", str(results)],
+        cwd=CHECKOUT, env={**os.environ, "PYTHONPATH": str(toys)}, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def wait_for_records(results: Path, count: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 100
+    while len(records(results)) < count:
+        assert process.poll() is None, "the run ended too early"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_ctrl_c_and_sigkill_lose_no_finished_cell_and_change_no_number(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+    ferbench: Ferbench,
+    words: list[str],
+    toys: Path,
+    tmp_path: Path,
+) -> None:
+    results = tmp_path / "results"
+
+    process = start(words, results, toys)
+    wait_for_records(results, 2, process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal sends Ctrl-C to everybody
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err == "stopped: finished cells are kept; the same command goes on from here\n"
+    kept = {name: file.stat().st_mtime_ns for name, file in records(results).items()}
+    assert 2 <= len(kept) < CELLS
+
+    process = start(words, results, toys)
+    wait_for_records(results, len(kept) + 1, process)
+    process.kill()
+    process.communicate(timeout=30)
+
+    last = ferbench(*words, "--results", results, PYTHONPATH=str(toys))
+    assert last.returncode == 0
+    assert f"{CELLS} cells to run" not in last.stdout
+    assert {name: file.stat().st_mtime_ns for name, file in records(results).items() if name in kept} == kept
+    whole = records(finished[0])
+    assert records(results).keys() == whole.keys()
+    for name, file in records(results).items():
+        mine, theirs = (pd.read_parquet(f.with_name(PREDICTIONS)) for f in (file, whole[name]))
+        pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
+        assert json.loads(file.read_text())["metrics"] == json.loads(whole[name].read_text())["metrics"]
+
+
+def test_a_failed_cell_makes_the_exit_code_1_and_stays_on_the_board(
+    ferbench: Ferbench, twins: Path, toys: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.yaml").write_text(SUITE.replace("toy_quick", "toy_error").replace("[0, 1, 2, 3]", "[0]"))
+    done = ferbench(
+        "run", "--suite", tmp_path / "mine.yaml", "--data", twins, "--workers", 1, "--results", tmp_path / "results",
+        PYTHONPATH=str(toys),
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "toy_error seed 0 fold 0: FAILED: ValueError: two lines" in done.stdout
+    assert "3 cells finished, 1 failed" in done.stdout
+    assert "ValueError: two lines" in (tmp_path / "results" / "leaderboard.md").read_text()

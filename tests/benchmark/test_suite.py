@@ -1,0 +1,150 @@
+"""A suite file names its cells; each way of getting it wrong is told with the file, the key and what is allowed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from benchmark.errors import RequestError
+from benchmark.registry import architectures, data_sets
+from benchmark.suite import BASELINES, Cell, cells_of, load_suite, suite_names
+
+GOOD = "description: a test\nsize: tiny\n"
+
+
+def cells(tmp_path: Path, text: str, **only: list[str]) -> list[Cell]:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    return cells_of(*load_suite(str(file)), **only)
+
+
+def test_every_shipped_suite_is_right_and_has_every_pair() -> None:
+    assert suite_names() == ["default", "full", "smoke"]
+    for name in suite_names():
+        pairs = {(cell.architecture, cell.dataset) for cell in cells_of(*load_suite(name))}
+        rows = [*BASELINES, *architectures.names()]
+        assert pairs == {(a, d) for a in rows for d in data_sets.names()}
+
+
+def test_the_full_suite_has_all_folds_and_three_seeds() -> None:
+    chosen = cells_of(*load_suite("full"), ["c3d"], ["oulu_casia"])
+    count = Counter(cell.architecture for cell in chosen)
+    assert count == {"majority": 10, "random": 10, "oracle": 10, "c3d": 30}
+    assert {cell.size for cell in chosen} == {"full"}
+
+
+def test_a_file_says_what_each_cell_is(tmp_path: Path) -> None:
+    text = (
+        GOOD
+        + """
+architectures: [c3d]
+datasets: [oulu_casia]
+seeds: [3, 4]
+folds: [0, 1]
+epochs: 0.5
+time_limit: 9
+twins: {oulu_casia: {scale: 0.5, seed: 2}}
+protocols: {oulu_casia: {folds: 4, light: Dark}}
+"""
+    )
+    found = cells(tmp_path, text)
+    assert [(c.architecture, c.seed, c.fold) for c in found if c.kind != "architecture"] == [
+        (name, 3, fold) for name in BASELINES for fold in (0, 1)
+    ]
+    assert [(c.seed, c.fold) for c in found if c.architecture == "c3d"] == [(3, 0), (3, 1), (4, 0), (4, 1)]
+    cell = found[-1]
+    assert (cell.suite, cell.dataset, cell.size, cell.epochs, cell.time_limit) == ("mine", "oulu_casia", "tiny", 0.5, 9)
+    assert (cell.twin.scale, cell.twin.seed) == (0.5, 2)
+    assert (cell.protocol.folds, cell.protocol.options) == (4, {"modality": "VL", "light": "Dark"})
+    assert cell.folder(Path("r"), "oulu_casia-twin") == Path("r/mine/oulu_casia-twin/c3d/seed4-fold1")
+
+
+def test_the_command_line_cuts_a_suite_down(tmp_path: Path) -> None:
+    found = cells(tmp_path, GOOD, only_architectures=["vit_se", "c3d"], only_datasets=["oulu_casia"])
+    assert [cell.architecture for cell in found] == [*BASELINES, "c3d", "vit_se"]
+
+
+def test_a_data_set_with_fewer_folds_has_those_that_it_has(tmp_path: Path) -> None:
+    found = cells(tmp_path, GOOD + "architectures: []\nfolds: [0, 2]")
+    assert Counter(cell.dataset for cell in found) == {"affectnet_small": 3, "oulu_casia": 6}
+
+
+def test_a_seed_or_fold_that_is_named_twice_is_one_cell(tmp_path: Path) -> None:
+    found = cells(tmp_path, GOOD + "architectures: [c3d]\ndatasets: [oulu_casia]\nseeds: [1, 1]\nfolds: [0, 0]")
+    assert [(cell.architecture, cell.seed, cell.fold) for cell in found] == [
+        (name, 1, 0) for name in (*BASELINES, "c3d")
+    ]
+
+
+def test_a_cell_knows_what_kind_of_row_it_is(tmp_path: Path) -> None:
+    kinds = {cell.architecture: cell.kind for cell in cells(tmp_path, GOOD)}
+    assert (kinds["majority"], kinds["random"], kinds["oracle"], kinds["c3d"]) == (
+        "floor", "floor", "oracle", "architecture",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "not a YAML file: while parsing"),
+        ("- a\n- b", "a suite is a mapping of keys such as description, architectures, datasets, size, seeds"),
+        ("", "a suite is a mapping of keys"),
+        ("size: tiny", "the key 'description' is missing"),
+        ("description: a test", "the key 'size' is missing"),
+        (GOOD + "arch: all", "unknown key 'arch': use one of description, architectures, datasets, size, seeds, folds"),
+        (GOOD.replace("tiny", "huge"), "size: 'huge' is not allowed: it should be 'tiny' or 'full'"),
+        (GOOD + "seeds: 3", "seeds: 3 is not allowed: it should be a valid list"),
+        (GOOD + "seeds: []", "seeds: .* is not allowed: .*at least 1 item"),
+        (GOOD + "seeds: [-1]", "seeds.0: -1 is not allowed: it should be greater than or equal to 0"),
+        (GOOD + "seeds: ['1']", "seeds.0: '1' is not allowed: it should be a valid integer"),
+        (GOOD + "folds: some", "folds: 'some' is not allowed: it should be 'all'; a valid list"),
+        (GOOD + "epochs: none", "epochs: 'none' is not allowed: it should be a valid number"),
+        (GOOD + "time_limit: 1.5", "time_limit: 1.5 is not allowed: it should be a valid integer"),
+        (GOOD + "architectures: c3d", "architectures: 'c3d' is not allowed: it should be 'all'; a valid list"),
+        (GOOD + "twins: {oulu_casia: {size: 2}}", "unknown key 'twins.oulu_casia.size': use one of scale, seed"),
+        (
+            GOOD + "twins: {oulu_casia: {scale: 2}}",
+            "twins.oulu_casia.scale: 2.* is not allowed: it should be less than or equal to 1",
+        ),
+        (
+            GOOD + "protocols: {oulu_casia: {light: [Dark]}}",
+            r"protocols.oulu_casia.light: \['Dark'\] is not allowed: it should be a valid boolean; .*a valid string",
+        ),
+    ],
+)
+def test_a_wrong_file_is_told_with_its_name_the_key_and_what_is_allowed(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(RequestError, match=f"^{tmp_path / 'mine.yaml'}: {message}") as error:
+        cells(tmp_path, text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("architectures: [c3]", "unknown architecture 'c3': did you mean 'c3d'?"),
+        ("datasets: [oulu]", "unknown data set 'oulu': did you mean 'oulu_casia'?"),
+        ("twins: {oulu: {scale: 1}}", "suite mine, twins: unknown data set 'oulu'"),
+        ("protocols: {oulu: {folds: 2}}", "suite mine, protocols: unknown data set 'oulu'"),
+        ("protocols: {oulu_casia: {fold: 2}}", "suite mine, oulu_casia: unknown protocol key 'fold': use one of folds"),
+        ("protocols: {oulu_casia: {light: Bright}}", "suite mine, oulu_casia: light must be one of Strong, Weak, Dark"),
+        (
+            "protocols: {oulu_casia: {folds: true}}",
+            "suite mine, oulu_casia: .* 'folds' takes a int, not True",
+        ),
+        ("folds: [10]", "suite mine: affectnet_small has 1 folds, counted from 0, not \\[10\\]"),
+    ],
+)
+def test_a_name_or_protocol_that_is_not_there_is_told(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        cells(tmp_path, GOOD + text)
+
+
+def test_a_suite_that_is_not_there_is_told() -> None:
+    with pytest.raises(RequestError, match=r"unknown suite 'defualt': did you mean 'default'\?"):
+        load_suite("defualt")
+    with pytest.raises(RequestError, match=r"away/mine.yaml: no such suite file: .* one of default, full, smoke"):
+        load_suite("away/mine.yaml")

@@ -1,0 +1,71 @@
+"""A package of somebody else, installed in a folder: architectures that behave, and some that do not.
+
+What reaches the harness is what reaches it from any third party: a dist-info folder with entry points on `sys.path`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+QUICK = '''
+"""Mean colour of each of 16 patches, and a linear layer."""
+
+from models.architecture import Architecture, Size, Stage
+from torch import nn
+
+
+def build(classes):
+    return nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Dropout(0.1), nn.Linear(48, classes))
+
+
+SIZE = Size(build, image_size=16, stages=(Stage(epochs=2, batch_size=16, lr=0.01),))
+ARCHITECTURE = Architecture("toy_quick", "Toy", "image", "a test", {"tiny": SIZE, "full": SIZE})
+'''
+
+BROKEN = '''
+"""Goes wrong when it is used."""
+
+import os
+import time
+
+from models.architecture import Architecture, Size, Stage
+from torch import nn
+
+
+class Faulty(nn.Linear):
+    def forward(self, x):
+        {fault}
+        return super().forward(x.flatten(1))
+
+
+SIZE = Size(lambda classes: Faulty(768, classes), image_size=16, stages=(Stage(epochs=1),))
+ARCHITECTURE = Architecture("{name}", "Broken", "image", "a test", {{"tiny": SIZE, "full": SIZE}})
+'''
+FAULTS = {
+    "toy_crash": "os._exit(7)",
+    "toy_slow": "time.sleep(1000)",
+    "toy_error": "raise ValueError('two\\nlines')",
+    "toy_nan": "return super().forward(x.flatten(1)) * float('nan')",
+}
+
+
+def install(folder: Path, entries: dict[str, str], group: str = "ferbench.architectures", name: str = "toys") -> Path:
+    """A distribution in `folder` with these entry points."""
+    about = folder / f"{name}-1.0.dist-info"
+    about.mkdir(parents=True)
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    lines = [f"{entry} = {place}" for entry, place in entries.items()]
+    (about / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]) + "\n")
+    return folder
+
+
+def install_toys(folder: Path) -> Path:
+    """The package `toys` in `folder`, with all of its architectures."""
+    package = folder / "toys"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    (package / "toy_quick.py").write_text(QUICK)
+    for name, fault in FAULTS.items():
+        (package / f"{name}.py").write_text(BROKEN.format(name=name, fault=fault))
+    names = ["toy_quick", *FAULTS]
+    return install(folder, {name: f"toys.{name}:ARCHITECTURE" for name in names})

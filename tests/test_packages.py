@@ -1,0 +1,50 @@
+"""`datasets` is also the name of a Hugging Face package, and the libraries that we use work beside ours."""
+
+from __future__ import annotations
+
+from importlib.metadata import requires
+from pathlib import Path
+
+import torch
+
+import datasets
+from benchmark.provenance import CHECKOUT
+
+
+def test_datasets_is_our_package() -> None:
+    assert datasets.__file__ is not None
+    assert Path(datasets.__file__).parent == CHECKOUT / "datasets"
+
+
+def test_the_package_of_that_name_is_not_a_dependency() -> None:
+    names = [requirement.split()[0].partition(">")[0] for requirement in requires("ferbench") or []]
+    assert "torch" in names
+    assert "datasets" not in names
+
+
+def test_timm_builds_and_runs_a_model() -> None:
+    import timm
+
+    model = timm.create_model("mobilenetv3_small_050", pretrained=False, num_classes=5).eval()
+    assert model(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
+
+
+def test_timms_data_modules_can_be_imported() -> None:
+    import timm.data
+    from timm.data.readers import create_reader
+
+    assert timm.data.IMAGENET_DEFAULT_MEAN == (0.485, 0.456, 0.406)
+    assert callable(create_reader)
+
+
+def test_torchvision_builds_a_video_model() -> None:
+    from torchvision.models.video import r2plus1d_18
+
+    with torch.device("meta"):
+        assert r2plus1d_18(num_classes=6).fc.out_features == 6
+
+
+def test_fvcore_counts_a_linear_layer() -> None:
+    from fvcore.nn import FlopCountAnalysis
+
+    assert FlopCountAnalysis(torch.nn.Linear(8, 4), torch.zeros(1, 8)).total() == 32
