@@ -1,8 +1,9 @@
 """How much of real faces the rendered ones teach: a small CNN that saw only renderings, tried on photographs.
 
-The CNN is the tiny ResNet of `models/parts/resnet.py` at 48x48. Frozen, its feature maps (3x3 positions) feed a linear
-head that is fitted on the folder's training images; its penalty is chosen on the validation part, and the test part is
-used once. Beside it stand the same CNN with random weights and with the identity pretext, trained from scratch, and
+The CNN is the tiny ResNet of `models/parts/resnet.py` at 48x48. Frozen, its features feed a linear head that is fitted
+on the folder's training images; its penalty is chosen on the validation part, and the test part is used once. The head
+sees either the mean over the last feature maps (128 numbers) or the maps themselves (128 at 3x3 positions). Beside the
+geometry pretext stand the same CNN with random weights and with the identity pretext, trained from scratch, and
 fine-tuned from the geometry pretext.
 """
 
@@ -59,13 +60,11 @@ def probe_rows(folder: Path | None, dataset: str, seeds: int) -> list[dict[str, 
     majority = np.bincount(label[material.split.train]).argmax()
     floor = float((label[material.split.test] == majority).mean())
     rows: list[dict[str, Any]] = [{"features": "majority class", **_spread([floor])}]
-    for name, start in (
-        ("random", None),
-        ("identity pretext", "identity-resnet"),
-        ("geometry pretext", "geometry-resnet"),
-    ):
-        found = [_linear_head(material, _probe(material, start, seed), seed) for seed in range(seeds)]
-        rows.append({"features": f"{name}, frozen, linear head", **_spread(found)})
+    starts = {"random weights": None, "identity pretext": "identity-resnet", "geometry pretext": "geometry-resnet"}
+    for readout in ("pooled", "maps"):
+        for name, start in starts.items():
+            found = [_linear_head(material, _probe(material, start, seed), readout) for seed in range(seeds)]
+            rows.append({"features": f"{name}, frozen, linear head on {readout} features", **_spread(found)})
     for name, start, steps, lr in (
         (f"from scratch, {SCRATCH_STEPS} steps", None, SCRATCH_STEPS, 2e-3),
         (f"geometry pretext, {TUNING_STEPS} steps of fine-tuning", "geometry-resnet", TUNING_STEPS, 1e-3),
@@ -106,8 +105,8 @@ def _run(seed: int) -> Run:
     return Run(torch.device("cpu"), "float32", True, seed, 1.0, lambda text, loss=None: None)
 
 
-def _linear_head(material: Material, model: Probe, seed: int) -> float:
-    """Test accuracy of a logistic regression on frozen feature maps, of each training image and its mirror image."""
+def _linear_head(material: Material, model: Probe, readout: str) -> float:
+    """Test accuracy of a logistic regression on frozen features, of each training image and its mirror image."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -115,7 +114,7 @@ def _linear_head(material: Material, model: Probe, seed: int) -> float:
     model.eval()
     label = material.corpus.label
     parts = material.split
-    plain, mirrored = (_features(material, model, parts.train, seed, flip) for flip in (False, True))
+    plain, mirrored = (_features(material, model, parts.train, readout, flip) for flip in (False, True))
     train = np.concatenate([plain, mirrored])
     train_label = np.concatenate([label[_owners(material, parts.train)]] * 2)
 
@@ -124,7 +123,7 @@ def _linear_head(material: Material, model: Probe, seed: int) -> float:
         return fitted.fit(train, train_label)
 
     def accuracy(fitted: Any, samples: NDArray[np.int64]) -> float:
-        score = fitted.predict_proba(_features(material, model, samples, seed, False))
+        score = fitted.predict_proba(_features(material, model, samples, readout, False))
         owner = np.searchsorted(samples, _owners(material, samples))
         total = np.zeros((len(samples), score.shape[1]))
         np.add.at(total, owner, score)
@@ -141,15 +140,16 @@ def _owners(material: Material, samples: NDArray[np.int64]) -> NDArray[np.int64]
 
 @torch.inference_mode()
 def _features(
-    material: Material, model: Probe, samples: NDArray[np.int64], seed: int, flip: bool
+    material: Material, model: Probe, samples: NDArray[np.int64], readout: str, flip: bool
 ) -> NDArray[np.float32]:
-    """(I,F) flattened feature maps of the samples' images."""
-    read = FrameBatches(material, _run(seed), "none")
+    """(I,F) features of the samples' images: the mean over the feature maps, or the maps."""
+    read = FrameBatches(material, _run(0), "none")
     frames = material.instances(samples).frames
     found = []
     for chunk in np.array_split(frames, math.ceil(len(frames) / 256)):
         images = read(chunk, None)
-        found.append(model.backbone.maps(images.flip(-1) if flip else images).flatten(1).numpy())
+        maps = model.backbone.maps(images.flip(-1) if flip else images)
+        found.append((maps.mean(dim=(2, 3)) if readout == "pooled" else maps.flatten(1)).numpy())
     return np.concatenate(found)
 
 

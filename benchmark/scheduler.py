@@ -120,7 +120,7 @@ class _Batch:
 
     def work(self) -> None:
         try:
-            for group, jobs in list(self.waiting.items()):
+            for group, jobs in self.waiting.items():
                 future = self.pool.schedule(
                     self.worker.prepare_data, args=(jobs[0].location, group[1]), timeout=DATA_TIME_LIMIT
                 )
@@ -146,6 +146,8 @@ class _Batch:
             else:
                 self._keep_failure(what, error)
             return
+        if error is None:
+            self.progress.say(f"data of {what[0]} ready at {what[1]} px")
         for job in self.waiting.pop(what):
             if error is None:
                 self._start(job)
