@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import scheduler
 from benchmark.errors import RequestError
 from benchmark.records import RECORD, read_record
 from benchmark.registry import data_sets
 from benchmark.scheduler import Outcome, plan, refuse_read_only, run
 from benchmark.suite import BASELINES, Cell, Twin
+from benchmark.worker import SETTINGS
 
 TOYS = ("toy_slow", "toy_crash", "toy_quick", "toy_error", "toy_nan")
 LIMIT = 3
@@ -37,7 +37,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def outcome(results: Path, toys_installed: None) -> Outcome:
     """A run of all of them, two at a time."""
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in scheduler.ALLOCATOR.items():  # so that the run's own changes do not outlive it
+        for name, value in SETTINGS.items():  # so that the run's own changes do not outlive it
             patch.setenv(name, value)
         jobs, kept = plan(cells(), results, None, "cpu")
         return run(jobs, kept, results, "cpu", workers=2)
