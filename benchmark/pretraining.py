@@ -72,7 +72,7 @@ class Recipe:
 RECIPES = {
     "geometry-resnet": Recipe("geometry", "resnet", pictures=24_000, epochs=12, lr=2e-3),
     "motion-c3d": Recipe("geometry", "c3d", pictures=3_000, epochs=24, lr=1e-3, frames=8, batch=32),
-    "geometry-vit": Recipe("geometry", "vit", pictures=24_000, epochs=16, lr=1e-3),
+    "geometry-vit": Recipe("geometry", "vit", pictures=24_000, epochs=18, lr=1.5e-3),
     "geometry-mobilenet_v3": Recipe("geometry", "mobilenet_v3", pictures=24_000, epochs=20, lr=3e-3),
     "identity-resnet": Recipe("identity", "resnet", pictures=16_000, epochs=12, lr=2e-3, people=500),
 }

@@ -108,6 +108,10 @@ def load_suite(name: str) -> tuple[str, Suite]:
         raise RequestError(f"{file}: not a YAML file: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise RequestError(f"{file}: a suite is a mapping of keys such as {', '.join(Suite.model_fields)}")
+    if file.stem == "published":
+        raise RequestError(
+            f"{file}: a suite cannot be named 'published', as the folder of published records is: rename it"
+        )
     try:
         return file.stem, Suite.model_validate(content)
     except ValidationError as error:

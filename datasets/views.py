@@ -99,8 +99,9 @@ def neutral_frames(
                         "leave out the architectures that see pairs")  # fmt: skip
     names = [corpus.sample_id[i] for i in neutrals]
     ranked = np.asarray(neutrals)[stable_rank(names, salt="neutral")]
-    draw = [int.from_bytes(_digest(corpus.sample_id[i]), "little") % len(ranked) for i in samples]
-    return corpus.stop[ranked[draw]] - 1
+    draw = np.array([int.from_bytes(_digest(corpus.sample_id[i]), "little") % len(ranked) for i in samples])
+    own = ranked[draw] == samples  # a training neutral that drew itself takes the next one
+    return corpus.stop[ranked[(draw + own) % len(ranked)]] - 1
 
 
 def _digest(name: str) -> bytes:

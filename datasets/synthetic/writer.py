@@ -47,9 +47,7 @@ def write_film(film: Film, folder: Path, progress: Progress | None = None, proce
         draft.mkdir(parents=True)
         units = _write_frames(film, draft, progress, processes)
         film.annotate(draft)
-        np.savez_compressed(
-            draft / TRUTH_FILE, files=np.array([f for s in film.shots for f in s.files]), units=units
-        )
+        np.savez_compressed(draft / TRUTH_FILE, files=np.array([f for s in film.shots for f in s.files]), units=units)
         about = {"twin_of": film.dataset, "scale": film.scale, "seed": film.seed, "frames": film.num_frames}
         (draft / TWIN_FILE).write_text(json.dumps(about) + "\n", encoding="utf-8")
         if folder.exists():
@@ -73,9 +71,7 @@ def _write_frames(film: Film, folder: Path, progress: Progress | None, processes
             if progress:
                 progress(done, film.num_frames)
         return np.concatenate(shown)
-    with ProcessPoolExecutor(
-        processes, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)
-    ) as pool:
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         for units in pool.map(write_shots, groups, [folder] * len(groups), [film.image_size] * len(groups)):
             shown.append(units)
             done += len(units)
@@ -88,9 +84,7 @@ def _groups(shots: tuple[Shot, ...]) -> Iterator[list[Shot]]:
     """Shots in order, about FRAMES_AT_ONCE frames a group, each group of one kind of scene."""
     group: list[Shot] = []
     for shot in shots:
-        if group and (
-            _setting(group[0]) != _setting(shot) or sum(len(s.files) for s in group) >= FRAMES_AT_ONCE
-        ):
+        if group and (_setting(group[0]) != _setting(shot) or sum(len(s.files) for s in group) >= FRAMES_AT_ONCE):
             yield group
             group = []
         group.append(shot)
@@ -108,9 +102,7 @@ def write_shots(shots: list[Shot], folder: Path, size: int) -> NDArray[np.float1
     owner = [i for i, shot in enumerate(shots) for _ in shot.files]
     frames = [t for shot in shots for t in range(len(shot.files))]
     people = sample_identities([shot.identity for shot in shots])[owner]
-    scenes = track_scenes(
-        [shots[i].scene for i in owner], frames, style=style, modality=modality, light=light
-    )
+    scenes = track_scenes([shots[i].scene for i in owner], frames, style=style, modality=modality, light=light)
     units = torch.from_numpy(np.concatenate([shot.units for shot in shots]))
     images = render(people, units, scenes, size).permute(0, 2, 3, 1).numpy()
     names = [name for shot in shots for name in shot.files]
