@@ -7,13 +7,15 @@ and the record says which part it was.
 
 from __future__ import annotations
 
+import hashlib
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.baselines import TITLES
 from benchmark.data import Location, Report
-from benchmark.provenance import CHECKOUT, code_hash, environment, hash_of
+from benchmark.provenance import CHECKOUT, code_hash, commit, environment, hash_of
 from benchmark.records import write_record
 from benchmark.registry import architectures
 from benchmark.suite import Cell
@@ -29,7 +31,10 @@ if TYPE_CHECKING:
     from datasets.splits import Split
     from models.architecture import Architecture, Size
 
-STARTING_WEIGHTS = CHECKOUT / "models" / "weights" / "recipe.json"
+STARTING_WEIGHTS = CHECKOUT / "models" / "weights"
+
+ORIGIN = ("commit", "dirty")
+"""Entries of a cell's identity that stand in its record's environment."""
 
 
 def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any]:
@@ -47,12 +52,19 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         "architecture": cell.architecture,
         "code": code_hash(architectures.module(cell.architecture)),
         "training_code": code_hash("benchmark.training"),
-        "starting_weights": hash_of(STARTING_WEIGHTS.read_bytes() if STARTING_WEIGHTS.is_file() else None),
+        "starting_weights": _starting_weights(),
         "size": cell.size,
         "epochs": cell.epochs,
         "device_type": device_type,
         **same,
     }
+
+
+@cache
+def _starting_weights() -> str:
+    """Hash of every file of starting weights."""
+    files = sorted(STARTING_WEIGHTS.glob("*.safetensors"))
+    return hash_of([(file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for file in files])
 
 
 def key_of(parts: dict[str, Any]) -> str:
@@ -61,9 +73,15 @@ def key_of(parts: dict[str, Any]) -> str:
 
 
 def identity(cell: Cell, location: Location, device_type: str) -> dict[str, Any]:
-    """What a record says of its cell before anything has run; a failed cell's record is little else."""
+    """What a record says of its cell before anything has run; a failed cell's record is little else.
+
+    It is taken when the run is planned: code that is edited while a cell trains is not the code that trains it.
+    """
     parts = key_parts(cell, location, device_type)
+    head, dirty = commit()
     return {
+        "commit": head,
+        "dirty": dirty,
         "key": key_of(parts),
         "key_parts": parts,
         "architecture": cell.architecture,
@@ -78,13 +96,14 @@ def identity(cell: Cell, location: Location, device_type: str) -> dict[str, Any]
     }
 
 
-def failed_record(cell: Cell, location: Location, device_type: str, error: str) -> dict[str, Any]:
-    """The record of a cell that failed: it stays on the board with its reason."""
+def failed_record(about: dict[str, Any], device_type: str, error: str) -> dict[str, Any]:
+    """The record of a cell that failed, from its identity: it stays on the board with its reason."""
+    origin = {name: about[name] for name in ORIGIN}
     return {
-        **identity(cell, location, device_type),
+        **{name: value for name, value in about.items() if name not in ORIGIN},
         "status": "failed",
         "error": error,
-        "title": TITLES.get(cell.architecture, cell.architecture),
+        "title": TITLES.get(about["architecture"], about["architecture"]),
         "view": "none",
         "started_from": "none",
         "classes": [],
@@ -97,12 +116,20 @@ def failed_record(cell: Cell, location: Location, device_type: str, error: str) 
         "cost": None,
         "counts": {},
         "timing": {},
-        "environment": {"device": None, "device_type": device_type, **environment()},
+        "environment": {"device": None, "device_type": device_type, **environment(), **origin},
     }
 
 
-def run_cell(cell: Cell, location: Location, device_type: str, workers: int, results: Path, report: Report) -> float:
-    """Trains, tests and measures a cell, and writes its record. Returns its ABAW."""
+def run_cell(
+    cell: Cell,
+    location: Location,
+    about: dict[str, Any],
+    device_type: str,
+    workers: int,
+    results: Path,
+    report: Report,
+) -> float:
+    """Trains, tests and measures a cell of this identity, and writes its record. Returns its ABAW."""
     import torch
 
     from benchmark.data import open_data
@@ -119,7 +146,7 @@ def run_cell(cell: Cell, location: Location, device_type: str, workers: int, res
         found = _baseline_cell(cell, corpus, parts)
     table = prediction_table(corpus, parts.test, found.pop("probability"))
     record = {
-        **identity(cell, location, device_type),
+        **{name: value for name, value in about.items() if name not in ORIGIN},
         "status": "ok",
         "error": None,
         "classes": list(corpus.classes),
@@ -136,6 +163,7 @@ def run_cell(cell: Cell, location: Location, device_type: str, workers: int, res
             "workers": workers,
             "precision": found["precision"],
             **environment(),
+            **{name: about[name] for name in ORIGIN},
         },
     }
     record["timing"]["total_s"] = time.perf_counter() - began
@@ -148,7 +176,7 @@ def _architecture_cell(
 ) -> dict[str, Any]:
     """Trains on the training part, chooses the epoch on the validation part, and uses the test part once."""
     from benchmark.efficiency import peak_memory
-    from benchmark.training import FrameBatches, Material, Run, predict, train
+    from benchmark.training import FrameBatches, Material, Run, build, predict, train
 
     architecture = architectures.get(cell.architecture)
     size = architecture.sizes[cell.size]
@@ -176,28 +204,12 @@ def _architecture_cell(
         "started_from": started_from,
         "recipe": recipe_of(size, cell.epochs),
         "history": history,
-        "notes": view_notes(architecture, corpus),
+        "notes": notes_of(architecture, size, corpus),
         "probability": probability,
         "precision": run.precision,
         "cost": cost_of(architecture, cell, len(corpus.classes), model, history, peak.mb, run),
         "timing": {"train_s": trained - began, "test_s": tested - trained, "measure_s": time.perf_counter() - tested},
     }
-
-
-def build(architecture: Architecture, size: Size, num_classes: int, run: Run) -> tuple[torch.nn.Module, str]:
-    """The model with its starting weights on the run's device, and what it starts from in words."""
-    import torch
-
-    from datasets.streams import number_of
-    from models.weights import start_weights
-
-    torch.manual_seed(number_of(run.seed, "weights", architecture.name))
-    model = size.build(num_classes)
-    started_from = start_weights(model, size)
-    model = model.to(run.device)
-    if size.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    return model, started_from
 
 
 def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split) -> dict[str, Any]:
@@ -219,10 +231,14 @@ def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split) -> dict[str, Any]:
     }
 
 
-def view_notes(architecture: Architecture, corpus: Corpus) -> list[str]:
-    """What the board must say of how this architecture sees these data."""
-    still = bool((corpus.stop - corpus.start == 1).all())
-    return ["still clip: every frame is the same image"] if still and architecture.view in ("clip", "sequence") else []
+def notes_of(architecture: Architecture, size: Size, corpus: Corpus) -> list[str]:
+    """What the board must say of how this architecture sees these data and what it starts from."""
+    notes = []
+    if (corpus.stop - corpus.start == 1).all() and architecture.view in ("clip", "sequence"):
+        notes.append("still clip: every frame is the same image")
+    loaded = {weights.into for weights in size.weights}
+    frozen = [part for part in size.stages[0].frozen if part not in loaded]
+    return [*notes, *(f"its frozen {part} has random weights: official ones are not loaded" for part in frozen)]
 
 
 def recipe_of(size: Size, epochs: float) -> dict[str, Any]:

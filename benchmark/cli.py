@@ -108,7 +108,7 @@ def pretrain(
     pretext: Annotated[str, typer.Option(help="geometry or identity; both when none is named.")] = "",
     only: Annotated[str, typer.Option(help="One file of the recipe.")] = "",
     out: Annotated[Path | None, typer.Option(help="Folder of the weights; the shipped ones when not named.")] = None,
-    workers: Annotated[int, typer.Option(help="Backbones side by side.")] = 2,
+    workers: Annotated[int, typer.Option(help="Backbones side by side.", min=1)] = 2,
 ) -> None:
     """Make the tiny starting weights again."""
     from benchmark.pretraining import pretrain_all
@@ -120,7 +120,7 @@ def pretrain(
 def probe(
     folder: Annotated[Path | None, typer.Argument(help="Photographs of one's own; a twin when not named.")] = None,
     dataset: Annotated[str, typer.Option(help="Reader of the folder.")] = "affectnet_small",
-    seeds: Annotated[int, typer.Option(help="How many seeds.")] = 3,
+    seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 3,
     as_json: AsJson = False,
 ) -> None:
     """How real the renderer is: frozen pretext features and a linear head on one's own photographs."""

@@ -67,9 +67,7 @@ def locate(cell: Cell, data: Path | None) -> Location:
         RequestError: the folder is not what its name says.
     """
     if data is not None and (data / cell.dataset).is_dir():
-        root = data / cell.dataset
-        corpus = read_corpus(cell.dataset, root, cell.protocol)
-        return Location(cell.dataset, corpus.name, root, corpus.fingerprint(), cell.protocol, None)
+        return locate_folder(cell.dataset, data / cell.dataset, cell.protocol)
     made_from = (
         cell.dataset, cell.twin.scale, cell.twin.seed, sorted(cell.protocol.options.items()),
         code_hash(data_sets.module(cell.dataset)), code_hash("datasets.synthetic.writer"),
@@ -79,12 +77,24 @@ def locate(cell: Cell, data: Path | None) -> Location:
     return Location(cell.dataset, f"{cell.dataset}-twin", root, identity, cell.protocol, cell.twin)
 
 
+def locate_folder(dataset: str, root: Path, protocol: Protocol) -> Location:
+    """A folder of one's own as a location; reads it to fingerprint it.
+
+    Raises:
+        RequestError: the folder is not what its name says.
+    """
+    corpus = read_corpus(dataset, root, protocol)
+    return Location(dataset, corpus.name, root, corpus.fingerprint(), protocol, None)
+
+
 def read_corpus(dataset: str, root: Path, protocol: Protocol) -> Corpus:
     """Opens a folder with its data set's reader.
 
     Raises:
         RequestError: it cannot be read; says so where it looks like another data set.
     """
+    if not root.is_dir():
+        raise RequestError(f"{root}: no such folder")
     try:
         return data_sets.get(dataset).read(root, protocol)
     except DataError as error:
@@ -102,23 +112,18 @@ def _looks_like(root: Path, dataset: str) -> bool:
     return any(any(root.glob(mark)) for mark in data_sets.get(dataset).marks)
 
 
-def prepare(location: Location, size: int, report: Report) -> None:
-    """Makes sure that the twin is written and that its frames are decoded at `size` pixels a side."""
-    open_data(location, size, report)
-
-
-def open_data(location: Location, size: int, report: Report) -> tuple[Corpus, FrameStore]:
-    """The corpus and its frame store, both made when they are not there. Processes wait for one another."""
-    store_folder = cache_folder() / "frames"
+def open_data(location: Location, size: int, report: Report, threads: int = 1) -> tuple[Corpus, FrameStore]:
+    """The corpus and its frame store, both made when they are not there. Processes wait for one another to make one."""
     if location.own_twin is not None:
         with alone(f"{location.name}-{location.identity}"):  # two sizes may want the same twin at once
             if not (location.root / TWIN_FILE).is_file():
                 write_twin(location, report)
-    with alone(f"{location.name}-{location.identity}-{size}"):
-        corpus = read_corpus(location.dataset, location.root, location.protocol)
-        total = len(corpus.frames)
+    corpus = read_corpus(location.dataset, location.root, location.protocol)
+    total = len(corpus.frames)
+    content = hash_of((location.identity, code_hash("datasets.frames")))
+    with alone(f"{location.name}-{content}-{size}"):
         store = open_store(
-            corpus, size, store_folder, location.identity,
+            corpus, size, cache_folder() / "frames", content, threads=threads,
             progress=lambda done, _: report(f"{location.name}: decoding frame {done}/{total} at {size} px"),
         )  # fmt: skip
     return corpus, store

@@ -89,8 +89,13 @@ def pretrain_all(pretext: str, only: str, out: Path | None, workers: int) -> Non
     if only and only not in RECIPES:
         raise unknown_name("file of starting weights", only, RECIPES)
     chosen = [n for n, r in RECIPES.items() if (not only or n == only) and (not pretext or r.pretext == pretext)]
+    if not chosen:
+        raise RequestError(f"{only} is not of the pretext {pretext}: leave one of the two out")
     folder = out or FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"{folder}: weights cannot be written there: {error.strerror}") from None
     set_worker_environment()
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         done = {name: pool.submit(pretrain, name, folder) for name in chosen}
@@ -118,7 +123,10 @@ def pretrain(name: str, folder: Path) -> dict[str, Any]:
     backbone = BACKBONES[recipe.backbone]()
     error = fit(backbone, faces, recipe)
     file = folder / f"{name}.safetensors"
-    save_file({key: value.contiguous() for key, value in backbone.state_dict().items()}, file)
+    draft = folder / f".{name}.safetensors"
+    save_file({key: value.contiguous() for key, value in backbone.state_dict().items()}, draft)
+    draft.chmod(0o644)
+    draft.replace(file)
     return {
         "recipe": asdict(recipe),
         "error": round(error, 4),
@@ -130,7 +138,14 @@ def pretrain(name: str, folder: Path) -> dict[str, Any]:
 
 def _faces(recipe: Recipe) -> Faces:
     """The faces of a recipe, rendered once for all backbones that learn from the same ones."""
-    made_from = (recipe.pictures, recipe.people, recipe.frames, recipe.seed, code_hash("benchmark.pretext_faces"))
+    made_from = (
+        IMAGE_SIZE,
+        recipe.pictures,
+        recipe.people,
+        recipe.frames,
+        recipe.seed,
+        code_hash("benchmark.pretext_faces"),
+    )
     name = f"pretext-{hash_of(made_from)}"
     file = cache_folder() / "pretext" / f"{name}.npz"
     with alone(name):

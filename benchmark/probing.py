@@ -18,12 +18,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.cache import cache_folder
-from benchmark.data import locate, open_data, read_corpus
+from benchmark.data import locate, locate_folder, open_data
 from benchmark.registry import data_sets
 from benchmark.suite import cells_of, load_suite
 from benchmark.training import FrameBatches, Material, Run, predict, train
-from datasets.frames import open_store
 from datasets.splits import split
 from datasets.streams import number_of
 from models.architecture import Architecture, Size, Stage
@@ -66,9 +64,9 @@ def probe_rows(folder: Path | None, dataset: str, seeds: int) -> list[dict[str, 
             found = [_linear_head(material, _probe(material, start, seed), readout) for seed in range(seeds)]
             rows.append({"features": f"{name}, frozen, linear head on {readout} features", **_spread(found)})
     for name, start, steps, lr in (
-        (f"from scratch, {SCRATCH_STEPS} steps", None, SCRATCH_STEPS, 2e-3),
-        (f"geometry pretext, {TUNING_STEPS} steps of fine-tuning", "geometry-resnet", TUNING_STEPS, 1e-3),
-        (f"geometry pretext, {SCRATCH_STEPS} steps of fine-tuning", "geometry-resnet", SCRATCH_STEPS, 1e-3),
+        (f"from scratch, about {SCRATCH_STEPS} steps", None, SCRATCH_STEPS, 2e-3),
+        (f"geometry pretext, about {TUNING_STEPS} steps of fine-tuning", "geometry-resnet", TUNING_STEPS, 1e-3),
+        (f"geometry pretext, about {SCRATCH_STEPS} steps of fine-tuning", "geometry-resnet", SCRATCH_STEPS, 1e-3),
     ):
         found = [_trained(material, _probe(material, start, seed), seed, steps, lr) for seed in range(seeds)]
         rows.append({"features": name, **_spread(found)})
@@ -83,12 +81,11 @@ def _material(folder: Path | None, dataset: str) -> Material:
     """The folder's stills under the data set's protocol, fold 0."""
     if folder is None:
         location = locate(cells_of(*load_suite("default"), only_datasets=[dataset])[0], None)
-        corpus, store = open_data(location, IMAGE_SIZE, lambda _: None)
         protocol = location.protocol
     else:
         protocol = data_sets.get(dataset).protocol
-        corpus = read_corpus(dataset, folder, protocol)
-        store = open_store(corpus, IMAGE_SIZE, cache_folder() / "frames", corpus.fingerprint())
+        location = locate_folder(dataset, folder, protocol)
+    corpus, store = open_data(location, IMAGE_SIZE, lambda _: None)
     parts = split(corpus, protocol, 0, store.content)
     return Material(corpus, protocol, parts, store, "image", 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,6 +93,7 @@ class RunProgress:
         running = []
         for file in sorted(self.status_folder.glob("*[0-9]")):
             try:
+                os.kill(int(file.name), 0)  # a worker that was stopped says nothing any more
                 job, text = json.loads(file.read_text(encoding="utf-8"))
             except (OSError, ValueError):
                 continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+import os
 import platform
 import subprocess
 from datetime import UTC, datetime
@@ -12,6 +13,8 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from benchmark.errors import RequestError
 
 OWN_PACKAGES = ("benchmark", "models", "datasets")
 LIBRARIES = ("torch", "torchvision", "timm", "numpy")
@@ -70,7 +73,10 @@ def _tree(module: str) -> tuple[str, tuple[str, ...]]:
     """Text form of a module's syntax tree without docstrings, and the modules that it may import."""
     file = _file(module)
     assert file is not None
-    tree = ast.parse(file.read_text(encoding="utf-8"))
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise RequestError(f"{file}, line {error.lineno}: {error.msg}: mend the file, or take it away") from None
     imported = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -80,7 +86,17 @@ def _tree(module: str) -> tuple[str, tuple[str, ...]]:
             imported += [source, *(f"{source}.{alias.name}" for alias in node.names)]
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [child for child in node.body if not _is_text(child)]
-    return ast.dump(tree), tuple(imported)
+    return _text(tree), tuple(imported)
+
+
+def _text(node: object) -> str:
+    """A syntax tree as text that is the same in every version of Python: fields that are empty are left out."""
+    if isinstance(node, ast.AST):
+        filled = [(name, value) for name, value in ast.iter_fields(node) if value not in (None, [])]
+        return f"{type(node).__name__}({', '.join(f'{name}={_text(value)}' for name, value in filled)})"
+    if isinstance(node, list):
+        return f"[{', '.join(map(_text, node))}]"
+    return repr(node)
 
 
 def _source(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:
@@ -94,11 +110,11 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
+@cache
 def commit() -> tuple[str | None, bool]:
-    """Commit of the checkout and whether tracked files differ from it; (None, False) outside a checkout."""
+    """Commit of the checkout and whether its code differs from it; (None, False) outside a checkout."""
     head = _git("rev-parse", "HEAD")
-    # A board that was rendered anew is output, not code: it makes no checkout dirty.
-    changed = _git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!leaderboard.md", ":!results")
+    changed = _git("status", "--porcelain", "--", *OWN_PACKAGES, "setup.cfg", "constraints.txt")
     return (head, bool(changed)) if head else (None, False)
 
 
@@ -111,14 +127,11 @@ def _git(*words: str) -> str | None:
 
 
 def environment() -> dict[str, Any]:
-    """Python, libraries, commit and time of now: what a record says of itself besides the device."""
-    head, dirty = commit()
+    """Python, libraries and time of now: what a record says of itself besides the device and the commit."""
     return {
         "python": platform.python_version(),
         **{name: _version(name) for name in LIBRARIES},
         "host_os": f"{platform.system()} {platform.machine()}",
-        "commit": head,
-        "dirty": dirty,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -128,3 +141,8 @@ def _version(library: str) -> str | None:
         return version(library)
     except PackageNotFoundError:
         return None
+
+
+def available_cores() -> int:
+    """Processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

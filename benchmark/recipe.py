@@ -13,9 +13,10 @@ from torch import nn
 from models.architecture import Stage
 
 
-def epochs_of(stage: Stage, factor: float) -> int:
-    """Epochs under a suite's budget; at least one."""
-    return max(1, round(stage.epochs * factor))
+def epochs_of(stage: Stage, factor: float, inputs: int) -> int:
+    """Epochs over `inputs` inputs under a suite's budget; at least one."""
+    epochs = stage.epochs if stage.max_samples is None else min(stage.epochs, stage.max_samples / inputs)
+    return max(1, round(epochs * factor))
 
 
 def optimizer(stage: Stage, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:

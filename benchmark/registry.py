@@ -75,8 +75,9 @@ class Registry(Generic[T]):
         module = self.module(name)
         try:
             entry = getattr(importlib.import_module(module), self.attribute, None)
-        except ImportError as error:
-            raise RequestError(f"{self.kind} {name!r}: {module} cannot be imported: {error}") from error
+        except Exception as error:  # one broken file must not end in a traceback
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise RequestError(f"{self.kind} {name!r}: {module} cannot be imported: {reason}") from error
         if entry is None:
             raise RequestError(f"{module} defines no {self.attribute}: the {self.kind} {name!r} cannot be loaded")
         if entry.name != name:

@@ -15,10 +15,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmark.cell import failed_record, key_of, key_parts
+from benchmark.cell import failed_record, identity
 from benchmark.data import Location, locate
 from benchmark.errors import RequestError
 from benchmark.progress import RunProgress
+from benchmark.provenance import available_cores
 from benchmark.records import read_record, write_record
 from benchmark.suite import Cell
 from benchmark.worker import set_worker_environment
@@ -28,16 +29,24 @@ DATA_TIME_LIMIT = 24 * 3600
 
 @dataclass(frozen=True)
 class Job:
-    """A cell with the place of its data and of its record."""
+    """A cell with the place of its data and of its record, and what the record will say of it."""
 
     cell: Cell
     location: Location
     folder: Path
+    about: dict[str, Any]
 
     @property
     def name(self) -> str:
         """As it is called on the terminal."""
         return f"{self.location.name} / {self.cell.architecture} seed {self.cell.seed} fold {self.cell.fold}"
+
+    def finished_abaw(self) -> float | None:
+        """ABAW of the finished record of this very cell; None where there is none."""
+        record = read_record(self.folder)
+        if record is None or record.data["status"] != "ok" or record.data["key"] != self.about["key"]:
+            return None
+        return float(record.data["metrics"]["abaw"])
 
 
 @dataclass(frozen=True)
@@ -60,10 +69,8 @@ def plan(cells: list[Cell], results: Path, data: Path | None, device_type: str) 
         location = located[cell.dataset]
         if cell.architecture == "oracle" and location.source == "real":
             continue
-        job = Job(cell, location, cell.folder(results, location.name))
-        record = read_record(job.folder)
-        key = key_of(key_parts(cell, location, device_type))
-        if record and record.data["status"] == "ok" and record.data["key"] == key:
+        job = Job(cell, location, cell.folder(results, location.name), identity(cell, location, device_type))
+        if job.finished_abaw() is not None:
             kept += 1
         else:
             missing.append(job)
@@ -119,10 +126,11 @@ class _Batch:
         self.running: dict[Any, Job | tuple[str, int]] = {}
 
     def work(self) -> None:
+        threads = max(1, available_cores() // self.workers)
         try:
             for group, jobs in self.waiting.items():
                 future = self.pool.schedule(
-                    self.worker.prepare_data, args=(jobs[0].location, group[1]), timeout=DATA_TIME_LIMIT
+                    self.worker.prepare_data, args=(jobs[0].location, group[1], threads), timeout=DATA_TIME_LIMIT
                 )
                 self.running[future] = group
             while self.running:
@@ -157,15 +165,19 @@ class _Batch:
     def _start(self, job: Job) -> None:
         future = self.pool.schedule(
             self.worker.make_cell,
-            args=(job.cell, job.location, self.device_type, self.workers, self.results),
+            args=(job.cell, job.location, job.about, self.device_type, self.workers, self.results),
             timeout=job.cell.time_limit,
         )
         self.running[future] = job
 
     def _keep_failure(self, job: Job, reason: str) -> None:
+        abaw = job.finished_abaw()
+        if abaw is not None:  # the worker was stopped after it had written the record
+            self.progress.finished(job.name, abaw, 0.0)
+            return
         self.progress.failure(job.name, reason)
         try:
-            write_record(job.folder, failed_record(job.cell, job.location, self.device_type, reason))
+            write_record(job.folder, failed_record(job.about, self.device_type, reason))
         except OSError as error:
             self.progress.say(f"{job.folder}: the record of this failure cannot be written: {error.strerror}")
 

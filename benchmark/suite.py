@@ -148,9 +148,15 @@ def cells_of(
         for dataset in entries:
             if dataset not in data_sets.names():
                 raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
+    protocols = {dataset: _protocol(name, suite, dataset) for dataset in data}
+    most = max(protocol.folds for protocol in protocols.values())
+    if suite.folds != "all" and max(suite.folds) >= most:
+        raise RequestError(
+            f"suite {name}: no data set has a fold {max(suite.folds)}: the most is {most}, counted from 0"
+        )
     cells = []
     for dataset in data:
-        protocol = _protocol(name, suite, dataset)
+        protocol = protocols[dataset]
         folds = (
             list(range(protocol.folds))
             if suite.folds == "all"
@@ -192,5 +198,7 @@ def _chosen(named: str | list[str], only: list[str] | None, known: list[str], ki
     for entry in asked:
         if entry not in known:
             raise unknown_name(kind, entry, known)
-    in_suite = known if named == "all" else [entry for entry in known if entry in named]
-    return in_suite if only is None else [entry for entry in known if entry in only]
+    chosen = [e for e in known if (named == "all" or e in named) and (only is None or e in only)]
+    if not chosen:
+        raise RequestError(f"the suite names none of the {kind}s that are asked for: {', '.join(only or named)}")
+    return chosen

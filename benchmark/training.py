@@ -29,6 +29,7 @@ from datasets.splits import Split
 from datasets.streams import number_of
 from datasets.views import Instances, instances
 from models.architecture import Architecture, Size, Stage
+from models.weights import start_weights
 
 EVALUATION_BATCH = 64
 
@@ -79,6 +80,26 @@ class Run:
             yield
 
 
+def make_deterministic() -> None:
+    """One thread, and only algorithms that give the same numbers again; applies to the whole process."""
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark = False
+    # It would fill every new tensor, 5 to 15% of a step's time, to catch reads of memory that nothing has written.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+
+
+def build(architecture: Architecture, size: Size, num_classes: int, run: Run) -> tuple[nn.Module, str]:
+    """The model with its starting weights on the run's device, and what it starts from in words."""
+    torch.manual_seed(number_of(run.seed, "weights", architecture.name))
+    model = size.build(num_classes)
+    started_from = start_weights(model, size)
+    model = model.to(run.device)
+    if size.channels_last:
+        model = model.to(memory_format=torch.channels_last)
+    return model, started_from
+
+
 class Batches(Protocol):
     """Where a stage's inputs come from."""
 
@@ -109,9 +130,15 @@ class FrameBatches:
 
 
 class FeatureBatches:
-    """Inputs from a frozen part, run once over every frame and its mirror image: (B,F) or (B,K,F)."""
+    """Inputs from a frozen part, run once over every frame and its mirror image: (B,F) or (B,K,F).
 
-    def __init__(self, material: Material, run: Run, encoder: nn.Module, samples: NDArray[np.int64]) -> None:
+    Of the augmentations only mirroring is left: any but `none` mirrors half of the inputs.
+    """
+
+    def __init__(
+        self, material: Material, run: Run, encoder: nn.Module, augmentation: str, samples: NDArray[np.int64]
+    ) -> None:
+        self.mirrors = augmentation != "none"
         corpus = material.corpus
         moving = samples if material.view in ("clip", "sequence") else ()  # training may draw any frame of a clip
         used = np.concatenate([material.instances(samples).frames.ravel(), *(
@@ -132,7 +159,7 @@ class FeatureBatches:
     def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
         place = torch.from_numpy(np.searchsorted(self.frames, frames))
         mirrored = torch.zeros(len(place), dtype=torch.long)
-        if generator is not None:
+        if generator is not None and self.mirrors:
             mirrored = torch.randint(2, (len(place),), generator=generator)
         features = self.features[mirrored[:, None].to(self.device), place.to(self.device)]
         return features.squeeze(1) if self.view == "image" else features
@@ -144,7 +171,8 @@ def train(
     """Runs every stage of a size; the model ends with the weights that the last one chose.
 
     Returns:
-        One entry an epoch: stage, epoch (from 1), train_loss, val_loss, val_abaw, samples, seconds (training alone).
+        One entry an epoch: stage, epoch (from 1), train_loss, val_loss, val_abaw, samples (inputs trained on), seconds
+        (of training alone; the first epoch's with the reading of what is frozen).
 
     Raises:
         DivergedError: the loss is no finite number.
@@ -168,10 +196,12 @@ def _train_stage(
     generator = torch.Generator().manual_seed(number_of(run.seed, "augmentation", *axes))
     rng = np.random.default_rng(number_of(run.seed, "order", corpus.name, stage.name))
     model.eval()
+    began = time.perf_counter()
     batches, forward = _reading(model, stage, material, run)
+    reading = time.perf_counter() - began  # a part that is read once is a cost of the first epoch
     loss_of = loss_function(stage, corpus.label[split.train], len(corpus.classes), run.device)
     update = optimizer(stage, (p for p in model.parameters() if p.requires_grad))
-    epochs = epochs_of(stage, run.epochs)
+    epochs = epochs_of(stage, run.epochs, len(material.instances(split.train)))
     step = 0
     best: tuple[float, float] = (-math.inf, -math.inf)
     chosen: dict[str, Tensor] = {}
@@ -192,7 +222,7 @@ def _train_stage(
             step += 1
             run.report(f"{stage.name} epoch {epoch}/{epochs}, step {step}/{steps}", loss)
         mean = float(total) / len(order)
-        seconds = time.perf_counter() - began
+        seconds = time.perf_counter() - began + (reading if epoch == 1 else 0.0)
         if not math.isfinite(mean):
             raise DivergedError(f"the training loss is {mean} in epoch {epoch} of stage {stage.name!r}: lower its rate")
         model.eval()
@@ -216,7 +246,8 @@ def _reading(
     run.report(f"{stage.name}: {stage.reads} reads every frame once")
     samples = np.concatenate([material.split.train, material.split.validation])
     decode: Callable[[Tensor], Tensor] = model.decode  # type: ignore[assignment]
-    return FeatureBatches(material, run, model.get_submodule(stage.reads), samples), decode
+    encoder = model.get_submodule(stage.reads)
+    return FeatureBatches(material, run, encoder, stage.augmentation, samples), decode
 
 
 def set_training(model: nn.Module, stage: Stage) -> None:

@@ -6,14 +6,16 @@ A worker says what it is doing in a small file of its own, so that killing it ca
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 from benchmark.cell import run_cell
-from benchmark.data import Location, prepare
+from benchmark.data import Location, open_data
 from benchmark.suite import Cell
 
 SETTINGS = {
@@ -44,9 +46,11 @@ def start(status_folder: Path, parent: int) -> None:
     threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
     import torch
 
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
-    torch.backends.cudnn.benchmark = False
+    from benchmark.training import make_deterministic
+
+    make_deterministic()
+    if torch.cuda.is_available():  # one worker a GPU; one that replaces another may share a GPU for a while
+        torch.cuda.set_device((multiprocessing.current_process()._identity[0] - 1) % torch.cuda.device_count())
 
 
 def _leave_with(parent: int) -> None:
@@ -56,17 +60,19 @@ def _leave_with(parent: int) -> None:
     os._exit(1)
 
 
-def prepare_data(location: Location, size: int) -> None:
+def prepare_data(location: Location, size: int, threads: int) -> None:
     """Writes the twin and decodes the frames of a data set, where that is not done yet."""
     say = Teller(f"data of {location.name}")
-    prepare(location, size, say)
+    open_data(location, size, say, threads)
 
 
-def make_cell(cell: Cell, location: Location, device_type: str, workers: int, results: Path) -> tuple[float, float]:
+def make_cell(
+    cell: Cell, location: Location, about: dict[str, Any], device_type: str, workers: int, results: Path
+) -> tuple[float, float]:
     """Runs one cell to its record; returns its ABAW and the seconds that it took (not those that it waited)."""
     began = time.monotonic()
     say = Teller(f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}")
-    abaw = run_cell(cell, location, device_type, workers, results, say)
+    abaw = run_cell(cell, location, about, device_type, workers, results, say)
     return abaw, time.monotonic() - began
 
 

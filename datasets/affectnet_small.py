@@ -57,7 +57,7 @@ class Face:
     @property
     def name(self) -> str:
         """Name of the sample: the image, and the box where a photograph may hold several faces."""
-        return self.path if self.box is None else f"{self.path}@{self.box[0]:g},{self.box[1]:g}"
+        return self.path if self.box is None else f"{self.path}@{','.join(map(str, self.box))}"
 
 
 def read(root: Path, protocol: Protocol) -> Corpus:
@@ -248,7 +248,7 @@ DATASET = DataSet(
     licence="on request from the University of Denver; research only",
     classes=CLASSES,
     protocol=Protocol(folds=1, image_frames=1, neutral="training_neutral", options={"fraction": 0.0}),
-    official_counts={"training images": sum(SMALL_COUNTS), "validation images": sum(VALIDATION_COUNTS)},
+    official_counts={"train samples": sum(SMALL_COUNTS), "test samples": sum(VALIDATION_COUNTS)},
     marks=("train_set", "val_set", "training.csv", "validation.csv"),
     layouts=("affectnet8", "first"),
     read=read,

@@ -6,6 +6,7 @@ Columns, not objects: a corpus of millions of frames stays a few arrays.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -56,6 +57,11 @@ class Corpus:
     neutral_class: int | None = field(default=None)
     """Code of the neutral class, if there is one."""
 
+    def __post_init__(self) -> None:
+        if len(set(self.sample_id)) < len(self.sample_id):
+            twice = Counter(self.sample_id).most_common(1)[0][0]
+            raise DataError(f"{self.dataset} in {self.root}: two samples claim to be {twice!r}: remove one of them")
+
     def __len__(self) -> int:
         return len(self.sample_id)
 
@@ -80,13 +86,13 @@ class Corpus:
         return all(s is not None for s in self.track_subject)
 
     def fingerprint(self) -> str:
-        """Hash of what is in the folder: frames with their sizes on disk, boxes, samples, labels and subjects.
+        """Hash of what is in the folder: frames with their sizes and times on disk, boxes, samples, labels, subjects.
 
-        A frame that is missing counts with a size of -1, so that filling a gap in a copy changes the fingerprint.
+        A frame that is missing counts too, so that filling a gap in a copy changes the fingerprint.
         """
         digest = hashlib.sha256()
         for frame in self.frames:
-            digest.update(f"{frame}\0{_size(self.root / frame)}\n".encode())
+            digest.update(f"{frame}\0{_state(self.root / frame)}\n".encode())
         columns: list[Sequence[object] | NDArray[np.int64]] = [
             self.classes,
             self.track_subject,
@@ -100,11 +106,13 @@ class Corpus:
         return digest.hexdigest()[:16]
 
 
-def _size(file: Path) -> int:
+def _state(file: Path) -> tuple[int, int] | None:
+    """Size and time of a file; None where it is missing."""
     try:
-        return file.stat().st_size
+        found = file.stat()
     except OSError:
-        return -1
+        return None
+    return found.st_size, found.st_mtime_ns
 
 
 def keep_present_classes(corpus: Corpus) -> Corpus:

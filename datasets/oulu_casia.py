@@ -150,7 +150,7 @@ DATASET = DataSet(
     classes=CLASSES,
     protocol=Protocol(folds=10, image_frames=3, neutral="first_frame", options={"modality": "VL", "light": "Strong"}),
     options={"modality": MODALITIES, "light": LIGHTS},
-    official_counts={"subjects": 80, "sequences": 480},
+    official_counts={"subjects": 80, "samples": 480},
     marks=("PreProcess*", "OriginalImg", "VL", "NI"),
     layouts=LAYOUTS,
     read=read,

@@ -44,8 +44,7 @@ def split(corpus: Corpus, protocol: Protocol, fold: int, content: NDArray[np.uin
     """
     if not 0 <= fold < protocol.folds:
         raise DataError(f"{corpus.name}: no fold {fold}: the protocol has {protocol.folds}, counted from 0")
-    images = content[corpus.stop - 1]
-    groups = np.array([f"image {i}" if s is None else s for i, s in zip(images, corpus.subject, strict=True)])
+    groups = groups_of(corpus, content)
     if any(corpus.part):
         part = np.array(corpus.part)
         test = part == "test"
@@ -65,6 +64,19 @@ def split(corpus: Corpus, protocol: Protocol, fold: int, content: NDArray[np.uin
     refuse_shared_subjects(corpus, result)
     refuse_shared_images(corpus, result, content)
     return result
+
+
+def groups_of(corpus: Corpus, content: NDArray[np.uint64]) -> NDArray[np.str_]:
+    """(S,) what must stay together: the subject, or where it is unknown the samples that show the same image.
+
+    Such a group has the first of its samples' names, so that it does not depend on how large the frames were read.
+    """
+    first: dict[int, str] = {}
+    images = [int(i) for i in content[corpus.stop - 1]]
+    for image, name in sorted(zip(images, corpus.sample_id, strict=True), key=lambda pair: pair[1]):
+        first.setdefault(image, name)
+    names = zip(corpus.subject, images, corpus.sample_id, strict=True)
+    return np.array([s if s is not None else first[i] if i else name for s, i, name in names])
 
 
 def refuse_empty_parts(corpus: Corpus, parts: Split) -> None:

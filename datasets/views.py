@@ -86,7 +86,7 @@ def neutral_frames(
     """(S,) frame of the neutral reference of each sample.
 
     `first_frame`: the first frame of its track. `training_neutral`: a neutral face of the training part, chosen by
-    the hash of the sample's name, so that it does not depend on what else is in the data or on the order.
+    the hash of the sample's name, whatever the order of the samples.
 
     Raises:
         DataError: the rule needs a neutral class and the training part has none.

@@ -25,6 +25,8 @@ class Stage:
 
     name: str = "train"
     epochs: int = 10
+    max_samples: int | None = None
+    """Most inputs that the stage trains on: a larger data set has as many fewer epochs, but at least one."""
     batch_size: int = 32
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: float = 1e-3
@@ -88,6 +90,11 @@ class Architecture:
     sizes: Mapping[str, Size]
     models_time: bool = False
     """Whether the order of a clip's frames can change the prediction; a test holds it to that."""
+
+    def __post_init__(self) -> None:
+        for size in ("full", "tiny"):
+            if size not in self.sizes:
+                raise ValueError(f"architecture {self.name!r} has no size {size!r}: every one has full and tiny")
 
     def input_shape(self, size: str, batch: int = 1) -> tuple[int, ...]:
         """Shape of a batch of `batch` samples at this size."""

@@ -93,7 +93,17 @@ ARCHITECTURE = Architecture(
             build=partial(C3D, frames=8, image_size=48, hidden=64),
             image_size=48,
             frames=8,
-            stages=(Stage(epochs=15, batch_size=16, lr=1e-3, weight_decay=0.01, label_smoothing=0.05),),
+            stages=(
+                Stage(
+                    epochs=15,
+                    max_samples=8_000,
+                    batch_size=16,
+                    lr=5e-4,
+                    weight_decay=0.05,
+                    label_smoothing=0.05,
+                    class_weights="sqrt_inverse",
+                ),
+            ),
             weights=(Weights("motion-c3d", "trunk"),),
         ),
     },

@@ -8,7 +8,8 @@ seed: github.com/jerry940100/Video-Based-Facial-Expression-Recognition (Oulu-CAS
 
 Works for every T, H and W.
 Deviations from the seed: none in the structure. The seed's optimiser is not known, so the recipe is this project's.
-Tiny has a narrower and shallower MobileNetV3; the LSTM and the attention are as wide as its features, as in full.
+Tiny has a narrower and shallower MobileNetV3, frozen as it comes from its pretext (docs/recipes.md says why); the LSTM
+and the attention are as wide as its features, as in full.
 """
 
 from __future__ import annotations
@@ -69,7 +70,19 @@ ARCHITECTURE = Architecture(
             image_size=48,
             frames=8,
             stages=(
-                Stage(epochs=5, batch_size=16, lr=2e-3, weight_decay=0.01, label_smoothing=0.05, gradient_norm=5.0),
+                Stage(
+                    epochs=20,
+                    max_samples=16_000,
+                    batch_size=32,
+                    lr=2e-3,
+                    weight_decay=0.01,
+                    label_smoothing=0.05,
+                    class_weights="sqrt_inverse",
+                    augmentation="light",
+                    gradient_norm=5.0,
+                    frozen=("backbone",),
+                    reads="backbone",
+                ),
             ),
             weights=(Weights("geometry-mobilenet_v3", "backbone"),),
             channels_last=True,

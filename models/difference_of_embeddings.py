@@ -6,7 +6,7 @@ Seed: github.com/jerry940100/Facial-Expression-Recognition (AffectNet small, CTB
     -> concat(target - neutral, target) (B,1920) -> 256 -> 128 -> 64 -> 32 -> classes, ReLU between
 
 Works for every H and W. The backbone is frozen, so its features are computed once a corpus (`decode` trains on them),
-without augmentation.
+without augmentation; tiny trains on their mirror images too.
 Deviations from the seed: none in the structure. Where a data set has no neutral image of a subject the seed states no
 rule; here the protocol of the data set does. The seed's optimiser is not known, so the recipe is this project's.
 Tiny has a narrower and shallower MobileNetV3; the head is the seed's.
@@ -83,12 +83,14 @@ ARCHITECTURE = Architecture(
             frames=2,
             stages=(
                 Stage(
-                    epochs=30,
+                    epochs=20,
+                    max_samples=60_000,
                     batch_size=64,
                     lr=2e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
-                    augmentation="none",
+                    class_weights="sqrt_inverse",
+                    augmentation="light",
                     frozen=("backbone",),
                     reads="backbone",
                 ),

@@ -51,7 +51,7 @@ def draw(section: Section, folder: Path) -> Plots:
 def _macs(section: Section, drawn: dict[str, Look], folder: Path) -> str:
     shown = [(table.name, table, points) for table in section.tables if (points := _points(table, "macs"))]
     file = f"abaw-macs-{_slug(section.slug)}.png"
-    return _scatter(shown, drawn, "macs", "GMACs a sample", folder / file) if shown else ""
+    return _scatter(shown, drawn, "macs", "GMACs an input", folder / file) if shown else ""
 
 
 def _latency(section: Section, drawn: dict[str, Look], folder: Path) -> str:

@@ -52,8 +52,8 @@ def costs(data: DataTable) -> str:
         return ""
     letters = hardware_letters(row for row, _ in found)
     marks = Marks()
-    headers = ["architecture", "params (M)", "GMACs", "paper's params (M)", "paper's GMACs", "training (samples/s)"]
-    headers += ["inference (samples/s)", "batch", "latency p50 (ms)", "p95 (ms)", "memory (MB)"]
+    headers = ["architecture", "params (M)", "GMACs", "paper's params (M)", "paper's GMACs", "training (inputs/s)"]
+    headers += ["inference (inputs/s)", "batch", "latency p50 (ms)", "p95 (ms)", "memory (MB)"]
     headers += ["hardware"] if len(letters) > 1 else []
     lines = []
     for row, measured in found:

@@ -7,11 +7,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmark.commands.run import available_cores
+import numpy as np
+from numpy.typing import NDArray
+
 from benchmark.data import read_corpus, twin_facts
 from benchmark.errors import RequestError
+from benchmark.provenance import available_cores
 from benchmark.registry import data_sets
-from datasets.corpus import Corpus
+from datasets.corpus import Corpus, DataError
 from datasets.dataset import DataSet, Protocol
 
 NAMED = 5
@@ -71,7 +74,6 @@ class Verification:
     damaged: list[str]
     duplicates: list[list[str]]
     """Groups of files with the same content."""
-    duplicates_across_parts: int
     subjects: int | None
     faults: list[str] = field(default_factory=list)
 
@@ -86,17 +88,16 @@ class Verification:
 
     def __str__(self) -> str:
         """One line a finding."""
-        of_release = ", ".join(f"{count} {what}" for what, count in self.official.items())
+        of_release = ", ".join(f"{self.counts.get(what, 0)} of {count} {what}" for what, count in self.official.items())
         lines = [
             f"{self.dataset} in {self.folder}" + (f", a twin at scale {self.twin.get('scale')}" if self.twin else ""),
             "found: " + ", ".join(f"{count} {what}" for what, count in self.counts.items()),
-            f"the release: {of_release}",
+            f"of the release under this protocol: {of_release}",
             "labels: " + ", ".join(f"{name} {count}" for name, count in self.labels.items()),
             f"classes that are absent: {', '.join(self.absent_classes) or 'none'}",
             f"missing frames: {_some(self.missing)}",
             f"damaged frames: {_some(self.damaged)}",
-            f"same content: {_some([' = '.join(group) for group in self.duplicates])}"
-            f" ({self.duplicates_across_parts} across parts)",
+            f"same content: {_some([' = '.join(group) for group in self.duplicates])}",
             "subjects: " + ("unknown" if self.subjects is None else str(self.subjects)),
             *(f"FAULT: {fault}" for fault in self.faults),
             "can be used" if self.usable else "cannot be used",
@@ -119,27 +120,63 @@ def verify(name: str, folder: Path) -> Verification:
     if not folder.is_dir():
         raise RequestError(f"{folder}: no such folder")
     corpus = read_corpus(name, folder, dataset.protocol)
-    missing = [frame for frame in corpus.frames if not (folder / frame).is_file()]
-    damaged, digests = _read_all(corpus, set(missing))
-    groups: dict[str, list[str]] = {}
-    for frame, digest in digests.items():
-        groups.setdefault(digest, []).append(frame)
-    duplicates = [frames for frames in groups.values() if len(frames) > 1]
-    across = _across_parts(corpus, duplicates)
+    content = _content(corpus)
+    unread = [frame for frame, hash_ in zip(corpus.frames, content.tolist(), strict=True) if not hash_]
+    missing = [frame for frame in unread if not (folder / frame).is_file()]
     labels = Counter(corpus.classes[label] for label in corpus.label)
     subjects = len(set(corpus.track_subject)) if corpus.subjects_known else None
-    faults = []
-    if len(damaged) + len(missing) > 0.01 * len(corpus.frames):
-        faults.append(f"{len(damaged)} frames are damaged and {len(missing)} are missing, more than 1% of all")
-    if across:
-        faults.append(f"{across} images are in more than one part: remove one of each")
     return Verification(
-        dataset=name, folder=str(folder), twin=twin_facts(folder),
-        counts=_counts(corpus, subjects), official=dict(dataset.official_counts),
-        labels={name: labels[name] for name in corpus.classes}, absent_classes=list(corpus.absent_classes),
-        missing=missing, damaged=damaged, duplicates=duplicates, duplicates_across_parts=across,
-        subjects=subjects, faults=faults,
-    )  # fmt: skip
+        dataset=name,
+        folder=str(folder),
+        twin=twin_facts(folder),
+        counts=_counts(corpus, subjects),
+        official=dict(dataset.official_counts),
+        labels={name: labels[name] for name in corpus.classes},
+        absent_classes=list(corpus.absent_classes),
+        missing=missing,
+        damaged=[frame for frame in unread if frame not in set(missing)],
+        duplicates=_duplicates(corpus, content),
+        subjects=subjects,
+        faults=_faults(corpus, dataset.protocol, content),
+    )
+
+
+def _content(corpus: Corpus) -> NDArray[np.uint64]:
+    """(N,) hash of each face as it is decoded at 32 pixels a side; 0 where a frame cannot be read."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from datasets.frames import content_hash, read_frame
+
+    def hash_of_frame(i: int) -> int:
+        face = read_frame(corpus.root / corpus.frames[i], 32, None if corpus.boxes is None else corpus.boxes[i])
+        return 0 if face is None else content_hash(face)
+
+    with ThreadPoolExecutor(available_cores()) as pool:
+        return np.array(list(pool.map(hash_of_frame, range(len(corpus.frames)))), dtype=np.uint64)
+
+
+def _duplicates(corpus: Corpus, content: NDArray[np.uint64]) -> list[list[str]]:
+    groups: dict[int, list[str]] = {}
+    for frame, hash_ in zip(corpus.frames, content.tolist(), strict=True):
+        if hash_:
+            groups.setdefault(hash_, []).append(frame)
+    return [frames for frames in groups.values() if len(frames) > 1]
+
+
+def _faults(corpus: Corpus, protocol: Protocol, content: NDArray[np.uint64]) -> list[str]:
+    """Why a run on these data would be refused or mean nothing: what every fold's split finds, and lost frames."""
+    from datasets.splits import split
+
+    faults: dict[str, None] = {}
+    lost = int((content == 0).sum())
+    if lost > 0.01 * len(content):
+        faults[f"{lost} of {len(content)} frames are missing or damaged, more than 1%"] = None
+    for fold in range(protocol.folds):
+        try:
+            split(corpus, protocol, fold, content)
+        except DataError as error:
+            faults[str(error)] = None
+    return list(faults)
 
 
 def _counts(corpus: Corpus, subjects: int | None) -> dict[str, int]:
@@ -147,26 +184,3 @@ def _counts(corpus: Corpus, subjects: int | None) -> dict[str, int]:
     parts = Counter(part for part in corpus.part if part)
     counts |= {f"{part} samples": count for part, count in sorted(parts.items())}
     return counts if subjects is None else {**counts, "subjects": subjects}
-
-
-def _read_all(corpus: Corpus, missing: set[str]) -> tuple[list[str], dict[str, str]]:
-    """Frames that cannot be decoded, and the digest of each file's bytes (of one face a file)."""
-    import hashlib
-    from concurrent.futures import ThreadPoolExecutor
-
-    from datasets.frames import read_frame
-
-    def check(frame: str) -> tuple[str, bool, str]:
-        file = corpus.root / frame
-        return frame, read_frame(file, 32) is not None, hashlib.blake2b(file.read_bytes(), digest_size=16).hexdigest()
-
-    names = [frame for frame in dict.fromkeys(corpus.frames) if frame not in missing]
-    with ThreadPoolExecutor(available_cores()) as pool:
-        found = list(pool.map(check, names))
-    return [frame for frame, good, _ in found if not good], {frame: digest for frame, _, digest in found}
-
-
-def _across_parts(corpus: Corpus, duplicates: list[list[str]]) -> int:
-    """Groups of equal files of which two belong to samples of different official parts."""
-    part_of = {corpus.frames[stop - 1]: part for stop, part in zip(corpus.stop, corpus.part, strict=True)}
-    return sum(len({part_of.get(frame, "") for frame in group}) > 1 for group in duplicates)

@@ -19,11 +19,16 @@ def publish_records(results: Path, suite: str) -> int:
     Raises:
         RequestError: there is nothing to publish.
     """
+    if results.resolve() == PUBLISHED.resolve():
+        raise RequestError(f"{results}: these records are the published ones: name a folder of local ones")
     records = [r for r in read_records(results) if r.data["suite"] == suite and r.data["source"] == "twin"]
     if not records:
         raise RequestError(f"{results}: no records of suite {suite!r} on twins: run `make bench SUITE={suite}` first")
-    shutil.rmtree(PUBLISHED / suite, ignore_errors=True)
+    draft = PUBLISHED / f".{suite}"
+    shutil.rmtree(draft, ignore_errors=True)
     for record in records:
-        shutil.copytree(record.path, PUBLISHED / record.path.relative_to(results))
+        shutil.copytree(record.path, draft / record.path.relative_to(results / suite))
+    shutil.rmtree(PUBLISHED / suite, ignore_errors=True)
+    draft.rename(PUBLISHED / suite)
     render(PUBLISHED, BOARD)
     return len(records)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from benchmark.commands.leaderboard import BOARD, render_board
 from benchmark.data import data_folder
 from benchmark.errors import RequestError
 from benchmark.progress import clock
+from benchmark.provenance import available_cores
 from benchmark.records import RECORD
 from benchmark.scheduler import plan, refuse_read_only, run
 from benchmark.suite import cells_of, load_suite
@@ -69,11 +69,6 @@ def choose_device(asked: str) -> str:
     if asked == "cuda":
         raise RequestError("no CUDA device is to be seen: use --device cpu, or check the driver with nvidia-smi")
     return "cpu"
-
-
-def available_cores() -> int:
-    """Processor cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> int:

@@ -42,6 +42,7 @@ def write_film(film: Film, folder: Path, progress: Progress | None = None, proce
     """
     if folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
         raise DataError(f"{folder}: there is something in this folder already: name an empty or a new one")
+    folder = folder.absolute()
     draft = folder.with_name(f".{folder.name}.{os.getpid()}")
     try:
         draft.mkdir(parents=True)

@@ -198,7 +198,9 @@ def test_the_model_ends_in_evaluation_mode(material: Material) -> None:
 
 
 def test_the_budget_scales_epochs_and_leaves_one() -> None:
-    assert [epochs_of(Stage(epochs=30), factor) for factor in (1, 0.1, 0.001)] == [30, 3, 1]
+    assert [epochs_of(Stage(epochs=30), factor, 100) for factor in (1, 0.1, 0.001)] == [30, 3, 1]
+    capped = Stage(epochs=30, max_samples=1_000)
+    assert [epochs_of(capped, 1, inputs) for inputs in (10, 100, 5_000)] == [30, 10, 1]
 
 
 def test_the_learning_rate_rises_and_falls() -> None:
