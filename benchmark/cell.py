@@ -292,8 +292,7 @@ def cost_of(
     """Parameters, multiply-adds, throughput, latency and memory, by the efficiency rules."""
     from benchmark.efficiency import count_macs, count_parameters, measure_inference
 
-    full = architecture.sizes["full"]
-    paper_model = _on_meta(full, num_classes)
+    paper_model = _on_meta(architecture.sizes["full"], num_classes) if "full" in architecture.sizes else None
     speed = measure_inference(
         model, architecture.input_shape(cell.size), run.device, run.precision, channels_last=run.channels_last
     )
@@ -301,8 +300,8 @@ def cost_of(
     return {
         "params": count_parameters(model),
         "macs": count_macs(model, architecture.input_shape(cell.size)),
-        "params_full": count_parameters(paper_model),
-        "macs_full": count_macs(paper_model, architecture.input_shape("full")),
+        "params_full": count_parameters(paper_model) if paper_model else None,
+        "macs_full": count_macs(paper_model, architecture.input_shape("full")) if paper_model else None,
         "train_samples_per_s": sum(epoch["samples"] for epoch in history) / seconds,
         "infer_samples_per_s": speed.infer_samples_per_s,
         "infer_batch": speed.batch,

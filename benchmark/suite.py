@@ -77,7 +77,10 @@ class Cell:
         """Pixels a side at which it reads its frames; floors and oracle look at none and read the smallest store."""
         if self.kind != "architecture":
             return BASELINE_IMAGE_SIZE
-        return architectures.get(self.architecture).sizes[self.size].image_size
+        sizes = architectures.get(self.architecture).sizes
+        if self.size not in sizes:
+            raise RequestError(f"architecture {self.architecture!r} has no size {self.size!r}: add it, or leave it out")
+        return sizes[self.size].image_size
 
     def folder(self, results: Path, dataset_name: str) -> Path:
         """Where its record lies; `dataset_name` ends in `-twin` where the data are one."""
@@ -199,6 +202,6 @@ def _chosen(named: str | list[str], only: list[str] | None, known: list[str], ki
         if entry not in known:
             raise unknown_name(kind, entry, known)
     chosen = [e for e in known if (named == "all" or e in named) and (only is None or e in only)]
-    if not chosen:
-        raise RequestError(f"the suite names none of the {kind}s that are asked for: {', '.join(only or named)}")
+    if only and not chosen:
+        raise RequestError(f"the suite names none of the {kind}s that are asked for: {', '.join(only)}")
     return chosen

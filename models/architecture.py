@@ -91,11 +91,6 @@ class Architecture:
     models_time: bool = False
     """Whether the order of a clip's frames can change the prediction; a test holds it to that."""
 
-    def __post_init__(self) -> None:
-        for size in ("full", "tiny"):
-            if size not in self.sizes:
-                raise ValueError(f"architecture {self.name!r} has no size {size!r}: every one has full and tiny")
-
     def input_shape(self, size: str, batch: int = 1) -> tuple[int, ...]:
         """Shape of a batch of `batch` samples at this size."""
         s = self.sizes[size]

@@ -61,7 +61,17 @@ ARCHITECTURE = Architecture(
         "tiny": Size(
             build=lambda classes: ViTSE(classes, vit_tiny()),
             image_size=48,
-            stages=(Stage(epochs=4, batch_size=64, lr=1e-3, weight_decay=0.05, label_smoothing=0.05),),
+            stages=(
+                Stage(
+                    epochs=16,
+                    max_samples=16_000,
+                    batch_size=64,
+                    lr=1e-3,
+                    weight_decay=0.05,
+                    label_smoothing=0.05,
+                    class_weights="sqrt_inverse",
+                ),
+            ),
             weights=(Weights("geometry-vit", "backbone"),),
         ),
     },

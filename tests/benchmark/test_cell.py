@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from benchmark.cell import failed_record, key_of, key_parts, metrics_of, run_cell
+from benchmark.cell import failed_record, identity, key_of, key_parts, metrics_of, run_cell
 from benchmark.data import Location, locate, open_data
 from benchmark.records import Record, read_record
 from benchmark.registry import architectures, data_sets
@@ -37,7 +37,7 @@ def cell_of(architecture: str, dataset: str = "affectnet_small", **changes: Any)
 
 def made(cell: Cell, data: Path | None, results: Path) -> Record:
     location = locate(cell, data)
-    abaw = run_cell(cell, location, "cpu", 1, results, silent)
+    abaw = run_cell(cell, location, identity(cell, location, "cpu"), "cpu", 1, results, silent)
     record = read_record(cell.folder(results, location.name))
     assert record is not None
     assert record.data["metrics"]["abaw"] == abaw
@@ -165,7 +165,7 @@ def test_the_baselines_do_not_depend_on_the_training_code() -> None:
 def test_a_failed_record_says_why(twins: Path) -> None:
     cell = cell_of("toy_quick")
     location = locate(cell, twins)
-    failed = failed_record(cell, location, "cpu", "the reason")
+    failed = failed_record(identity(cell, location, "cpu"), "cpu", "the reason")
     assert (failed["status"], failed["error"], failed["metrics"]) == ("failed", "the reason", None)
     assert failed["key"] == key_of(key_parts(cell, location, "cpu"))
 
@@ -206,7 +206,7 @@ def damaged_oulu(twins: Path, folder: Path) -> Location:
 def test_frames_that_cannot_be_read_are_counted_and_their_sample_is_scored(twins: Path, tmp_path: Path) -> None:
     location = damaged_oulu(twins, tmp_path)
     cell = cell_of("majority", "oulu_casia")
-    run_cell(cell, location, "cpu", 1, tmp_path / "results", silent)
+    run_cell(cell, location, identity(cell, location, "cpu"), "cpu", 1, tmp_path / "results", silent)
     record = read_record(cell.folder(tmp_path / "results", location.name))
     assert record is not None
     assert record.data["counts"]["missing_frames"] == 2
@@ -221,7 +221,7 @@ def test_one_image_in_two_parts_stops_the_cell_before_training(twins: Path, tmp_
     with pytest.raises(
         DataError, match=r"same image is in the .* part: train_set/images/0.jpg and val_set/images/5.jpg"
     ):
-        run_cell(cell, locate(cell, tmp_path), "cpu", 1, tmp_path / "results", silent)
+        made(cell, tmp_path, tmp_path / "results")
     assert not (tmp_path / "results").exists()
 
 

@@ -79,7 +79,7 @@ def test_two_third_parties_with_one_name_are_an_error(tmp_path: Path, monkeypatc
     [
         (
             "import no_such_library",
-            "architecture 'new': newcomer cannot be imported: No module named",
+            "architecture 'new': newcomer cannot be imported: ModuleNotFoundError: No module",
         ),
         ("", "newcomer defines no ARCHITECTURE: the architecture 'new' cannot be loaded"),
         (

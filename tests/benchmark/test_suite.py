@@ -135,7 +135,9 @@ def test_a_wrong_file_is_told_with_its_name_the_key_and_what_is_allowed(
             "protocols: {oulu_casia: {folds: true}}",
             "suite mine, oulu_casia: .* 'folds' takes a int, not True",
         ),
-        ("folds: [10]", "suite mine: affectnet_small has 1 folds, counted from 0, not \\[10\\]"),
+        ("folds: [10]", "suite mine: no data set has a fold 10: the most is 10, counted from 0"),
+        ("folds: [0, 12]", "suite mine: no data set has a fold 12: the most is 10, counted from 0"),
+        ("folds: [1]\ndatasets: [affectnet_small]", "suite mine: no data set has a fold 1"),
     ],
 )
 def test_a_name_or_protocol_that_is_not_there_is_told(tmp_path: Path, text: str, message: str) -> None:

@@ -160,7 +160,7 @@ def test_one_photograph_may_hold_several_faces(tmp_path: Path) -> None:
     rows = [("1/two.jpg", 0, 0, 8, 8, 0), ("1/two.jpg", 20.5, 0, 8.5, 8, 1)]
     corpus = read(write_release(tmp_path / "copy", rows), PROTOCOL)
     assert corpus.frames[0] == corpus.frames[1]
-    assert corpus.sample_id[:2] == (f"{IMAGES}/1/two.jpg@0,0", f"{IMAGES}/1/two.jpg@20.5,0")
+    assert corpus.sample_id[:2] == (f"{IMAGES}/1/two.jpg@0.0,0.0,8.0,8.0", f"{IMAGES}/1/two.jpg@20.5,0.0,8.5,8.0")
     assert corpus.boxes is not None
     assert corpus.boxes[1].tolist() == [20.5, 0, 8.5, 8]
 

@@ -125,3 +125,15 @@ def test_classes_without_a_sample_are_reported_and_the_others_keep_their_order()
     assert cut.label.tolist() == [1, 0]
     assert cut.neutral_class is None
     assert keep_present_classes(made_corpus(list("abc"))).absent_classes == ()
+
+
+def test_parts_do_not_depend_on_how_large_the_frames_were_read() -> None:
+    # Content hashes differ with the size of the store; which samples show the same image does not.
+    corpus = made_corpus([None] * 40, [1] * 40)
+    small, large = (np.arange(1, 41, dtype=np.uint64) * factor for factor in (3, 1_000_003))
+    for one, other in zip(
+        split(corpus, PROTOCOL, 0, small).parts.values(),
+        split(corpus, PROTOCOL, 0, large[::-1].copy()).parts.values(),
+        strict=True,
+    ):
+        assert one.tolist() == other.tolist()
