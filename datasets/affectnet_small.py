@@ -201,7 +201,7 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
             rng = np.random.default_rng(name)
             mistaken = rng.random() < LABEL_NOISE
             shown = (code + rng.integers(1, len(CLASSES))) % len(CLASSES) if mistaken else code
-            units = expression_units(CLASSES[shown], rng, strength=float(np.clip(rng.normal(0.75, 0.2), 0.3, 1.0)))
+            units = expression_units(CLASSES[shown], rng, strength=float(np.clip(rng.normal(0.9, 0.15), 0.45, 1.0)))
             path = image_file(layout, part, i, name)
             margin = 12 if layout == "first" else 0
             notes.append(Face(path, int(code), part, (margin, margin, 64, 64)))

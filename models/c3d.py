@@ -96,9 +96,9 @@ ARCHITECTURE = Architecture(
             stages=(
                 Stage(
                     epochs=15,
-                    max_samples=8_000,
-                    batch_size=16,
-                    lr=5e-4,
+                    max_samples=10_000,
+                    batch_size=32,
+                    lr=1e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",

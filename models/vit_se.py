@@ -63,13 +63,15 @@ ARCHITECTURE = Architecture(
             image_size=48,
             stages=(
                 Stage(
-                    epochs=16,
-                    max_samples=16_000,
-                    batch_size=64,
+                    epochs=14,
+                    max_samples=20_000,
+                    batch_size=32,
                     lr=1e-3,
+                    warmup=0.05,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
+                    augmentation="none",
                 ),
             ),
             weights=(Weights("geometry-vit", "backbone"),),
