@@ -86,7 +86,8 @@ def _build(corpus: Corpus, size: int, folder: Path, progress: Progress | None, t
             building / "frames.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3)
         )
         with (building / "frames.npy").open("r+b") as file:  # a full disk is an error here, not a crash later
-            os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
         content = np.zeros(count, dtype=np.uint64)
 
         def decode(i: int) -> None:

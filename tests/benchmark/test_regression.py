@@ -141,6 +141,16 @@ def test_a_cell_on_one_side_only_is_not_compared(
     assert exit_code(verdicts) == 3
 
 
+def test_floors_and_oracle_that_are_the_same_prove_nothing(tmp_path: Path) -> None:
+    for side, code in (("base", "a1"), ("head", "a2")):
+        write_cell(tmp_path / side, "c3d", key_parts={"code": code})
+        write_cell(tmp_path / side, "majority", kind="floor")
+        write_cell(tmp_path / side, "oracle", kind="oracle")
+    verdicts = compare(tmp_path)
+    assert marks(verdicts) == {"c3d": "incomparable"}
+    assert exit_code(verdicts) == 3
+
+
 def test_nothing_at_all_is_nothing_comparable(tmp_path: Path) -> None:
     verdicts = compare(tmp_path)
     assert exit_code(verdicts) == 3
