@@ -58,7 +58,8 @@ class Protocol:
     def as_dict(self) -> dict[str, Any]:
         """Flat form for the record: the options stand beside the fields."""
         flat = asdict(self)
-        return {**flat, **flat.pop("options")}
+        options = flat.pop("options")
+        return {**flat, **options}
 
 
 @dataclass(frozen=True)
