@@ -306,11 +306,14 @@ def test_a_second_run_does_nothing_and_says_so(
     assert {file: file.stat().st_mtime_ns for file in results.rglob("*")} == before
 
 
-def start(words: list[str], results: Path, toys: Path) -> subprocess.Popen[str]:
+def start(words: list[str], results: Path, toys: Path, gate: Path, allowed: int) -> subprocess.Popen[str]:
+    """A run in which `allowed` toys in all get as far as being built; the next one waits."""
+    gate.mkdir(exist_ok=True)
+    (gate / "allowed").write_text(str(allowed))
     return subprocess.Popen(
         [sys.executable, "-m", "benchmark", *words, "--results", str(results)],
-        cwd=CHECKOUT, env={**os.environ, "PYTHONPATH": str(toys)}, text=True, start_new_session=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=CHECKOUT, env={**os.environ, "PYTHONPATH": str(toys), "TOY_GATE": str(gate)}, text=True,
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
 
 
@@ -329,25 +332,25 @@ def test_ctrl_c_and_sigkill_lose_no_finished_cell_and_change_no_number(
     toys: Path,
     tmp_path: Path,
 ) -> None:
-    results = tmp_path / "results"
+    results, gate, baselines = tmp_path / "results", tmp_path / "gate", 3
 
-    process = start(words, results, toys)
-    wait_for_records(results, 2, process)
+    process = start(words, results, toys, gate, allowed=1)
+    wait_for_records(results, baselines + 1, process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal sends Ctrl-C to everybody
     _, err = process.communicate(timeout=30)
     assert process.returncode == 130
     assert err == "stopped: finished cells are kept; the same command goes on from here\n"
     kept = {name: file.stat().st_mtime_ns for name, file in records(results).items()}
-    assert 2 <= len(kept) < CELLS
+    assert len(kept) == baselines + 1
 
-    process = start(words, results, toys)
-    wait_for_records(results, len(kept) + 1, process)
+    process = start(words, results, toys, gate, allowed=2)
+    wait_for_records(results, baselines + 2, process)
     process.kill()
     process.communicate(timeout=30)
 
     last = ferbench(*words, "--results", results, PYTHONPATH=str(toys))
     assert last.returncode == 0
-    assert f"{CELLS} cells to run" not in last.stdout
+    assert f"{CELLS - baselines - 2} cells to run, {baselines + 2} finished before" in last.stdout
     assert {name: file.stat().st_mtime_ns for name, file in records(results).items() if name in kept} == kept
     whole = records(finished[0])
     assert records(results).keys() == whole.keys()

@@ -8,13 +8,27 @@ from __future__ import annotations
 from pathlib import Path
 
 QUICK = '''
-"""Mean colour of each of 16 patches, and a linear layer."""
+"""Mean colour of each of 16 patches, and a linear layer. TOY_GATE names a folder that lets only so many be built."""
 
+import os
+import time
+import uuid
+from pathlib import Path
+
+import torch
 from models.architecture import Architecture, Size, Stage
 from torch import nn
 
 
+def wait_at(gate):
+    while len(list(gate.glob("passed-*"))) >= int((gate / "allowed").read_text()):
+        time.sleep(0.02)
+    (gate / f"passed-{uuid.uuid4()}").touch()
+
+
 def build(classes):
+    if os.environ.get("TOY_GATE") and torch.get_default_device().type != "meta":
+        wait_at(Path(os.environ["TOY_GATE"]))
     return nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Dropout(0.1), nn.Linear(48, classes))
 
 
