@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.records import read_records
+from benchmark.suite import cells_of, load_suite
 
 CHECKOUT = Path(__file__).parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")
@@ -58,6 +59,16 @@ def test_the_examples_run_as_they_stand(plugin, tmp_path):
     assert {data["dataset"] for data in records.values()} == {"two_faces-twin"}
     assert records["mean_pool"]["metrics"]["abaw"] >= 0
     assert "Mean pool" in (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+
+
+def test_the_example_of_a_suite_is_one(tmp_path):
+    (content,) = re.findall(r"```yaml\n# mine\.yaml\n(.*?)```", README, re.DOTALL)
+    file = tmp_path / "mine.yaml"
+    file.write_text(content)
+    cells = cells_of(*load_suite(str(file)))
+    trained = [cell for cell in cells if cell.kind == "architecture"]
+    assert len(trained) == 2 * 3 * 10  # architectures, seeds, folds
+    assert {(cell.protocol.options["modality"], cell.twin.scale) for cell in trained} == {("NI", 0.5)}
 
 
 def test_every_make_target_of_the_readme_exists():
