@@ -11,7 +11,7 @@ As in the paper, a convolution's middle has as many channels as give it the para
 and W. Parameter names of the trunk are those of torchvision's r2plus1d_18, so its Kinetics-400 weights load.
 
 Deviations from the seed: none in the structure. The seed's optimiser is not known, so the recipe is this project's.
-Tiny has one block a stage instead of two, with 8 to 64 channels, and no starting weights.
+Tiny has one block a stage instead of two, 12 to 96 channels, a stem of stride 4, and no starting weights.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from models.architecture import Architecture, Size, Stage
 class R2Plus1DTrunk(nn.Module):
     """(B,3,T,H,W) -> (B,width): torchvision's, which has its numbers of channels written into it, for any of them."""
 
-    def __init__(self, channels: Sequence[int], stem: int, blocks: int) -> None:
+    def __init__(self, channels: Sequence[int], stem: int, blocks: int, stride: int = 2) -> None:
         super().__init__()
         self.width = channels[-1]
         self.stem = nn.Sequential(
-            nn.Conv3d(3, stem, (1, 7, 7), stride=(1, 2, 2), padding=(0, 3, 3), bias=False),
+            nn.Conv3d(3, stem, (1, 7, 7), stride=(1, stride, stride), padding=(0, 3, 3), bias=False),
             nn.BatchNorm3d(stem),
             nn.ReLU(),
             nn.Conv3d(stem, channels[0], (3, 1, 1), padding=(1, 0, 0), bias=False),
@@ -77,8 +77,8 @@ def r2plus1d_18() -> R2Plus1DTrunk:
 
 
 def r2plus1d_tiny() -> R2Plus1DTrunk:
-    """64 features, for 8×48×48 on one CPU core."""
-    return R2Plus1DTrunk((8, 16, 32, 64), stem=8, blocks=1)
+    """96 features, 0.44 M parameters, 2.2 M multiply-adds a frame at 8×48×48: for one CPU core."""
+    return R2Plus1DTrunk((12, 24, 48, 96), stem=8, blocks=1, stride=4)
 
 
 ARCHITECTURE = Architecture(
@@ -100,13 +100,14 @@ ARCHITECTURE = Architecture(
             frames=8,
             stages=(
                 Stage(
-                    epochs=10,
-                    max_samples=3_000,
-                    batch_size=16,
-                    lr=3e-3,
+                    epochs=9,
+                    max_samples=2_700,
+                    batch_size=8,
+                    lr=2e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
+                    augmentation="none",
                 ),
             ),
         ),

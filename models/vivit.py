@@ -86,10 +86,10 @@ ARCHITECTURE = Architecture(
             frames=8,
             stages=(
                 Stage(
-                    epochs=30,
-                    max_samples=16_000,
+                    epochs=60,
+                    max_samples=20_000,
                     batch_size=32,
-                    lr=1e-3,
+                    lr=2e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
