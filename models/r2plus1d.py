@@ -101,7 +101,7 @@ ARCHITECTURE = Architecture(
             stages=(
                 Stage(
                     epochs=9,
-                    max_samples=2_700,
+                    max_samples=2_800,
                     batch_size=8,
                     lr=2e-3,
                     weight_decay=0.05,
