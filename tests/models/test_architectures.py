@@ -24,7 +24,10 @@ SIZES_TAKEN = {
     "c3d": (False, False),
     "cnn_lstm_attention": (True, True),
     "difference_of_embeddings": (True, False),
+    "r2plus1d": (True, True),
+    "tsm": (True, True),
     "vit_se": (False, False),
+    "vivit": (False, False),
 }
 
 # FACTS section 4, column "built for the task": number of classes, parameters, multiply-adds.
@@ -32,7 +35,10 @@ FULL_SIZE = {
     "c3d": (6, 26.99e6, 0.173e9),
     "cnn_lstm_attention": (6, 11.28e6, 8 * (0.214e9 + 8 * 960**2 + 960**2)),  # "about 1.8 G": frame, LSTM, attention
     "difference_of_embeddings": (8, 3.51e6, 2 * 0.214e9),  # two images; the head is 0.0005 G
+    "r2plus1d": (6, 31.30e6, 40.52e9),
+    "tsm": (6, 23.52e6, 32.70e9),
     "vit_se": (8, 86.69e6, 17.56e9),
+    "vivit": (6, 103.08e6, 141e9),
 }
 
 

@@ -8,15 +8,22 @@ import torch
 from operator_count import OperatorCount
 from torch import nn
 from torchvision.models import mobilenet_v3_large as torchvision_mobilenet_v3_large
+from torchvision.models import resnet50 as torchvision_resnet50
+from torchvision.models.video import r2plus1d_18 as torchvision_r2plus1d_18
 
 from benchmark.efficiency import count_macs, count_parameters
+from benchmark.registry import architectures
 from models.c3d import C3D, C3DTrunk, c3d_trunk_tiny
 from models.cnn_lstm_attention import AdditiveAttention, CNNLSTMAttention
 from models.difference_of_embeddings import DifferenceOfEmbeddings
 from models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
 from models.parts.resnet import resnet_tiny
+from models.parts.temporal_shift import temporal_shift
 from models.parts.vit import ViT, vit_base, vit_tiny
+from models.r2plus1d import R2Plus1D, r2plus1d_18, r2plus1d_tiny
+from models.tsm import TSM, ShiftedResNet50, ShiftedResNetTiny
 from models.vit_se import SqueezeExcitation
+from models.vivit import ViViT
 
 
 @pytest.fixture(autouse=True)
@@ -156,3 +163,111 @@ def test_each_embedding_reads_what_it_says(embedding: str, reads_neutral: bool, 
     with_other_neutral = torch.stack((other_neutral, features[:, 1]), dim=1)
     assert torch.allclose(model.decode(features), model.decode(with_other_neutral), atol=1e-5) != reads_neutral
     assert torch.allclose(model.decode(features), model.decode(features + level), atol=1e-5) != reads_level
+
+
+# TSM
+
+
+@pytest.mark.parametrize("channels", [16, 17, 7, 24])
+@pytest.mark.parametrize("frames", [1, 2, 5])
+def test_the_shift_is_what_its_indices_say(channels: int, frames: int) -> None:
+    x = torch.randn(3, frames, channels, 2, 2)
+    expected, fold = torch.zeros_like(x), channels // 8
+    for t in range(frames):
+        for c in range(channels):
+            source = t + 1 if c < fold else t - 1 if c < 2 * fold else t
+            if 0 <= source < frames:
+                expected[:, t, c] = x[:, source, c]
+    assert torch.equal(temporal_shift(x.flatten(0, 1), frames).unflatten(0, (3, frames)), expected)
+
+
+def test_without_its_shift_tsm_is_the_mean_of_torchvisions_resnet50(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, ours = torchvision_resnet50(weights=None, num_classes=5).eval(), TSM(5, ShiftedResNet50()).eval()
+    weights = theirs.state_dict()
+    ours.classifier.load_state_dict({name: weights.pop(f"fc.{name}") for name in ("weight", "bias")})
+    ours.backbone.load_state_dict(weights)
+    x = torch.randn(2, 3, 3, 64, 64)
+    shifted = ours(x)
+    monkeypatch.setattr("models.parts.temporal_shift.temporal_shift", lambda x, frames: x)
+    expected = theirs(x.flatten(0, 1)).unflatten(0, (2, 3)).mean(dim=1)
+    torch.testing.assert_close(ours(x), expected)
+    assert not torch.allclose(shifted, expected, rtol=1e-3)
+
+
+def test_without_its_shift_tiny_tsm_is_the_small_resnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    theirs, ours = resnet_tiny().eval(), ShiftedResNetTiny().eval()
+    ours.load_state_dict(theirs.state_dict())
+    monkeypatch.setattr("models.parts.temporal_shift.temporal_shift", lambda x, frames: x)
+    x = torch.randn(2, 3, 3, 48, 48)
+    torch.testing.assert_close(ours(x).flatten(0, 1), theirs(x.flatten(0, 1)))
+
+
+def test_a_frame_of_tsm_sees_one_frame_more_each_way_a_block() -> None:
+    backbone, x = ShiftedResNetTiny().eval(), torch.randn(1, 12, 3, 48, 48, requires_grad=True)
+    backbone(x)[0, 0].sum().backward()
+    assert x.grad is not None
+    assert x.grad[0].flatten(1).any(dim=1).tolist() == [True] * 5 + [False] * 7  # four blocks
+
+
+# R(2+1)D
+
+
+def test_r2plus1d_is_torchvisions_for_the_same_weights() -> None:
+    theirs, ours = torchvision_r2plus1d_18(weights=None, num_classes=5).eval(), R2Plus1D(5, r2plus1d_18()).eval()
+    weights = theirs.state_dict()
+    ours.classifier.load_state_dict({name: weights.pop(f"fc.{name}") for name in ("weight", "bias")})
+    ours.trunk.load_state_dict(weights)
+    x = torch.randn(2, 5, 3, 32, 32)
+    torch.testing.assert_close(ours(x), theirs(x.transpose(1, 2)))
+
+
+def test_r2plus1d_of_8_frames_has_half_the_multiply_adds() -> None:
+    with torch.device("meta"):
+        model = R2Plus1D(6, r2plus1d_18())
+    assert count_macs(model, (1, 8, 3, 112, 112)) == pytest.approx(20.26e9, rel=0.01)  # FACTS section 4
+
+
+def test_tiny_r2plus1d_has_the_stages_of_the_full_one() -> None:
+    with torch.device("meta"):
+        tiny, full = ({name for name, _ in trunk.named_parameters()} for trunk in (r2plus1d_tiny(), r2plus1d_18()))
+    assert tiny < full
+    assert {name for name in full - tiny if name.split(".")[1] != "1"} == set(), "only second blocks"
+
+
+# ViViT
+
+
+def test_vivits_backbone_has_the_parameters_of_timms_vit() -> None:
+    with torch.device("meta"):
+        ours = architectures.get("vivit").sizes["full"].build(6).get_submodule("backbone")
+        theirs = timm.create_model("vit_base_patch16_224", pretrained=False, num_classes=0)
+    shapes = [{name: p.shape for name, p in model.named_parameters()} for model in (ours, theirs)]
+    assert shapes[0] == shapes[1]
+
+
+def test_vivits_temporal_token_is_learned_not_drawn() -> None:
+    model, x = ViViT(3, vit_tiny(), frames=4, heads=2, hidden=128).eval(), torch.randn(2, 4, 3, 48, 48)
+    assert torch.equal(model(x), model(x))
+    model(x).square().sum().backward()
+    assert all(p.grad is not None and p.grad.any() for p in (model.temporal.token, model.temporal.position))
+
+
+def test_vivit_reads_time_only_through_its_positions() -> None:
+    model, features = ViViT(3, vit_tiny(), frames=4, heads=2, hidden=128).eval(), torch.randn(2, 4, 64)
+    assert not torch.allclose(model.decode(features), model.decode(features.flip(1)), rtol=1e-3)
+    nn.init.zeros_(model.temporal.position)
+    torch.testing.assert_close(model.decode(features), model.decode(features.flip(1)))
+
+
+def test_vivit_refuses_a_clip_it_was_not_built_for() -> None:
+    model = ViViT(3, vit_tiny(), frames=8, heads=2, hidden=128)
+    with pytest.raises(ValueError, match=r"needs clips of shape \(8, 3, 48, 48\), not \(9, 3, 48, 48\)"):
+        model(torch.randn(1, 9, 3, 48, 48))
+
+
+def test_vivit_runs_as_many_operators_for_more_frames() -> None:
+    counts = [
+        OperatorCount.of(ViViT(3, vit_tiny(), frames, heads=2, hidden=128).eval(), torch.randn(2, frames, 3, 48, 48))
+        for frames in (4, 8)
+    ]
+    assert counts[0] == counts[1] > 0
