@@ -236,8 +236,8 @@ def notes_of(architecture: Architecture, size: Size, corpus: Corpus) -> list[str
     notes = []
     if (corpus.stop - corpus.start == 1).all() and architecture.view in ("clip", "sequence"):
         notes.append("still clip: every frame is the same image")
-    loaded = {weights.into for weights in size.weights}
-    frozen = [part for part in size.stages[0].frozen if part not in loaded]
+    loaded = [weights.into for weights in size.weights]
+    frozen = [p for p in size.stages[0].frozen if not any(f"{p}.".startswith(f"{into}.") for into in loaded)]
     return [*notes, *(f"its frozen {part} has random weights: official ones are not loaded" for part in frozen)]
 
 

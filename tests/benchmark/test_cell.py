@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from benchmark.cell import failed_record, identity, key_of, key_parts, metrics_of, run_cell
+from benchmark.cell import failed_record, identity, key_of, key_parts, metrics_of, notes_of, run_cell
 from benchmark.data import Location, locate, open_data
 from benchmark.records import Record, read_record
 from benchmark.registry import architectures, data_sets
@@ -233,3 +233,13 @@ def test_a_shipped_architecture_of_each_view_makes_a_record(twins: Path, tmp_pat
     record = made(cell_of(name, "oulu_casia", epochs=0.01), twins, tmp_path)
     assert record.data["started_from"] == ", ".join(w.file for w in architectures.get(name).sizes["tiny"].weights)
     assert len(record.predictions()) == 12
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "warned"), [("tsm", "tiny", False), ("difference_of_embeddings", "full", True)]
+)
+def test_a_frozen_part_without_weights_is_told(name: str, size: str, warned: bool, twins: Path) -> None:
+    corpus, _ = open_data(locate(cell_of("majority"), twins), 48, silent)
+    architecture = architectures.get(name)
+    notes = notes_of(architecture, architecture.sizes[size], corpus)
+    assert any("has random weights" in note for note in notes) == warned
