@@ -38,6 +38,7 @@ from models.c3d import c3d_trunk_tiny
 from models.parts.mobilenet import mobilenet_v3_tiny
 from models.parts.resnet import resnet_tiny
 from models.parts.vit import vit_tiny
+from models.r2plus1d import r2plus1d_tiny
 from models.weights import FOLDER
 
 IMAGE_SIZE = 48
@@ -47,6 +48,7 @@ BACKBONES: dict[str, Callable[[], nn.Module]] = {
     "vit": vit_tiny,
     "resnet": resnet_tiny,
     "c3d": c3d_trunk_tiny,
+    "r2plus1d": r2plus1d_tiny,
 }
 
 
@@ -74,6 +76,7 @@ RECIPES = {
     "motion-c3d": Recipe("geometry", "c3d", pictures=3_000, epochs=24, lr=1e-3, frames=8, batch=32),
     "geometry-vit": Recipe("geometry", "vit", pictures=24_000, epochs=18, lr=1.5e-3),
     "geometry-mobilenet_v3": Recipe("geometry", "mobilenet_v3", pictures=24_000, epochs=20, lr=3e-3),
+    "motion-r2plus1d": Recipe("geometry", "r2plus1d", pictures=3_000, epochs=16, lr=3e-3, frames=8, batch=32),
     "identity-resnet": Recipe("identity", "resnet", pictures=16_000, epochs=12, lr=2e-3, people=500),
 }
 

@@ -39,8 +39,9 @@ def test_every_shipped_file_has_a_recipe_and_all_are_small():
 
 
 def test_the_pretexts_were_learned():
+    # 1 is no better than the mean of the targets, or than a guess at who it is.
     for name, entry in SHIPPED.items():
-        assert entry["error"] < 0.8, name
+        assert entry["error"] < 0.9, name
 
 
 @pytest.mark.parametrize("dataset", data_sets.names())
