@@ -49,7 +49,7 @@ test: $(READY) ## Run the tests.
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 perf: $(READY) ## Measure speed (pytest-benchmark): the harness tax, the models, the renderer, the board.
-	$(PY) -m pytest tests/perf -o addopts= --benchmark-only --benchmark-columns=min,median,iqr,rounds
+	$(PY) -m pytest tests/perf -o addopts= --benchmark-only -s --benchmark-columns=min,median,iqr,rounds
 
 lint: $(READY) ## Check formatting, imports, lint and types.
 	$(PY) -m ruff format --check .
