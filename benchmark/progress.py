@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,7 +30,6 @@ class RunProgress:
     console: Console = field(default_factory=Console)
     done: int = 0
     failed: int = 0
-    began: float = field(default_factory=time.monotonic)
     cell_seconds: float = 0.0
 
     def __post_init__(self) -> None:

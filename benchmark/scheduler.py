@@ -15,6 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from benchmark import worker
 from benchmark.cell import failed_record, identity
 from benchmark.data import Location, locate
 from benchmark.errors import RequestError
@@ -22,7 +23,6 @@ from benchmark.progress import RunProgress
 from benchmark.provenance import available_cores
 from benchmark.records import read_record, write_record
 from benchmark.suite import Cell
-from benchmark.worker import set_worker_environment
 
 DATA_TIME_LIMIT = 24 * 3600
 
@@ -55,8 +55,6 @@ class Outcome:
 
     finished: int
     failed: int
-    kept: int
-    """Cells that were finished before."""
 
 
 def plan(cells: list[Cell], results: Path, data: Path | None, device_type: str) -> tuple[list[Job], int]:
@@ -89,18 +87,18 @@ def refuse_read_only(results: Path) -> None:
         ) from None
 
 
-def run(jobs: list[Job], kept: int, results: Path, device_type: str, workers: int) -> Outcome:
+def run(jobs: list[Job], results: Path, device_type: str, workers: int) -> Outcome:
     """Runs every job and writes its record.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the finished cells have their records.
     """
-    set_worker_environment()
+    worker.set_worker_environment()
     with tempfile.TemporaryDirectory(prefix="ferbench-") as status:
         progress = RunProgress(len(jobs), workers, Path(status))
         with progress:
             _Batch(jobs, results, device_type, workers, progress).work()
-    return Outcome(progress.done, progress.failed, kept)
+    return Outcome(progress.done, progress.failed)
 
 
 class _Batch:
@@ -109,9 +107,6 @@ class _Batch:
     def __init__(self, jobs: list[Job], results: Path, device_type: str, workers: int, progress: RunProgress) -> None:
         from pebble import ProcessPool
 
-        from benchmark import worker
-
-        self.worker = worker
         self.results = results
         self.device_type = device_type
         self.workers = workers
@@ -130,7 +125,7 @@ class _Batch:
         try:
             for group, jobs in self.waiting.items():
                 future = self.pool.schedule(
-                    self.worker.prepare_data, args=(jobs[0].location, group[1], threads), timeout=DATA_TIME_LIMIT
+                    worker.prepare_data, args=(jobs[0].location, group[1], threads), timeout=DATA_TIME_LIMIT
                 )
                 self.running[future] = group
             while self.running:
@@ -164,7 +159,7 @@ class _Batch:
 
     def _start(self, job: Job) -> None:
         future = self.pool.schedule(
-            self.worker.make_cell,
+            worker.make_cell,
             args=(job.cell, job.location, job.about, self.device_type, self.workers, self.results),
             timeout=job.cell.time_limit,
         )

@@ -125,9 +125,7 @@ def resampled(
     rng = np.random.default_rng(seed)
     if clusters is None:
         # Samples with the same truth and the same predictions are interchangeable: draw how many of each kind.
-        kinds, units, sizes = np.unique(
-            np.concatenate([truth[None], guesses]), axis=1, return_inverse=True, return_counts=True
-        )
+        kinds, sizes = np.unique(np.concatenate([truth[None], guesses]), axis=1, return_counts=True)
         each = _unit_tallies(kinds[0], kinds[1:], np.arange(len(sizes)), len(sizes), num_classes)
         draws = _draw_samples(rng, sizes, resamples)
     else:

@@ -46,7 +46,7 @@ def run_suite(
     count = workers or (available_cores() if device_type == "cpu" else _gpus())
     print(f"suite {name}: {len(jobs)} cells to run, {kept} finished before; {count} at a time on {device_type}")
     began = time.monotonic()
-    outcome = run(jobs, kept, results, device_type, count)
+    outcome = run(jobs, results, device_type, count)
     print(f"{outcome.finished} cells finished, {outcome.failed} failed, in {clock(time.monotonic() - began)}")
     print(f"{render_board(results, board)} rendered")
     return 1 if outcome.failed else 0
