@@ -11,9 +11,10 @@ import pytest
 from made_corpus import made_corpus
 from PIL import Image
 
-from datasets import frames as frames_module
+from datasets import decoding
 from datasets.corpus import Corpus, DataError
-from datasets.frames import content_hash, open_store, read_frame, stand_ins
+from datasets.decoding import content_hash, read_frame
+from datasets.frames import find_store, open_store, stand_ins
 
 
 def paint(file: Path, value: int, size: tuple[int, int] = (20, 20)) -> None:
@@ -54,14 +55,14 @@ def test_frames_are_decoded_and_resized(corpus: Corpus, cache: Path) -> None:
 def test_a_store_is_built_once(corpus: Corpus, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fingerprint = corpus.fingerprint()
     first = open_store(corpus, 8, cache, fingerprint)
-    monkeypatch.setattr(frames_module, "read_frame", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(decoding, "read_frame", lambda *_: pytest.fail("decoded again"))
     second = open_store(corpus, 8, cache, fingerprint)
     assert np.array_equal(first.frames, second.frames)
 
 
-def test_progress_and_threads_change_nothing_in_the_store(corpus: Corpus, cache: Path) -> None:
+def test_progress_and_processes_change_nothing_in_the_store(corpus: Corpus, cache: Path) -> None:
     told: list[tuple[int, int]] = []
-    threaded = open_store(corpus, 8, cache / "a", "x", progress=lambda *numbers: told.append(numbers), threads=4)
+    threaded = open_store(corpus, 8, cache / "a", "x", progress=lambda *numbers: told.append(numbers), processes=4)
     assert told[-1] == (6, 6)
     assert np.array_equal(threaded.frames, open_store(corpus, 8, cache / "b", "x").frames)
 
@@ -126,7 +127,7 @@ def test_a_build_that_is_killed_leaves_nothing_half_valid(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(frames_module, "content_hash", killed)
+        patch.setattr(decoding, "content_hash", killed)
         with pytest.raises(KeyboardInterrupt):
             open_store(corpus, 8, cache, corpus.fingerprint())
     assert list(cache.iterdir()) == []
