@@ -23,8 +23,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from datasets.corpus import DataError
-
 Kind = Literal["pixels", "jpeg"]
 """How a store keeps its frames: as they are, or compressed."""
 QUALITY = 95
@@ -171,27 +169,14 @@ def faces(
             videos.setdefault(file, []).append((float(second), place))
         else:
             yield place, read_frame(root / file, size, None if boxes is None else boxes[place])
+    if videos:
+        from datasets.video import read_frames
     for file, wanted in videos.items():
         wanted.sort()
-        pictures = video_frames(root / file, np.array([second for second, _ in wanted]))
+        pictures = read_frames(root / file, np.array([second for second, _ in wanted]))
         for (_, place), picture in zip(wanted, pictures, strict=True):
             box = None if boxes is None else boxes[place]
             yield place, None if picture is None else face_of(Image.fromarray(picture), size, box)
-
-
-def video_frames(file: Path, seconds: NDArray[np.float64]) -> Iterator[NDArray[np.uint8] | None]:
-    """The pictures that a video shows at these seconds (ascending), (H,W,3); None for each that cannot be read."""
-    from datasets.video import read_frames
-
-    given = 0
-    try:
-        for picture in read_frames(file, seconds):
-            yield picture
-            given += 1
-    except (OSError, ValueError, DataError):  # the file is missing, or no video at all
-        pass
-    for _ in range(given, len(seconds)):
-        yield None
 
 
 def shares_of(entries: Sequence[str], number: int) -> list[NDArray[np.int64]]:

@@ -97,9 +97,8 @@ def used_frames(corpus: Corpus) -> NDArray[np.int64] | None:
     """
     used = np.zeros(len(corpus.track_start) - 1, dtype=bool)
     used[corpus.track] = True
-    enrolment: NDArray[np.int64] | None = getattr(corpus, "track_neutral", None)
-    if enrolment is not None:
-        used[np.searchsorted(corpus.track_start, enrolment[used], side="right") - 1] = True
+    if corpus.track_neutral is not None:
+        used[np.searchsorted(corpus.track_start, corpus.track_neutral[used], side="right") - 1] = True
     if used.all():
         return None
     return np.flatnonzero(np.repeat(used, np.diff(corpus.track_start)))
