@@ -179,7 +179,7 @@ class _Plan:
             return bool(
                 index == self.index and all((self.folder / name).stat().st_size == sizes[name] for name in sizes)
             )
-        except (OSError, ValueError, KeyError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return False
 
     def open(self) -> FrameStore:
