@@ -107,6 +107,15 @@ def windows(corpus: Corpus, samples: NDArray[np.int64], frames: int, rng: np.ran
     return Instances(seen[used], sample[used])
 
 
+def in_random_order(drawn: Instances, rng: np.random.Generator) -> Instances:
+    """The same inputs with the frames of each in an order of its own."""
+    order = rng.permuted(np.tile(np.arange(drawn.frames.shape[1]), (len(drawn), 1)), axis=1)
+    frames = np.take_along_axis(drawn.frames, order, axis=1)
+    if drawn.sample.ndim == 1:
+        return Instances(frames, drawn.sample)
+    return Instances(frames, np.take_along_axis(drawn.sample, order, axis=1))
+
+
 def sample_of_frame(corpus: Corpus, samples: NDArray[np.int64]) -> NDArray[np.int64]:
     """(N,) for each frame of the corpus the sample of `samples` that holds it, or -1."""
     owner = np.full(len(corpus.frames), -1, dtype=np.int64)
