@@ -36,8 +36,8 @@ class Corpus:
     root: Path
     classes: tuple[str, ...]
     """Classes of the labels, in code order: those of the official map that the data hold."""
-    frames: tuple[str, ...]
-    """Path of every frame below `root`, with forward slashes."""
+    frames: Sequence[str]
+    """Path of every frame below `root`, with forward slashes; a lazy sequence where there are millions."""
     track_start: NDArray[np.int64]
     track_subject: tuple[str | None, ...]
     """Who is seen in each track; None where the release does not say."""
@@ -56,6 +56,10 @@ class Corpus:
     """What a reader of the board must know of these data."""
     neutral_class: int | None = field(default=None)
     """Code of the neutral class, if there is one."""
+    track_neutral: NDArray[np.int64] | None = None
+    """Frame of each track's enrolment image, for the neutral rule `enrolment_frame`."""
+    split_group: tuple[str | None, ...] | None = None
+    """What of each track must not be divided between parts where it is not the subject (a video of two people)."""
 
     def __post_init__(self) -> None:
         if len(set(self.sample_id)) < len(self.sample_id):

@@ -15,7 +15,7 @@ from datasets.corpus import Corpus, DataError
 if TYPE_CHECKING:
     from datasets.synthetic.film import Film
 
-NeutralRule = Literal["first_frame", "training_neutral"]
+NeutralRule = Literal["first_frame", "training_neutral", "enrolment_frame"]
 MissingRule = Literal["nearest earlier frame"]
 RULES: dict[str, tuple[str, ...]] = {"neutral": get_args(NeutralRule), "missing": get_args(MissingRule)}
 """Allowed values of the protocol's fields that take a name."""
@@ -35,6 +35,8 @@ class Protocol:
     """Share of the training subjects (of its samples where subjects are unknown) that choose the epoch."""
     missing: MissingRule = "nearest earlier frame"
     """What stands in for a frame that is missing or cannot be read."""
+    context: int = 0
+    """Frames around a sample that a clip sees, inside its track; 0: the sample's own frames."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What else the data set lets one choose (light, release, fraction...). A float is a share, 0 to 1."""
 
@@ -86,6 +88,8 @@ class DataSet:
     """Patterns of what lies at the top of a copy; any of them tells that a folder is this data set."""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Allowed values of the protocol's options that take a name."""
+    folder: str = ""
+    """Folder below `--data` and of the twin that it shares with another data set; empty: its own name."""
 
     def changed_protocol(self, changes: Mapping[str, Any], where: str) -> Protocol:
         """The default protocol with changes, each checked.
