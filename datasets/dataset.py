@@ -30,13 +30,15 @@ class Protocol:
     image_frames: int
     """How many of a sample's last frames an image or a pair view sees; their scores are averaged."""
     neutral: NeutralRule
-    """Neutral reference of a pair: the track's first frame, or a training neutral chosen by the sample's hash."""
+    """Neutral reference of a pair: the track's first frame, a training neutral chosen by the sample's hash, or the
+    enrolment frame of the same subject."""
+    context: int = 0
+    """Frames around a sample that a clip sees, shifted to stay inside the track; 0: the sample's own frames alone.
+    With it a sequence is a window of the track, and each of its frames belongs to the sample that holds it."""
     validation: float = 0.15
     """Share of the training subjects (of its samples where subjects are unknown) that choose the epoch."""
     missing: MissingRule = "nearest earlier frame"
     """What stands in for a frame that is missing or cannot be read."""
-    context: int = 0
-    """Frames around a sample that a clip sees, inside its track; 0: the sample's own frames."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What else the data set lets one choose (light, release, fraction...). A float is a share, 0 to 1."""
 
@@ -89,7 +91,12 @@ class DataSet:
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Allowed values of the protocol's options that take a name."""
     folder: str = ""
-    """Folder below `--data` and of the twin that it shares with another data set; empty: its own name."""
+    """Folder below `--data` that it reads, and data set whose twin it shares; empty: those of its own name."""
+
+    @property
+    def folder_name(self) -> str:
+        """Folder below `--data`."""
+        return self.folder or self.name
 
     def changed_protocol(self, changes: Mapping[str, Any], where: str) -> Protocol:
         """The default protocol with changes, each checked.
@@ -107,6 +114,8 @@ class DataSet:
                 raise DataError(f"{where}: {key} must be a share from 0 to 1, not {value}")
         if not 0 < protocol.validation < 1:
             raise DataError(f"{where}: validation must be a share between 0 and 1, not {protocol.validation}")
+        if protocol.context < 0:
+            raise DataError(f"{where}: context must be 0 (the sample alone) or a number of frames")
         if protocol.folds < 1 or protocol.image_frames < 1:
             raise DataError(f"{where}: folds and image_frames must be at least 1")
         return protocol
