@@ -26,9 +26,11 @@ class Shot:
     """Number of the scene: pose, light, background and camera are drawn from it."""
     files: tuple[str, ...]
     """Where each frame goes, below the twin's folder."""
-    style: Literal["lab", "wild"] = "lab"
+    style: Literal["lab", "wild", "talk"] = "lab"
     modality: Literal["VL", "NI"] = "VL"
     light: Literal["Strong", "Weak", "Dark"] = "Strong"
+    yaw: float = 0.0
+    """How far the camera stands to the side, in radians: the head is turned by it (+: nose to the right)."""
     margin: int = 0
     """Pixels around the face that the file has beyond the rendered square."""
 

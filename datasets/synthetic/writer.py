@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -104,6 +105,7 @@ def write_shots(shots: list[Shot], folder: Path, size: int) -> NDArray[np.float1
     frames = [t for shot in shots for t in range(len(shot.files))]
     people = sample_identities([shot.identity for shot in shots])[owner]
     scenes = track_scenes([shots[i].scene for i in owner], frames, style=style, modality=modality, light=light)
+    scenes = replace(scenes, yaw=scenes.yaw + torch.tensor([shots[i].yaw for i in owner]))
     units = torch.from_numpy(np.concatenate([shot.units for shot in shots]))
     images = render(people, units, scenes, size).permute(0, 2, 3, 1).numpy()
     names = [name for shot in shots for name in shot.files]
