@@ -94,6 +94,8 @@ class Size:
     """In order; none at all where `trained` brings everything."""
     frames: int = 1
     """T of a clip or a sequence; 1 for an image, 2 for a pair."""
+    shuffle_frames: bool = False
+    """Whether a clip's frames come in a random order, in training and in test: what is left is not their timing."""
     weights: tuple[Weights, ...] = ()
     trained: tuple[Trained, ...] = ()
     precision: Mapping[str, Literal["float32", "bfloat16"]] = field(
