@@ -30,6 +30,8 @@ class Shot:
     style: Literal["lab", "talk", "wild"] = "lab"
     modality: Literal["VL", "NI"] = "VL"
     light: Literal["Strong", "Weak", "Dark"] = "Strong"
+    yaw: float = 0.0
+    """How far the camera stands to the side, in radians: the head is turned by it (+: nose to the right)."""
     margin: int = 0
     """Pixels around the face that the file has beyond the rendered square."""
 

@@ -12,6 +12,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -107,6 +108,7 @@ def write_shots(shots: list[Shot], folder: Path, size: int) -> NDArray[np.float1
     owner, frames = [i for i, _ in written], [t for _, t in written]
     people = sample_identities([shot.identity for shot in shots])[owner]
     scenes = track_scenes([shots[i].scene for i in owner], frames, style=style, modality=modality, light=light)
+    scenes = replace(scenes, yaw=scenes.yaw + torch.tensor([shots[i].yaw for i in owner]))
     units = torch.from_numpy(np.stack([shots[i].units[t] for i, t in written]))
     images = render(people, units, scenes, size).permute(0, 2, 3, 1).numpy()
     videos: dict[str, list[tuple[float, NDArray[np.uint8]]]] = {}
