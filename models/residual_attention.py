@@ -2,14 +2,14 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Size, Stage
-from models.parts.residual_attention import ResidualAttentionBackbone, attention_92, attention_tiny
+from models.architecture import Architecture, Size, Stage, Weights
+from models.parts.residual_attention import AttentiveResNet, ResidualAttentionBackbone, attention_92, attention_tiny
 
 
 class ResidualAttention(nn.Module):
     """(B,3,H,W) -> (B,classes)."""
 
-    def __init__(self, classes: int, backbone: ResidualAttentionBackbone) -> None:
+    def __init__(self, classes: int, backbone: ResidualAttentionBackbone | AttentiveResNet) -> None:
         super().__init__()
         self.backbone = backbone
         self.classifier = nn.Linear(backbone.width, classes)
@@ -23,6 +23,7 @@ ARCHITECTURE = Architecture(
     title="Residual Attention Network",
     view="image",
     source="arXiv 1704.06904; HonneLi/ENGN8602",
+    lends=True,
     sizes={
         "full": Size(
             build=lambda classes: ResidualAttention(classes, attention_92()),
@@ -45,6 +46,7 @@ ARCHITECTURE = Architecture(
                     augmentation="none",
                 ),
             ),
+            weights=(Weights("geometry-resnet", "backbone.trunk"),),
             channels_last=True,
         ),
     },
