@@ -215,7 +215,7 @@ def _architecture_cell(
         epochs=cell.epochs,
         report=Told(report),
     )
-    material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames)
+    material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames, size.shuffle_frames)
     with peak_memory(device) as peak:
         began = time.perf_counter()
         model, history, started_from = trained_model(cell, location, material, run)

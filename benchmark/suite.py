@@ -241,7 +241,7 @@ def _with_variants(known: list[str], asked: list[Any]) -> list[str]:
 def _chosen(named: str | list[str], only: list[str] | None, known: list[str], kind: str) -> list[str]:
     """The entries that a suite names, cut to those asked for on the command line, in the registry's order."""
     asked: list[Any] = [*(named if isinstance(named, list) else []), *(only or [])]
-    known = _with_variants(known, asked)
+    known = _with_variants(known, asked) if kind == "architecture" else known
     for entry in asked:
         if entry not in known:
             raise unknown_name(kind, entry, known)

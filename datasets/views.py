@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from datasets.corpus import Corpus, DataError
 from datasets.dataset import Protocol
 from datasets.splits import stable_rank
+from datasets.streams import number_of
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,23 @@ def segments(
     offset = 0.5 if rng is None else rng.random((len(start), frames))
     place = np.floor((np.arange(frames) + offset) * length / frames).astype(np.int64)
     return start[:, None] + np.minimum(place, length - 1)
+
+
+def shuffled(inputs: Instances, corpus: Corpus, rng: np.random.Generator | None = None) -> Instances:
+    """The same inputs, the frames of each in a random order: an ablation that takes time away.
+
+    Args:
+        rng: draws another order each time (training); None takes the one that the name of an input's first frame
+            fixes (test).
+    """
+    if rng is not None:
+        keys = rng.random(inputs.frames.shape)
+    else:
+        seeds = [number_of("order of frames", corpus.frames[first]) for first in inputs.frames[:, 0]]
+        keys = np.stack([np.random.default_rng(seed).random(inputs.frames.shape[1]) for seed in seeds])
+    order = keys.argsort(axis=1)
+    sample = inputs.sample if inputs.sample.ndim == 1 else np.take_along_axis(inputs.sample, order, axis=1)
+    return Instances(np.take_along_axis(inputs.frames, order, axis=1), sample)
 
 
 def last_frames(

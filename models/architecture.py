@@ -143,11 +143,12 @@ class Architecture:
         """
         sizes = self.variants.get(variant)
         said = variant.replace("_", " ")
+        frames = re.fullmatch(r"frames=([1-9]\d{0,2})", variant)
+        if frames:
+            said = f"{frames[1]} frames"
         if sizes is None and self.view in ("clip", "sequence"):
-            frames = re.fullmatch(r"frames=([1-9]\d{0,2})", variant)
             if frames:
                 sizes = {name: _with_frames(size, int(frames[1])) for name, size in self.sizes.items()}
-                said = f"{frames[1]} frames"
             elif variant == "shuffled":
                 sizes = {name: replace(size, shuffle_frames=True) for name, size in self.sizes.items()}
                 said = "frames shuffled"

@@ -1,7 +1,7 @@
 """TimeSformer: a Vision Transformer whose layers attend over time first, then over space (divided attention).
 
 Paper: "Is Space-Time Attention All You Need for Video Understanding?", Bertasius et al. 2021 (arXiv 2102.05095);
-seed: github.com/jerry940100/Video-Based-Facial-Expression-Recognition (Oulu-CASIA), which fine-tunes the official model.
+seed: github.com/jerry940100/Video-Based-Facial-Expression-Recognition (Oulu-CASIA), on the official Kinetics-400 model.
 
     clip (B,T,3,224,224) -> 16×16 patches of every frame, each plus its place's and its frame's position (B,196*T,768)
     -> before them one class token for the whole clip -> 12 layers -> layer norm -> the class token (B,768) -> linear
@@ -11,7 +11,8 @@ seed: github.com/jerry940100/Video-Based-Facial-Expression-Recognition (Oulu-CAS
           -> tokens + MLP
 
 The class token has no part in the attention over time; in that over space every frame sees it, and the mean of its T
-outcomes goes on. The positions fix T, H and W when the model is built.
+outcomes goes on. The positions fix T, H and W when the model is built; `@frames=4` and `@frames=16` are
+built for other clips.
 
 Everything that a still image needs is a ViT with timm's parameter names (`backbone`), so that an image's weights load
 into it, as in the paper; what layer n has for time is `temporal.n`. The official checkpoint's names map one to one:
@@ -24,6 +25,8 @@ optimiser is not known, so the recipe is this project's. Tiny has a smaller ViT 
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 import torch
 from timm.layers import Attention, DropPath
@@ -100,23 +103,19 @@ class TimeSformer(nn.Module):
         return self.head(self.backbone.norm(tokens[:, 0]))
 
 
-ARCHITECTURE = Architecture(
-    name="timesformer",
-    title="TimeSformer",
-    view="clip",
-    source="arXiv 2102.05095; jerry940100/Video-Based-Facial-Expression-Recognition",
-    models_time=True,
-    sizes={
+def sizes(frames: int = 8) -> Mapping[str, Size]:
+    """Both sizes, for clips of this length."""
+    return {
         "full": Size(
-            build=lambda classes: TimeSformer(classes, vit_base(drop_path=0.1), frames=8),
+            build=lambda classes: TimeSformer(classes, vit_base(drop_path=0.1), frames),
             image_size=224,
-            frames=8,
+            frames=frames,
             stages=(Stage(epochs=30, batch_size=8, optimizer="adam", lr=2e-5),),
         ),
         "tiny": Size(
-            build=lambda classes: TimeSformer(classes, vit_tiny(), frames=8),
+            build=lambda classes: TimeSformer(classes, vit_tiny(), frames),
             image_size=48,
-            frames=8,
+            frames=frames,
             stages=(
                 Stage(
                     epochs=5,
@@ -131,5 +130,15 @@ ARCHITECTURE = Architecture(
             ),
             weights=(Weights("geometry-vit", "backbone"),),
         ),
-    },
+    }
+
+
+ARCHITECTURE = Architecture(
+    name="timesformer",
+    title="TimeSformer",
+    view="clip",
+    source="arXiv 2102.05095; jerry940100/Video-Based-Facial-Expression-Recognition",
+    models_time=True,
+    sizes=sizes(),
+    variants={f"frames={frames}": sizes(frames) for frames in (4, 16)},
 )
