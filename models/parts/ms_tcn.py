@@ -60,9 +60,7 @@ class EncoderDecoderStage(nn.Module):
 
     @staticmethod
     def _layer(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-        return nn.Sequential(
-            nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2), nn.Dropout(0.3), NormalizedReLU()
-        )
+        return nn.Sequential(nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2), nn.Dropout(0.3), NormalizedReLU())
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-1] < 4:
