@@ -235,9 +235,21 @@ def _protocol(name: str, suite: Suite, dataset: str) -> Protocol:
         raise RequestError(str(error)) from None
 
 
+def _with_variants(known: list[str], asked: list[Any]) -> list[str]:
+    """The registry's order, each variant that is asked for (`name@variant`) after its base.
+
+    Raises:
+        RequestError: there is no such architecture or variant.
+    """
+    asked_for = list(dict.fromkeys(entry for entry in asked if isinstance(entry, str) and "@" in entry))
+    variants = [architectures.get(entry).name for entry in asked_for]
+    return [e for base in known for e in (base, *(v for v in variants if v.partition("@")[0] == base))]
+
+
 def _chosen(named: str | list[str], only: list[str] | None, known: list[str], kind: str) -> list[str]:
     """The entries that a suite names, cut to those asked for on the command line, in the registry's order."""
     asked: list[Any] = [*(named if isinstance(named, list) else []), *(only or [])]
+    known = _with_variants(known, asked) if kind == "architecture" else known
     for entry in asked:
         if entry not in known:
             raise unknown_name(kind, entry, known)
