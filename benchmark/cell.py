@@ -215,9 +215,7 @@ def _architecture_cell(
         epochs=cell.epochs,
         report=Told(report),
     )
-    material = Material(
-        corpus, cell.protocol, parts, store, architecture.view, size.frames, shuffled=size.shuffle_frames
-    )
+    material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames, size.shuffle_frames)
     with peak_memory(device) as peak:
         began = time.perf_counter()
         model, history, started_from = trained_model(cell, location, material, run)
@@ -254,7 +252,7 @@ def trained_model(
 
     architecture = architectures.get(cell.architecture)
     size = architecture.sizes[cell.size]
-    material = replace(material, view=architecture.view, frames=size.frames, shuffled=size.shuffle_frames)
+    material = replace(material, view=architecture.view, frames=size.frames, shuffle_frames=size.shuffle_frames)
     model, started_from = build(architecture, size, len(material.corpus.classes), run)
     before: list[dict[str, Any]] = []
     for name in dict.fromkeys(lent.architecture for lent in size.trained):

@@ -26,7 +26,7 @@ from datasets.dataset import Protocol as DataProtocol
 from datasets.frames import FrameStore
 from datasets.splits import Split
 from datasets.streams import number_of
-from datasets.views import Instances, frames_seen, in_random_order, instances
+from datasets.views import Instances, frames_seen, instances, shuffled
 from models.architecture import Architecture, Size, Stage, View
 from models.weights import start_weights
 
@@ -51,8 +51,8 @@ class Material:
     view: View
     frames: int
     """T of a clip or a sequence."""
-    shuffled: bool = False
-    """Whether the frames of each clip or sequence come in a random order."""
+    shuffle_frames: bool = False
+    """Whether the frames of a clip or a sequence come in a random order (`Size.shuffle_frames`)."""
 
     @property
     def task(self) -> Task:
@@ -65,10 +65,8 @@ class Material:
 
     def instances(self, samples: NDArray[np.int64], rng: np.random.Generator | None = None) -> Instances:
         """Inputs of these samples under the view; `rng` draws a clip's frames (training)."""
-        drawn = instances(self.view, self.corpus, self.protocol, samples, self.frames, self.split.train, rng)
-        if not self.shuffled or self.view not in ("clip", "sequence"):
-            return drawn
-        return in_random_order(drawn, rng or np.random.default_rng(number_of("order of frames", self.corpus.name)))
+        seen = instances(self.view, self.corpus, self.protocol, samples, self.frames, self.split.train, rng)
+        return shuffled(seen, self.corpus, rng) if self.shuffle_frames and self.view in ("clip", "sequence") else seen
 
     def frames_seen(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Every frame that any draw of these samples shows under the view."""

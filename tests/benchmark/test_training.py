@@ -289,7 +289,8 @@ def test_a_value_is_learned_and_judged_by_video(material: Material, view: View) 
     target = np.linspace(-1, 1, len(CLASSES))[material.corpus.label] + rng.normal(0, 0.05, len(material.corpus))
     corpus = replace(
         material.corpus, classes=("valence",), label=np.zeros_like(material.corpus.label), target=target,
-        track=material.corpus.track // len(CLASSES) * len(CLASSES),
+        track=material.corpus.track // 3, track_start=material.corpus.track_start[::3],
+        track_subject=material.corpus.track_subject[::3],
     )  # fmt: skip
     architecture = toy(replace(QUICK, epochs=8), view=view)
     size = architecture.sizes["tiny"]

@@ -10,7 +10,7 @@ from made_corpus import made_corpus, reordered
 
 from datasets.corpus import Corpus, DataError
 from datasets.dataset import Protocol
-from datasets.views import frames_seen, in_random_order, instances, last_frames, neutral_frames, segments
+from datasets.views import frames_seen, instances, last_frames, neutral_frames, segments, shuffled
 
 ALL = np.arange(6)
 
@@ -186,11 +186,12 @@ def test_an_enrolment_frame_is_that_of_the_subject() -> None:
 def test_a_random_order_keeps_frames_and_samples_together() -> None:
     corpus = frame_level_corpus()
     drawn = instances("sequence", corpus, protocol(context=4), np.arange(len(corpus)), 4, training=ALL)
-    mixed = in_random_order(drawn, np.random.default_rng(0))
+    mixed = shuffled(drawn, corpus, np.random.default_rng(0))
     assert (np.sort(mixed.frames, axis=1) == drawn.frames).all()
     assert not (mixed.frames == drawn.frames).all()
     for i in range(len(drawn)):
         pairs = zip(drawn.frames[i], drawn.sample[i], strict=True)
         assert sorted(pairs) == sorted(zip(mixed.frames[i], mixed.sample[i], strict=True))
     clip = instances("clip", corpus, protocol(context=4), np.array([4]), 4, training=ALL)
-    assert sorted(in_random_order(clip, np.random.default_rng(1)).frames[0]) == clip.frames[0].tolist()
+    assert sorted(shuffled(clip, corpus).frames[0]) == clip.frames[0].tolist()
+    assert shuffled(clip, corpus).frames.tolist() == shuffled(clip, corpus).frames.tolist()
