@@ -6,8 +6,9 @@
     <root>/subjects.csv                                        who is seen (optional): columns path, subject
 
 Each picture, video or folder of frames is a sample. Below a class, folders may be nested: one that holds pictures is a
-sample, one that holds none is only a way to others (a link to a folder is not followed). `valid` and `validation` are read like `val`. Without `test` the
-part `val` is the test part, and a validation part is cut from training. A file of another kind is left out, with a note.
+sample, one that holds none is only a way to others (a link to a folder is not followed). `valid` and `validation` are
+read like `val`. Without `test` the part `val` is the test part, and a validation part is cut from training. A file of
+another kind is left out, with a note.
 
 A `path` of subjects.csv is a file or a folder below the root; of several that fit, the longest counts. Without subjects
 the board says that subject independence is unknown.
@@ -239,7 +240,7 @@ def notes_of(
 
 
 def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
-    """The twin: `scale` x 60, 20 and 20 people, each with every class once, as a picture, a video or a folder of frames."""
+    """The twin: `scale` x 60, 20 and 20 people, each with every class once: a picture, a video or a frame folder."""
     shots, rows = [], []
     for part, count in TWIN_PEOPLE.items():
         for i in range(max(3, round(count * scale))):

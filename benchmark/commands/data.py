@@ -75,6 +75,8 @@ class Verification:
     duplicates: list[list[str]]
     """Groups of files with the same content."""
     subjects: int | None
+    notes: list[str] = field(default_factory=list)
+    """What the reader says of this copy: what it lacks, what is left out."""
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -92,13 +94,14 @@ class Verification:
         lines = [
             f"{self.dataset} in {self.folder}" + (f", a twin at scale {self.twin.get('scale')}" if self.twin else ""),
             "found: " + ", ".join(f"{count} {what}" for what, count in self.counts.items()),
-            f"of the release under this protocol: {of_release}",
+            f"of the release under this protocol: {of_release or 'it states no counts'}",
             "labels: " + ", ".join(f"{name} {count}" for name, count in self.labels.items()),
             f"classes that are absent: {', '.join(self.absent_classes) or 'none'}",
             f"missing frames: {_some(self.missing)}",
             f"damaged frames: {_some(self.damaged)}",
             f"same content: {_some([' = '.join(group) for group in self.duplicates])}",
             "subjects: " + ("unknown" if self.subjects is None else str(self.subjects)),
+            *(f"note: {note}" for note in self.notes),
             *(f"FAULT: {fault}" for fault in self.faults),
             "can be used" if self.usable else "cannot be used",
         ]
@@ -137,6 +140,7 @@ def verify(name: str, folder: Path) -> Verification:
         damaged=[frame for frame in unread if frame not in set(missing)],
         duplicates=_duplicates(corpus, content),
         subjects=subjects,
+        notes=list(corpus.notes),
         faults=_faults(corpus, dataset.protocol, content),
     )
 
@@ -183,4 +187,8 @@ def _counts(corpus: Corpus, subjects: int | None) -> dict[str, int]:
     counts = {"samples": len(corpus), "frames": len(corpus.frames)}
     parts = Counter(part for part in corpus.part if part)
     counts |= {f"{part} samples": count for part, count in sorted(parts.items())}
+    if len(corpus.track_subject) < len(corpus):  # tracks of many samples: videos
+        counts["tracks"] = len(corpus.track_subject)
+        tracks = Counter(part for _, part in set(zip(corpus.track.tolist(), corpus.part, strict=True)) if part)
+        counts |= {f"{part} tracks": count for part, count in sorted(tracks.items())}
     return counts if subjects is None else {**counts, "subjects": subjects}
