@@ -81,6 +81,8 @@ class Verification:
     subjects: int | None
     shared_subjects: list[str]
     """Subjects in more than one of the official parts."""
+    notes: list[str] = field(default_factory=list)
+    """What the reader says of this copy: what it lacks, what is left out."""
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -98,7 +100,7 @@ class Verification:
         lines = [
             f"{self.dataset} in {self.folder}" + (f", a twin at scale {self.twin.get('scale')}" if self.twin else ""),
             "found: " + ", ".join(f"{count} {what}" for what, count in self.counts.items()),
-            f"of the release under this protocol: {of_release}",
+            f"of the release under this protocol: {of_release or 'it states no counts'}",
             "labels: " + ", ".join(f"{name} {count}" for name, count in self.labels.items()),
             f"classes that are absent: {', '.join(self.absent_classes) or 'none'}",
             f"files: {self.copy}",
@@ -108,6 +110,7 @@ class Verification:
             f"same content: {_some([' = '.join(group) for group in self.duplicates])}",
             "subjects: " + ("unknown" if self.subjects is None else str(self.subjects)),
             f"subjects in two parts: {_some(self.shared_subjects)}",
+            *(f"note: {note}" for note in self.notes),
             *(f"FAULT: {fault}" for fault in self.faults),
             "can be used" if self.usable else "cannot be used",
         ]
@@ -153,6 +156,7 @@ def verify(name: str, folder: Path) -> Verification:
         duplicates=duplicates(corpus, found.content),
         subjects=subjects,
         shared_subjects=shared_subjects(corpus),
+        notes=list(corpus.notes),
         faults=[*lost_frames(corpus, found, sparse=dataset.sparse), *refusals(corpus, dataset.protocol, found.content)],
     )
 
@@ -223,4 +227,8 @@ def _counts(corpus: Corpus, subjects: int | None) -> dict[str, int]:
     counts = {"samples": len(corpus), "frames": len(corpus.frames)}
     parts = Counter(part for part in corpus.part if part)
     counts |= {f"{part} samples": count for part, count in sorted(parts.items())}
+    if len(corpus.track_subject) < len(corpus):  # tracks of many samples: videos
+        counts["tracks"] = len(corpus.track_subject)
+        tracks = Counter(part for _, part in set(zip(corpus.track.tolist(), corpus.part, strict=True)) if part)
+        counts |= {f"{part} tracks": count for part, count in sorted(tracks.items())}
     return counts if subjects is None else {**counts, "subjects": subjects}

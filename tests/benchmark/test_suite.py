@@ -25,7 +25,22 @@ def test_every_shipped_suite_is_right_and_has_every_pair() -> None:
     for name in suite_names():
         pairs = {(cell.architecture, cell.dataset) for cell in cells_of(*load_suite(name))}
         rows = [*BASELINES, *architectures.names()]
-        assert pairs == {(a, d) for a in rows for d in data_sets.names()}
+        assert pairs == {(a, d) for a in rows for d in data_sets.names() if not data_sets.get(d).optional}
+
+
+def test_a_folder_of_ones_own_is_run_where_it_is_there_or_asked_for(tmp_path: Path) -> None:
+    suite = load_suite("smoke")
+
+    def chosen(asked: list[str] | None = None, data: Path | None = None) -> set[str]:
+        return {cell.dataset for cell in cells_of(*suite, ["c3d"], asked, data)}
+
+    assert data_sets.get("folder").optional
+    everything = chosen()
+    assert "folder" not in everything | chosen(data=tmp_path)
+    assert chosen(["folder"]) == {"folder"}
+    (tmp_path / "folder").mkdir()
+    assert chosen(data=tmp_path) == everything | {"folder"}
+    assert chosen(["oulu_casia"], data=tmp_path) == {"oulu_casia"}
 
 
 def test_the_full_suite_has_all_folds_and_three_seeds() -> None:
