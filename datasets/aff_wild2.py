@@ -140,7 +140,7 @@ def find_tree(root: Path, classes: tuple[str, ...]) -> Path:
     kind = {}
     for tree in trees:
         refuse_outside(tree, root)
-        first = next((file for files in label_files(tree).values() for file in files))
+        first = next(file for files in label_files(tree).values() for file in files)
         kind[tree] = header_of(first)
     own = [tree for tree in trees if kind[tree] == classes]
     if len(own) > 1:
@@ -382,10 +382,11 @@ def stretches(frames: int, mean: float, rng: np.random.Generator) -> list[int]:
 
 
 def deck_of(count: int, rng: np.random.Generator) -> list[str]:
-    """Labels of all stretches of a part, in the order in which they are dealt: each at least twice."""
-    times = {name: max(2, int(share * count)) for name, share in SHARES.items()}
-    times["Neutral"] += count - sum(times.values())
-    deck = [name for name, number in times.items() for _ in range(number)]
+    """Labels of all stretches of a part, in the order in which they are dealt: each at least twice if they suffice."""
+    times = {name: max(2 if name else 1, int(share * count)) for name, share in SHARES.items() if name != "Neutral"}
+    rest = [name for name, number in times.items() for _ in range(number)]
+    neutral = max(round(SHARES["Neutral"] * count), count - len(rest))
+    deck = [rest[i] for i in rng.permutation(len(rest))[: count - neutral]] + ["Neutral"] * neutral
     return [deck[i] for i in rng.permutation(count)]
 
 

@@ -101,11 +101,6 @@ def test_a_number_that_is_missing_keeps_its_place_and_is_no_sample(tmp_path: Pat
     assert corpus.start[:5].tolist() == [1, 4, 5, 6, 9]
 
 
-def test_a_fold_leaves_one_subject_out() -> None:
-    assert PROTOCOL.folds == 10
-    assert PROTOCOL.neutral == "enrolment_frame"
-
-
 def test_each_fold_tests_one_subject(tmp_path: Path) -> None:
     corpus = read(made(tmp_path, subjects=10), PROTOCOL)
     content = np.arange(1, len(corpus.frames) + 1, dtype=np.uint64)
@@ -189,7 +184,7 @@ def test_a_link_that_leads_out_of_the_data_folder_is_refused(copy: Path, tmp_pat
     else:
         place.rename(tmp_path / "Anger")
         place.symlink_to(tmp_path / "Anger")
-    with pytest.raises(DataError, match="a link that leads out of the data folder .*: copy what it points to here"):
+    with pytest.raises(DataError, match=r"a link that leads out of the data folder .*: copy what it points to here"):
         read(copy, PROTOCOL)
 
 
