@@ -1,7 +1,8 @@
 """CTBC: ten subjects, seven expressions, filmed by several cameras at once.
 
-A private data set of MISLAB, National Tsing Hua University; used in github.com/jerry940100/Facial-Expression-Recognition
-(16,081 images of camera 2, the frontal one). No layout is public. This project reads
+A private data set of MISLAB, National Tsing Hua University, of which
+github.com/jerry940100/Facial-Expression-Recognition
+used 16,081 images of camera 2, the frontal one. No layout is public. This project reads
 
     CTBC/cam2/<subject>/<Expression>/NNNNN.jpg
 

@@ -290,7 +290,7 @@ def test_two_training_parts_are_refused(tmp_path: Path) -> None:
 
 def test_a_label_file_of_an_absent_video_is_named(tmp_path: Path) -> None:
     shutil.rmtree(small(tmp_path) / CROPS / "b")
-    with pytest.raises(DataError, match="b.txt: there are no crops cropped_aligned/b/: copy them, or remove the label"):
+    with pytest.raises(DataError, match=r"b.txt: there are no crops cropped_aligned/b/: copy them, or remove the label"):
         read(tmp_path, PROTOCOL)
 
 
