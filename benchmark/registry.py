@@ -8,10 +8,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import TYPE_CHECKING, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from benchmark.errors import RequestError, unknown_name
 
@@ -66,12 +66,15 @@ class Registry(Generic[T]):
         Raises:
             RequestError: there is no such entry; the message suggests the nearest name.
         """
+        name, _, _ = name.partition("@")  # a variant is defined where its base is
         if name not in self._modules:
             raise unknown_name(self.kind, name, self._modules)
         return self._modules[name]
 
     def get(self, name: str) -> T:
         """The entry itself; imports its module."""
+        if "@" in name:
+            return self._variant(name)
         module = self.module(name)
         try:
             entry = getattr(importlib.import_module(module), self.attribute, None)
@@ -83,6 +86,30 @@ class Registry(Generic[T]):
         if entry.name != name:
             raise RequestError(f"{module} is registered as {name!r} but calls itself {entry.name!r}: rename one")
         return cast(T, entry)
+
+    @cache  # noqa: B019 - the few registries live as long as the process
+    def _variant(self, name: str) -> T:
+        """The entry `base` under its variant, of a name `base@variant`.
+
+        Raises:
+            RequestError: there is no such entry, or it has no such variant.
+        """
+        base, _, variant = name.rpartition("@")
+        entry: Any = self.get(base)
+        try:
+            return cast(T, entry.variant(variant))
+        except ValueError as error:
+            raise RequestError(f"{self.kind} {name!r}: {error}: choose another number of frames") from None
+        except (KeyError, AttributeError):
+            raise RequestError(f"{self.kind} {base!r} has no variant {variant!r}: {_variants_of(entry)}") from None
+
+
+def _variants_of(entry: Any) -> str:
+    """The variants that an entry has, as the way out of an error."""
+    known = [*getattr(entry, "variants", ())]
+    if getattr(entry, "view", None) in ("clip", "sequence"):
+        known += ["frames=N", "shuffled"]
+    return f"use one of {', '.join(known)}" if known else "name it without one"
 
 
 def _package_folder(package: str) -> str:

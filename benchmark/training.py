@@ -26,7 +26,7 @@ from datasets.dataset import Protocol as DataProtocol
 from datasets.frames import FrameStore
 from datasets.splits import Split
 from datasets.streams import number_of
-from datasets.views import Instances, frames_seen, instances
+from datasets.views import Instances, frames_seen, instances, shuffled
 from models.architecture import Architecture, Size, Stage, View
 from models.weights import start_weights
 
@@ -51,6 +51,8 @@ class Material:
     view: View
     frames: int
     """T of a clip or a sequence."""
+    shuffle_frames: bool = False
+    """Whether the frames of a clip or a sequence come in a random order (`Size.shuffle_frames`)."""
 
     @property
     def task(self) -> Task:
@@ -63,7 +65,8 @@ class Material:
 
     def instances(self, samples: NDArray[np.int64], rng: np.random.Generator | None = None) -> Instances:
         """Inputs of these samples under the view; `rng` draws a clip's frames (training)."""
-        return instances(self.view, self.corpus, self.protocol, samples, self.frames, self.split.train, rng)
+        seen = instances(self.view, self.corpus, self.protocol, samples, self.frames, self.split.train, rng)
+        return shuffled(seen, self.corpus, rng) if self.shuffle_frames and self.view in ("clip", "sequence") else seen
 
     def frames_seen(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Every frame that any draw of these samples shows under the view."""

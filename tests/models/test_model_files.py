@@ -18,11 +18,11 @@ from models.cnn_lstm_attention import AdditiveAttention, CNNLSTMAttention
 from models.difference_of_embeddings import DifferenceOfEmbeddings
 from models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
 from models.parts.resnet import resnet_tiny
+from models.parts.squeeze_excitation import SqueezeExcitation
 from models.parts.temporal_shift import temporal_shift
 from models.parts.vit import ViT, vit_base, vit_tiny
 from models.r2plus1d import R2Plus1D, r2plus1d_18, r2plus1d_tiny
 from models.tsm import TSM, ShiftedResNet50, ShiftedResNetTiny
-from models.vit_se import SqueezeExcitation
 from models.vivit import ViViT
 
 
