@@ -76,6 +76,8 @@ def shown_units(corpus: Corpus, protocol: Protocol, truth_file: Path) -> NDArray
         neutral = units[corpus.track_neutral[corpus.track]]
         seen += [neutral, last - neutral]
     start, stop = intervals(corpus, protocol, np.arange(len(corpus)))
+    begin, end_of_track = corpus.track_start[corpus.track], corpus.track_start[corpus.track + 1]
+    start, stop = np.maximum(start, begin), np.minimum(stop, end_of_track)
     if (stop - start == 1).all():
         return np.concatenate(seen, axis=1)
     first, end = units[start], units[stop - 1]

@@ -31,9 +31,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.containment import refuse_link_outside
 from datasets.corpus import Corpus, DataError, keep_present_classes
 from datasets.dataset import DataSet, Protocol
-from datasets.numbered_frames import NumberedFrames, numbered_images, refuse_outside
+from datasets.numbered_frames import NumberedFrames, numbered_images
 from datasets.streams import number_of
 from datasets.synthetic.action_units import unit_vector
 from datasets.synthetic.expressions import add_blinks, add_speech, expression_units, smoothstep
@@ -139,7 +140,8 @@ def find_tree(root: Path, classes: tuple[str, ...]) -> Path:
                         f"{TREES[1]}/ or {TREES[2]}/ with {TRAINING[0]}/ and {VALIDATION}/")  # fmt: skip
     kind = {}
     for tree in trees:
-        refuse_outside(tree, root)
+        for folder in (tree.parent, tree, *tree.iterdir()):
+            refuse_link_outside(root, folder)
         first = next(file for files in label_files(tree).values() for file in files)
         kind[tree] = header_of(first)
     own = [tree for tree in trees if kind[tree] == classes]
@@ -224,6 +226,7 @@ def crop_folders(root: Path) -> dict[str, list[Path]]:
         raise DataError(f"{root}: no {CROPS}/ here: expected {CROPS}/VIDEO/00001.jpg")
     found: dict[str, list[Path]] = {}
     for top in tops:
+        refuse_link_outside(root, top)
         for folder in top.iterdir():
             if not folder.name.startswith(".") and folder.is_dir():
                 found.setdefault(folder.name, []).append(folder)
@@ -240,14 +243,14 @@ def person_of(
     Raises:
         DataError: the crops are not there or there twice, most labels lie past the last one, or the file is wrong.
     """
-    refuse_outside(file, root)
+    refuse_link_outside(root, file)
     label = labels_of(file, classes)
     folders = crops.get(file.stem, [])
     if len(folders) > 1:
         raise DataError(f"{folders[0]} and {folders[1]} both claim to be video {file.stem}: remove one of them")
     if not folders:
         raise DataError(f"{file}: there are no crops {CROPS}/{file.stem}/: copy them, or remove the label file")
-    refuse_outside(folders[0], root)
+    refuse_link_outside(root, folders[0])
     images = numbered_images(folders[0], root)
     if not images:
         raise DataError(f"{folders[0]}: no images: the copy of Aff-Wild2 is incomplete; copy it again")

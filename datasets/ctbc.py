@@ -1,8 +1,7 @@
 """CTBC: ten subjects, seven expressions, filmed by several cameras at once.
 
-A private data set of MISLAB, National Tsing Hua University, of which
-github.com/jerry940100/Facial-Expression-Recognition
-used 16,081 images of camera 2, the frontal one. No layout is public. This project reads
+A private data set of MISLAB, National Tsing Hua University, which jerry940100/Facial-Expression-Recognition on GitHub
+used: 16,081 images of camera 2, the frontal one. No layout is public. This project reads
 
     CTBC/cam2/<subject>/<Expression>/NNNNN.jpg
 
@@ -23,9 +22,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.containment import refuse_link_outside
 from datasets.corpus import Corpus, DataError
 from datasets.dataset import DataSet, Protocol
-from datasets.numbered_frames import numbered_images, refuse_outside
+from datasets.numbered_frames import numbered_images
 from datasets.streams import number_of
 from datasets.synthetic.expressions import add_blinks, add_speech, sequence_units
 from datasets.synthetic.film import Film, Shot
@@ -101,7 +101,8 @@ def camera_folder(root: Path, camera: int) -> Path:
     """
     for folder in (root / "CTBC" / f"cam{camera}", root / f"cam{camera}"):
         if folder.is_dir():
-            refuse_outside(folder, root)
+            refuse_link_outside(root, folder.parent)
+            refuse_link_outside(root, folder)
             return folder
     cameras = sorted(folder.name for top in (root, root / "CTBC") for folder in top.glob("cam*") if folder.is_dir())
     there = f"there are {', '.join(cameras)}" if cameras else f"expected CTBC/cam{camera}/<subject>/<Expression>/"
@@ -114,7 +115,7 @@ def recordings_of(subject: Path, root: Path) -> list[Recording]:
     Raises:
         DataError: an expression is missing, without images, or has a name that is not one of the seven.
     """
-    refuse_outside(subject, root)
+    refuse_link_outside(root, subject)
     folders = {folder.name: folder for folder in subject.iterdir() if folder.is_dir()}
     unknown = sorted(folders.keys() - set(CLASSES))
     if unknown:
@@ -123,7 +124,7 @@ def recordings_of(subject: Path, root: Path) -> list[Recording]:
     for label, emotion in enumerate(CLASSES):
         folder = subject / emotion
         if emotion in folders:
-            refuse_outside(folder, root)
+            refuse_link_outside(root, folder)
         images = numbered_images(folder, root) if emotion in folders else {}
         if not images:
             raise DataError(f"{folder}: no images of this expression: the copy of CTBC is incomplete; copy it again")

@@ -146,10 +146,9 @@ def test_a_frame_without_a_crop_keeps_its_place_and_is_scored(tmp_path: Path) ->
 def test_a_window_spans_the_same_time_everywhere_and_stays_in_its_video(tmp_path: Path) -> None:
     corpus = read(made(tmp_path, {"a": [0] * 20}, {"c": [1] * 12}, missing={"a": [8, 9]}), PROTOCOL)
     seen = instances("clip", corpus, PROTOCOL, np.arange(len(corpus)), 9, np.arange(20)).frames
-    assert (np.diff(seen, axis=1) == 1).all()
     assert seen[9].tolist() == list(range(5, 14))
-    assert seen[19].tolist() == list(range(11, 20))
-    assert seen[20].tolist() == list(range(20, 29))
+    assert seen[19].tolist() == [15, 16, 17, 18, 19, 19, 19, 19, 19]
+    assert seen[20].tolist() == [20, 20, 20, 20, 20, 21, 22, 23, 24]
 
 
 def test_two_people_of_one_video_are_two_subjects_of_one_group(tmp_path: Path) -> None:
@@ -290,7 +289,7 @@ def test_two_training_parts_are_refused(tmp_path: Path) -> None:
 
 def test_a_label_file_of_an_absent_video_is_named(tmp_path: Path) -> None:
     shutil.rmtree(small(tmp_path) / CROPS / "b")
-    with pytest.raises(DataError, match=r"b.txt: there are no crops cropped_aligned/b/: copy them, or remove the label"):
+    with pytest.raises(DataError, match=r"b.txt: there are no crops cropped_aligned/b/: copy them, or remove the"):
         read(tmp_path, PROTOCOL)
 
 
@@ -380,13 +379,17 @@ def test_a_folder_that_lacks_a_part_says_what_is_expected(tmp_path: Path, gone: 
 
 
 @pytest.mark.parametrize(
-    "what", [f"{CROPS}/a", f"{CROPS}/a/00001.jpg", "annotations/EXPR_Set", f"annotations/EXPR_Set/{VALIDATION}/c.txt"]
+    "what",
+    [
+        *(CROPS, f"{CROPS}/a", f"{CROPS}/a/00001.jpg", "annotations", "annotations/EXPR_Set"),
+        *(f"annotations/EXPR_Set/{VALIDATION}", f"annotations/EXPR_Set/{VALIDATION}/c.txt"),
+    ],
 )
 def test_a_link_that_leads_out_of_the_data_folder_is_refused(tmp_path: Path, what: str) -> None:
     place = small(tmp_path / "copy") / what
     place.rename(tmp_path / "elsewhere")
     place.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(DataError, match=r"a link that leads out of the data folder .*: copy what it points to here"):
+    with pytest.raises(DataError, match=r"the link leads out of the data folder: put the file itself there"):
         read(tmp_path / "copy", PROTOCOL)
 
 
