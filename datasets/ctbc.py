@@ -36,8 +36,8 @@ IMAGES = 16_081
 """Images of camera 2 that the source used."""
 CAMERAS = {1: -0.5, 2: 0.0, 3: 0.5}
 """Cameras of the twin: how far each stands to the side, in radians."""
-MISPOSED = 0.05
-"""Share of the twin's recordings that show another expression than the one that was asked for."""
+MISPOSED = 0.1
+"""Share of the twin's takes in which any expression may be shown instead of the one that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -146,7 +146,7 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
     for subject in range(1, SUBJECTS + 1):
         names = ("ctbc", seed, subject)
         rng = np.random.default_rng(number_of("performance", *names))
-        strength = float(np.clip(rng.normal(0.6, 0.13), 0.4, 0.9))
+        strength = float(np.clip(rng.normal(0.58, 0.12), 0.4, 0.85))
         session = [(emotion, *recording(emotion, scale, strength, rng)) for emotion in CLASSES]
         for camera, yaw in CAMERAS.items():
             folder = f"CTBC/cam{camera}/S{subject:02d}"
@@ -169,13 +169,14 @@ def recording(
     """Action units (T,A) of a recording and the numbers of its frames; a few numbers are missing.
 
     An expression is shown again and again, and the frames between two of them are left out, as they are where a
-    recording is cut into images of one class. The neutral recording is never mistaken: it enrols the subject.
+    recording is cut into images of one class. The first take of the neutral recording, which enrols the subject, is
+    never mistaken.
     """
     frames = max(3, round(IMAGES / SUBJECTS / len(CLASSES) * scale * rng.uniform(0.85, 1.15)))
-    mistaken = emotion != "Neutral" and rng.random() < MISPOSED
-    shown = CLASSES[rng.integers(len(CLASSES))] if mistaken else emotion
     takes = []
-    for take in np.array_split(np.arange(frames), max(1, round(frames / 30))):
+    for take in np.array_split(np.arange(frames), max(2, round(frames / 30))):
+        mistaken = rng.random() < MISPOSED and (takes or emotion != "Neutral")
+        shown = CLASSES[rng.integers(len(CLASSES))] if mistaken else emotion
         whole = round(len(take) / 0.7) + 2
         power = float(np.clip(strength * rng.normal(1, 0.2), 0.3, 1))
         units = sequence_units(shown, whole, rng, power, "onset_apex_offset", blinks=0)
