@@ -331,8 +331,8 @@ class Take:
     units: NDArray[np.float32]
     codes: NDArray[np.int64]
     """(T,) of the eight classes, -1 for none."""
-    kept: NDArray[np.int64]
-    """Frames, counted from 0, in which a face was found."""
+    found: NDArray[np.bool_]
+    """(T,) whether a face was found in the frame."""
     extra_line: bool
 
 
@@ -349,9 +349,11 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
         shots.append(
             Shot(
                 identity=number_of("twin", *person),
-                units=take.units[take.kept],
+                units=take.units,
                 scene=number_of("scene", *person),
-                files=tuple(f"{CROPS}/{take.name}/{i + 1:05d}.jpg" for i in take.kept.tolist()),
+                files=tuple(
+                    f"{CROPS}/{take.name}/{i + 1:05d}.jpg" if seen else "" for i, seen in enumerate(take.found)
+                ),
                 style="wild",
             )
         )
@@ -423,13 +425,13 @@ def shown_units(emotion: str, strength: float, rng: np.random.Generator) -> NDAr
     return (other * rng.uniform(0.7, 1.0)).astype(np.float32)
 
 
-def found_frames(frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Frames in which a face was found: now and then it is lost for one to six."""
+def found_frames(frames: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """(T,) whether a face was found in each frame: now and then it is lost for one to six."""
     found = np.ones(frames, dtype=np.bool_)
     for start in np.flatnonzero(rng.random(frames) < 0.008):
         found[start : start + rng.integers(1, 7)] = False
     found[frames // 2] = True
-    return np.flatnonzero(found)
+    return found
 
 
 def write_labels(root: Path, takes: Sequence[Take], training: tuple[str, str]) -> None:

@@ -155,7 +155,11 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
                     identity=number_of("twin", *names),
                     units=np.concatenate([units for _, units, _ in session]),
                     scene=number_of("scene", *names),
-                    files=tuple(f"{folder}/{emotion}/{n:05d}.jpg" for emotion, _, kept in session for n in kept),
+                    files=tuple(
+                        f"{folder}/{emotion}/{n:05d}.jpg" if seen else ""
+                        for emotion, _, kept in session
+                        for n, seen in enumerate(kept, start=1)
+                    ),
                     style="talk",
                     yaw=yaw,
                 )
@@ -165,15 +169,15 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
 
 def recording(
     emotion: str, scale: float, strength: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], list[int]]:
-    """Action units (T,A) of a recording and the numbers of its frames; a few numbers are missing.
+) -> tuple[NDArray[np.float32], list[bool]]:
+    """Action units (T,A) of a recording, and whether each of its frames is there: a few numbers are missing.
 
     An expression is shown again and again, and the frames between two of them are left out, as they are where a
     recording is cut into images of one class. The first take of the neutral recording, which enrols the subject, is
     never mistaken.
     """
     frames = max(3, round(IMAGES / SUBJECTS / len(CLASSES) * scale * rng.uniform(0.85, 1.15)))
-    takes = []
+    takes: list[NDArray[np.float32]] = []
     for take in np.array_split(np.arange(frames), max(2, round(frames / 30))):
         mistaken = rng.random() < MISPOSED and (takes or emotion != "Neutral")
         shown = CLASSES[rng.integers(len(CLASSES))] if mistaken else emotion
@@ -183,8 +187,7 @@ def recording(
         start = round(0.17 * whole)
         takes.append(units[start : start + len(take)])
     spoken = add_speech(np.concatenate(takes), rng, 0.25)
-    kept = [n for n in range(1, frames + 1) if n == 1 or rng.random() > 0.02]
-    return add_blinks(spoken, rng)[[n - 1 for n in kept]], kept
+    return add_blinks(spoken, rng), [n == 0 or rng.random() > 0.02 for n in range(frames)]
 
 
 DATASET = DataSet(
