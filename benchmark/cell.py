@@ -306,7 +306,7 @@ def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split) -> dict[str, Any]:
     from benchmark.baselines import baseline_scores
 
     began = time.perf_counter()
-    answers = baseline_scores(cell.architecture, corpus, parts, cell.seed)
+    answers = baseline_scores(cell.architecture, corpus, cell.protocol, parts, cell.seed)
     return {
         "title": TITLES[cell.architecture],
         "view": "none",

@@ -140,7 +140,7 @@ def find_tree(root: Path, classes: tuple[str, ...]) -> Path:
     kind = {}
     for tree in trees:
         refuse_outside(tree, root)
-        first = next((file for files in label_files(tree).values() for file in files))
+        first = next(file for files in label_files(tree).values() for file in files)
         kind[tree] = header_of(first)
     own = [tree for tree in trees if kind[tree] == classes]
     if len(own) > 1:

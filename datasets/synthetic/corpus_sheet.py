@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from datasets.corpus import Corpus
-from datasets.frames import read_frame
+from datasets.decoding import read_frame
 
 _COLUMNS = 12
 _SIDE = 78
