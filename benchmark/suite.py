@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import RequestError, unknown_name
-from benchmark.registry import architectures, data_sets, ensembles
+from benchmark.registry import architectures, data_sets, ensembles, is_of_family
 from datasets.corpus import DataError
 from datasets.dataset import Protocol
 
@@ -36,6 +36,8 @@ class Suite(BaseModel):
 
     description: str
     architectures: Literal["all"] | list[str] = "all"
+    also: list[str] = []
+    """Rows beside them, for those that `all` leaves out: a family's, such as `timm:resnet18`."""
     datasets: Literal["all"] | list[str] = "all"
     size: Literal["tiny", "full"]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
@@ -88,7 +90,13 @@ class Cell:
 
     def folder(self, results: Path, dataset_name: str) -> Path:
         """Where its record lies; `dataset_name` ends in `-twin` where the data are one."""
-        return results / self.suite / dataset_name / self.architecture / f"seed{self.seed}-fold{self.fold}"
+        return (
+            results
+            / self.suite
+            / dataset_name
+            / self.architecture.replace(":", "-")
+            / f"seed{self.seed}-fold{self.fold}"
+        )
 
 
 def suite_names() -> list[str]:
@@ -152,7 +160,9 @@ def cells_of(
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
     """
     named, asked, fused = _with_members(suite.architectures, only_architectures)
-    chosen = sorted(_chosen(named, asked, architectures.names(), "architecture"), key=lambda a: _borrows(a, suite.size))
+    known = [*architectures.names(), *_of_families(named, suite.also, asked)]
+    named = named if named == "all" else [*named, *suite.also]
+    chosen = sorted(_chosen(named, asked, known, "architecture"), key=lambda a: _borrows(a, suite.size))
     fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
     data = _chosen(suite.datasets, only_datasets, data_sets.names(), "data set")
     for key, entries in (("twins", suite.twins), ("protocols", suite.protocols)):
@@ -212,6 +222,19 @@ def _with_members(
         None if only is None else expanded(only),
         fused,
     )
+
+
+def _of_families(named: str | list[str], also: list[str], only: list[str] | None) -> list[str]:
+    """The families' rows that a suite names; of a suite of all, those asked for on the command line too.
+
+    Raises:
+        RequestError: a family or its library has none of that name.
+    """
+    entries = [*(named if isinstance(named, list) else only or []), *also]
+    found = [entry for entry in dict.fromkeys(entries) if is_of_family(entry)]
+    for entry in found:
+        architectures.get(entry)
+    return found
 
 
 def _borrows(architecture: str, size: str) -> bool:
