@@ -10,7 +10,7 @@ import difflib
 import importlib
 import importlib.util
 import re
-from functools import cached_property
+from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -80,6 +80,7 @@ class Registry(Generic[T]):
         Raises:
             RequestError: there is no such entry; the message suggests the nearest name.
         """
+        name, _, _ = name.partition("@")  # a variant is defined where its base is
         if is_of_family(name) and self._families:
             prefix = name.partition(":")[0]
             if prefix not in self._families:
@@ -91,6 +92,8 @@ class Registry(Generic[T]):
 
     def get(self, name: str) -> T:
         """The entry itself; imports its module."""
+        if "@" in name:
+            return self._variant(name)
         if is_of_family(name) and self._families:
             return self._member(name)
         module = self.module(name)
@@ -99,6 +102,7 @@ class Registry(Generic[T]):
             raise RequestError(f"{module} is registered as {name!r} but calls itself {entry.name!r}: rename one")
         return cast(T, entry)
 
+    @cache  # noqa: B019 - the few registries live as long as the process
     def _member(self, name: str) -> T:
         """A family's entry.
 
@@ -125,10 +129,34 @@ class Registry(Generic[T]):
             raise RequestError(f"{module} defines no {attribute}: the {self.kind} {name!r} cannot be loaded")
         return entry
 
+    @cache  # noqa: B019 - the few registries live as long as the process
+    def _variant(self, name: str) -> T:
+        """The entry `base` under its variant, of a name `base@variant`.
+
+        Raises:
+            RequestError: there is no such entry, or it has no such variant.
+        """
+        base, _, variant = name.rpartition("@")
+        entry: Any = self.get(base)
+        try:
+            return cast(T, entry.variant(variant))
+        except ValueError as error:
+            raise RequestError(f"{self.kind} {name!r}: {error}: choose another number of frames") from None
+        except (KeyError, AttributeError):
+            raise RequestError(f"{self.kind} {base!r} has no variant {variant!r}: {_variants_of(entry)}") from None
+
 
 def is_of_family(name: str) -> bool:
     """Whether a name is `<prefix>:<name>`."""
     return ":" in name
+
+
+def _variants_of(entry: Any) -> str:
+    """The variants that an entry has, as the way out of an error."""
+    known = [*getattr(entry, "variants", ())]
+    if getattr(entry, "view", None) in ("clip", "sequence"):
+        known += ["frames=N", "shuffled"]
+    return f"use one of {', '.join(known)}" if known else "name it without one"
 
 
 def _package_folder(package: str) -> str:

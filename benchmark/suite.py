@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,8 @@ from datasets.dataset import Protocol
 SUITES = Path(__file__).parent / "suites"
 BASELINES = ("majority", "random", "oracle")
 """Floors and oracle: rows between which every other is read."""
-BASELINE_IMAGE_SIZE = 48
+LONE_IMAGE_SIZE = 48
+"""Pixels a side of the store that a floor opens where no architecture stands beside it."""
 
 
 class Twin(BaseModel):
@@ -36,8 +37,6 @@ class Suite(BaseModel):
 
     description: str
     architectures: Literal["all"] | list[str] = "all"
-    also: list[str] = []
-    """Rows beside them, for those that `all` leaves out: a family's, such as `timm:resnet18`."""
     datasets: Literal["all"] | list[str] = "all"
     size: Literal["tiny", "full"]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
@@ -49,6 +48,8 @@ class Suite(BaseModel):
     twins: dict[str, Twin] = {}
     protocols: dict[str, dict[str, bool | int | float | str]] = {}
     """Changes to a data set's protocol, by data set."""
+    also: list[str] = []
+    """Rows beside `architectures` that `all` leaves out: a family's (`timm:resnet18`), a variant (`tsm@shuffled`)."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,8 @@ class Cell:
     time_limit: int
     protocol: Protocol
     twin: Twin
+    beside: tuple[str, ...] = ()
+    """Of a floor or the oracle: the architectures that stand beside it."""
 
     @property
     def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:
@@ -78,11 +81,15 @@ class Cell:
 
     @property
     def image_size(self) -> int:
-        """Pixels a side at which it reads its frames; floors and oracle look at none and read the smallest store."""
+        """Pixels a side of the frame store that it opens.
+
+        Floors, oracle and ensembles look at no frame, only at which ones are missing or the same: they open the
+        smallest store that an architecture beside them (a member of theirs) needs anyway.
+        """
         if self.kind != "architecture":
-            if self.kind == "ensemble":  # it reads no frame; its members' store is there
-                return replace(self, architecture=ensembles.get(self.architecture).members[0]).image_size
-            return BASELINE_IMAGE_SIZE
+            names = ensembles.get(self.architecture).members if self.kind == "ensemble" else self.beside
+            known = (architectures.get(name).sizes for name in names)
+            return min((sizes[self.size].image_size for sizes in known if self.size in sizes), default=LONE_IMAGE_SIZE)
         sizes = architectures.get(self.architecture).sizes
         if self.size not in sizes:
             raise RequestError(f"architecture {self.architecture!r} has no size {self.size!r}: add it, or leave it out")
@@ -160,9 +167,8 @@ def cells_of(
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
     """
     named, asked, fused = _with_members(suite.architectures, only_architectures)
-    known = [*architectures.names(), *_of_families(named, suite.also, asked)]
-    named = named if named == "all" else [*named, *suite.also]
-    chosen = sorted(_chosen(named, asked, known, "architecture"), key=lambda a: _borrows(a, suite.size))
+    rows, known = _rows(named, suite.also, asked)
+    chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: _borrows(a, suite.size))
     fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
     data = _chosen(suite.datasets, only_datasets, data_sets.names(), "data set")
     for key, entries in (("twins", suite.twins), ("protocols", suite.protocols)):
@@ -201,6 +207,7 @@ def cells_of(
                             suite.time_limit,
                             protocol,
                             twin,
+                            tuple(chosen) if architecture in BASELINES else (),
                         )
                     )
     return cells
@@ -224,17 +231,19 @@ def _with_members(
     )
 
 
-def _of_families(named: str | list[str], also: list[str], only: list[str] | None) -> list[str]:
-    """The families' rows that a suite names; of a suite of all, those asked for on the command line too.
+def _rows(named: str | list[str], also: list[str], only: list[str] | None) -> tuple[list[str], list[str]]:
+    """Every row that a suite names, and every architecture there is: the registry's and the families' that are named.
+
+    A suite of all also has the rows of families and the variants that the command line asks for.
 
     Raises:
-        RequestError: a family or its library has none of that name.
+        RequestError: a family, or its library, has none of that name.
     """
-    entries = [*(named if isinstance(named, list) else only or []), *also]
-    found = [entry for entry in dict.fromkeys(entries) if is_of_family(entry)]
-    for entry in found:
-        architectures.get(entry)
-    return found
+    asked = only or []
+    beyond = [*also, *(row for row in asked if named == "all" and (is_of_family(row) or "@" in row))]
+    rows = [*(architectures.names() if isinstance(named, str) else named), *beyond]
+    members = dict.fromkeys(row.partition("@")[0] for row in (*rows, *asked) if is_of_family(row))
+    return rows, [*architectures.names(), *(architectures.get(member).name for member in members)]
 
 
 def _borrows(architecture: str, size: str) -> bool:
@@ -250,9 +259,21 @@ def _protocol(name: str, suite: Suite, dataset: str) -> Protocol:
         raise RequestError(str(error)) from None
 
 
+def _with_variants(known: list[str], asked: list[Any]) -> list[str]:
+    """The registry's order, each variant that is asked for (`name@variant`) after its base.
+
+    Raises:
+        RequestError: there is no such architecture or variant.
+    """
+    asked_for = list(dict.fromkeys(entry for entry in asked if isinstance(entry, str) and "@" in entry))
+    variants = [architectures.get(entry).name for entry in asked_for]
+    return [e for base in known for e in (base, *(v for v in variants if v.partition("@")[0] == base))]
+
+
 def _chosen(named: str | list[str], only: list[str] | None, known: list[str], kind: str) -> list[str]:
     """The entries that a suite names, cut to those asked for on the command line, in the registry's order."""
     asked: list[Any] = [*(named if isinstance(named, list) else []), *(only or [])]
+    known = _with_variants(known, asked) if kind == "architecture" else known
     for entry in asked:
         if entry not in known:
             raise unknown_name(kind, entry, known)
