@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from datasets.corpus import Corpus
+from datasets.dataset import Protocol
+from datasets.frames import stand_ins
 from datasets.splits import Split
 from datasets.streams import number_of
+from datasets.views import intervals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +28,7 @@ class NoTruthError(Exception):
     """Only a twin says which action units its pictures show."""
 
 
-def baseline_scores(name: str, corpus: Corpus, split: Split, seed: int) -> NDArray[np.float64]:
+def baseline_scores(name: str, corpus: Corpus, protocol: Protocol, split: Split, seed: int) -> NDArray[np.float64]:
     """(S,C) class scores of the test samples.
 
     Raises:
@@ -38,13 +41,13 @@ def baseline_scores(name: str, corpus: Corpus, split: Split, seed: int) -> NDArr
     rng = np.random.default_rng(number_of(seed, "baseline", name, corpus.name))
     if name == "random":
         return np.eye(len(share))[rng.choice(len(share), size=len(split.test), p=share)]
-    return _oracle(corpus, split, int(rng.integers(2**31)))
+    return _oracle(corpus, protocol, split, int(rng.integers(2**31)))
 
 
-def _oracle(corpus: Corpus, split: Split, seed: int) -> NDArray[np.float64]:
+def _oracle(corpus: Corpus, protocol: Protocol, split: Split, seed: int) -> NDArray[np.float64]:
     from sklearn.ensemble import ExtraTreesClassifier
 
-    features = shown_units(corpus, corpus.root / "truth.npz")
+    features = shown_units(corpus, protocol, corpus.root / "truth.npz")
     train = np.concatenate([split.train, split.validation])
     forest = ExtraTreesClassifier(400, min_samples_leaf=2, class_weight="balanced", random_state=seed)
     forest.fit(features[train], corpus.label[train])
@@ -53,22 +56,34 @@ def _oracle(corpus: Corpus, split: Split, seed: int) -> NDArray[np.float64]:
     return scores
 
 
-def shown_units(corpus: Corpus, truth_file: Path) -> NDArray[np.float32]:
-    """(S,F) what the oracle sees of each sample.
+def shown_units(corpus: Corpus, protocol: Protocol, truth_file: Path) -> NDArray[np.float32]:
+    """(S,F) what the oracle sees of each sample: all that a view of it can show.
 
-    The units of its last frame; of a sequence also those of its first, their difference, and when each unit first
-    passes half of its largest value, as a share of the sequence.
+    The units of its last frame; those of the subject's enrolment frame, and the difference, where there is one; of a
+    sample with a context those of the first and the last frame around it, their difference and the mean; of a
+    sequence those of its first frame, the difference, and when each unit first passes half of its largest value, as
+    a share of the sequence. A frame that is missing shows what stands in for it.
     """
     if not truth_file.is_file():
         raise NoTruthError("true action units are known of twins only")
     with np.load(truth_file) as truth:
         place = {file: i for i, file in enumerate(truth["files"].tolist())}
-        units = truth["units"].astype(np.float32)[[place[frame] for frame in corpus.frames]]
-    last, first = units[corpus.stop - 1], units[corpus.start]
-    if (corpus.stop - corpus.start == 1).all():
-        return last
-    when = np.stack([_rise(units[a:b]) for a, b in zip(corpus.start, corpus.stop, strict=True)])
-    return np.concatenate([last, first, last - first, when], axis=1)
+        row = np.array([place.get(frame, -1) for frame in corpus.frames])
+        units = truth["units"].astype(np.float32)[row[stand_ins(corpus, row >= 0)]]
+    last = units[corpus.stop - 1]
+    seen = [last]
+    if corpus.track_neutral is not None:
+        neutral = units[corpus.track_neutral[corpus.track]]
+        seen += [neutral, last - neutral]
+    start, stop = intervals(corpus, protocol, np.arange(len(corpus)))
+    if (stop - start == 1).all():
+        return np.concatenate(seen, axis=1)
+    first, end = units[start], units[stop - 1]
+    if protocol.context:
+        mean = np.stack([units[a:b].mean(axis=0) for a, b in zip(start, stop, strict=True)])
+        return np.concatenate([*seen, first, end, end - first, mean], axis=1)
+    when = np.stack([_rise(units[a:b]) for a, b in zip(start, stop, strict=True)])
+    return np.concatenate([*seen, first, last - first, when], axis=1)
 
 
 def _rise(units: NDArray[np.float32]) -> NDArray[np.float32]:

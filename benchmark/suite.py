@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,8 @@ from datasets.dataset import Protocol
 SUITES = Path(__file__).parent / "suites"
 BASELINES = ("majority", "random", "oracle")
 """Floors and oracle: rows between which every other is read."""
-BASELINE_IMAGE_SIZE = 48
+LONE_IMAGE_SIZE = 48
+"""Pixels a side of the store that a floor opens where no architecture stands beside it."""
 
 
 class Twin(BaseModel):
@@ -64,6 +65,8 @@ class Cell:
     time_limit: int
     protocol: Protocol
     twin: Twin
+    beside: tuple[str, ...] = ()
+    """Of a floor or the oracle: the architectures that stand beside it."""
 
     @property
     def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:
@@ -76,11 +79,15 @@ class Cell:
 
     @property
     def image_size(self) -> int:
-        """Pixels a side at which it reads its frames; floors and oracle look at none and read the smallest store."""
+        """Pixels a side of the frame store that it opens.
+
+        Floors, oracle and ensembles look at no frame, only at which ones are missing or the same: they open the
+        smallest store that an architecture beside them (a member of theirs) needs anyway.
+        """
         if self.kind != "architecture":
-            if self.kind == "ensemble":  # it reads no frame; its members' store is there
-                return replace(self, architecture=ensembles.get(self.architecture).members[0]).image_size
-            return BASELINE_IMAGE_SIZE
+            names = ensembles.get(self.architecture).members if self.kind == "ensemble" else self.beside
+            known = (architectures.get(name).sizes for name in names)
+            return min((sizes[self.size].image_size for sizes in known if self.size in sizes), default=LONE_IMAGE_SIZE)
         sizes = architectures.get(self.architecture).sizes
         if self.size not in sizes:
             raise RequestError(f"architecture {self.architecture!r} has no size {self.size!r}: add it, or leave it out")
@@ -191,6 +198,7 @@ def cells_of(
                             suite.time_limit,
                             protocol,
                             twin,
+                            tuple(chosen) if architecture in BASELINES else (),
                         )
                     )
     return cells

@@ -33,8 +33,9 @@ class Protocol:
     """Neutral reference of a pair: the track's first frame, a training neutral chosen by the sample's hash, or the
     enrolment frame of the same subject."""
     context: int = 0
-    """Frames around a sample that a clip sees, shifted to stay inside the track; 0: the sample's own frames alone.
-    With it a sequence is a window of the track, and each of its frames belongs to the sample that holds it."""
+    """Frames around a sample that a clip sees (the track's first and last are repeated beyond its ends); 0: the
+    sample's own frames alone. With it a sequence is a window of the track, and each of its frames belongs to the
+    sample that holds it."""
     validation: float = 0.15
     """Share of the training subjects (of its samples where subjects are unknown) that choose the epoch."""
     missing: MissingRule = "nearest earlier frame"

@@ -51,7 +51,9 @@ def instances(
         rng: draws the offset within each segment of a clip (training); None takes the centres (test).
     """
     if view == "clip":
-        return Instances(segments(*intervals(corpus, protocol, samples), frames, rng), samples)
+        drawn = segments(*intervals(corpus, protocol, samples), frames, rng)
+        first, end = corpus.track_start[corpus.track[samples]], corpus.track_start[corpus.track[samples] + 1]
+        return Instances(np.clip(drawn, first[:, None], end[:, None] - 1), samples)
     if view == "sequence" and protocol.context:
         return windows(corpus, samples, frames, rng)
     if view == "sequence":
@@ -70,15 +72,14 @@ def intervals(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Start and stop of what a clip may see of each sample: its own frames, or the context around their middle.
 
-    A context that would leave the track is shifted back into it; a track that is shorter is seen whole.
+    A context may reach beyond the ends of its track, where the first or the last frame is repeated: the sample stays
+    at frame T // 2 of the clip.
     """
     start, stop = corpus.start[samples], corpus.stop[samples]
     if not protocol.context:
         return start, stop
-    first, end = corpus.track_start[corpus.track[samples]], corpus.track_start[corpus.track[samples] + 1]
-    begin = (start + stop - protocol.context + 1) // 2
-    begin = np.maximum(first, np.minimum(begin, end - protocol.context))
-    return begin, np.minimum(begin + protocol.context, end)
+    begin = (start + stop - 1) // 2 - protocol.context // 2
+    return begin, begin + protocol.context
 
 
 def windows(corpus: Corpus, samples: NDArray[np.int64], frames: int, rng: np.random.Generator | None) -> Instances:
@@ -122,10 +123,11 @@ def frames_seen(
     """Every frame that any draw of these samples can show under a view, ascending."""
     if view in ("image", "pair"):
         return np.unique(instances(view, corpus, protocol, samples, 1, training).frames)
-    start, stop = intervals(corpus, protocol, samples)
-    if view == "sequence" and protocol.context:
-        tracks = np.unique(corpus.track[samples])
-        start, stop = corpus.track_start[tracks], corpus.track_start[tracks + 1]
+    tracks = corpus.track[samples]
+    start, stop = corpus.track_start[tracks], corpus.track_start[tracks + 1]
+    if view == "clip" or not protocol.context:
+        begin, end = intervals(corpus, protocol, samples)
+        start, stop = np.maximum(start, begin), np.minimum(stop, end)
     steps = np.zeros(len(corpus.frames) + 1, dtype=np.int64)
     np.add.at(steps, start, 1)
     np.add.at(steps, stop, -1)

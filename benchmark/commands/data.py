@@ -145,7 +145,7 @@ def _content(corpus: Corpus) -> NDArray[np.uint64]:
     """(N,) hash of each face as it is decoded at 32 pixels a side; 0 where a frame cannot be read."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from datasets.frames import content_hash, read_frame
+    from datasets.decoding import content_hash, read_frame
 
     def hash_of_frame(i: int) -> int:
         face = read_frame(corpus.root / corpus.frames[i], 32, None if corpus.boxes is None else corpus.boxes[i])

@@ -153,3 +153,12 @@ def test_a_suite_that_is_not_there_is_told() -> None:
         load_suite("defualt")
     with pytest.raises(RequestError, match=r"away/mine.yaml: no such suite file: .* one of default, full, smoke"):
         load_suite("away/mine.yaml")
+
+
+def test_floors_and_oracle_open_the_smallest_store_that_an_architecture_beside_them_needs(tmp_path: Path) -> None:
+    for size in ("tiny", "full"):
+        found = cells(tmp_path, GOOD.replace("tiny", size))
+        needed = {cell.image_size for cell in found if cell.kind == "architecture"}
+        assert {cell.image_size for cell in found if cell.kind in ("floor", "oracle")} == {min(needed)}
+    alone = cells(tmp_path, GOOD.replace("tiny", "full") + "architectures: [vit_se]")
+    assert {cell.image_size for cell in alone} == {224}
