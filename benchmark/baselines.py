@@ -1,7 +1,8 @@
 """Floors and oracle: the rows between which every other row is read.
 
 `majority` answers the commonest class of the training part, `random` draws from its class shares, and `oracle` sees the
-action units that a twin really shows: what it misses is label noise and expressions that share their units.
+action units that a twin really shows: what it misses is label noise and expressions that share their units. Of a value
+they answer the training part's mean, a draw from its values, and what a forest makes of the units.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ class NoTruthError(Exception):
 
 
 def baseline_scores(name: str, corpus: Corpus, protocol: Protocol, split: Split, seed: int) -> NDArray[np.float64]:
-    """(S,C) class scores of the test samples.
+    """(S,C) class scores of the test samples, or (S,1) values.
 
     Raises:
         NoTruthError: the oracle is asked of data that are no twin.
     """
+    if corpus.target is not None:
+        return _baseline_values(name, corpus, corpus.target, protocol, split, seed)
     count = np.bincount(corpus.label[split.train], minlength=len(corpus.classes))
     share = count / count.sum()
     if name == "majority":
@@ -42,6 +45,23 @@ def baseline_scores(name: str, corpus: Corpus, protocol: Protocol, split: Split,
     if name == "random":
         return np.eye(len(share))[rng.choice(len(share), size=len(split.test), p=share)]
     return _oracle(corpus, protocol, split, int(rng.integers(2**31)))
+
+
+def _baseline_values(
+    name: str, corpus: Corpus, target: NDArray[np.float64], protocol: Protocol, split: Split, seed: int
+) -> NDArray[np.float64]:
+    from sklearn.ensemble import ExtraTreesRegressor
+
+    if name == "majority":
+        return np.full((len(split.test), 1), target[split.train].mean())
+    rng = np.random.default_rng(number_of(seed, "baseline", name, corpus.name))
+    if name == "random":
+        return rng.choice(target[split.train], size=(len(split.test), 1))
+    features = shown_units(corpus, protocol, corpus.root / "truth.npz")
+    train = np.concatenate([split.train, split.validation])
+    forest = ExtraTreesRegressor(400, min_samples_leaf=2, random_state=int(rng.integers(2**31)))
+    value: NDArray[np.float64] = forest.fit(features[train], target[train]).predict(features[split.test])
+    return value[:, None]
 
 
 def _oracle(corpus: Corpus, protocol: Protocol, split: Split, seed: int) -> NDArray[np.float64]:
