@@ -30,9 +30,9 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.containment import refuse_link_outside
 from datasets.corpus import Corpus, DataError
 from datasets.dataset import DataSet, Protocol
-from datasets.numbered_frames import refuse_outside
 from datasets.streams import number_of
 from datasets.synthetic.expressions import sequence_units
 from datasets.synthetic.film import Film, Shot
@@ -112,11 +112,11 @@ def part_folders(root: Path) -> list[Path]:
 
 def items_of(root: Path, part: Path, rate: int, left_out: list[str]) -> Iterator[Item]:
     """Samples of a part, class by class; files that are neither picture nor video are added to `left_out`."""
-    refuse_outside(part, root)
+    refuse_link_outside(root, part)
     for entry in sorted(part.iterdir()):
         if entry.name.startswith("."):
             continue
-        refuse_outside(entry, root)
+        refuse_link_outside(root, entry)
         if not entry.is_dir():
             left_out.append(entry.relative_to(root).as_posix())
             continue
@@ -134,7 +134,7 @@ def samples_below(
         for entry in sorted(entries, key=lambda entry: by_number(entry.name)):
             path = f"{place}/{entry.name}"
             if entry.is_symlink():
-                refuse_outside(Path(entry.path), root)
+                refuse_link_outside(root, Path(entry.path))
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
