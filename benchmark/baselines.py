@@ -96,12 +96,11 @@ def shown_units(corpus: Corpus, protocol: Protocol, truth_file: Path) -> NDArray
         units = truth["units"].astype(np.float32)[row[stand_ins(corpus, row >= 0)]]
     last = units[corpus.stop - 1]
     seen = [last]
-    begin, end = corpus.track_start[corpus.track], corpus.track_start[corpus.track + 1]
     if corpus.track_neutral is not None or (protocol.context and protocol.neutral == "first_frame"):
-        neutral = units[begin if corpus.track_neutral is None else corpus.track_neutral[corpus.track]]
+        begin = corpus.track_start if corpus.track_neutral is None else corpus.track_neutral
+        neutral = units[begin[corpus.track]]
         seen += [neutral, last - neutral]
     start, stop = intervals(corpus, protocol, np.arange(len(corpus)))
-    start, stop = np.maximum(start, begin), np.minimum(stop, end)
     if (stop - start == 1).all():
         return np.concatenate(seen, axis=1)
     first, final = units[start], units[stop - 1]

@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import RequestError, unknown_name
-from benchmark.registry import architectures, data_sets, ensembles
+from benchmark.registry import architectures, data_sets, ensembles, is_of_family
 from datasets.corpus import DataError
 from datasets.dataset import Protocol
 
@@ -48,6 +48,8 @@ class Suite(BaseModel):
     twins: dict[str, Twin] = {}
     protocols: dict[str, dict[str, bool | int | float | str]] = {}
     """Changes to a data set's protocol, by data set."""
+    also: list[str] = []
+    """Rows beside `architectures` that `all` leaves out: a family's (`timm:resnet18`), a variant (`tsm@shuffled`)."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,13 @@ class Cell:
 
     def folder(self, results: Path, dataset_name: str) -> Path:
         """Where its record lies; `dataset_name` ends in `-twin` where the data are one."""
-        return results / self.suite / dataset_name / self.architecture / f"seed{self.seed}-fold{self.fold}"
+        return (
+            results
+            / self.suite
+            / dataset_name
+            / self.architecture.replace(":", "-")
+            / f"seed{self.seed}-fold{self.fold}"
+        )
 
 
 def suite_names() -> list[str]:
@@ -164,7 +172,8 @@ def cells_of(
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
     """
     named, asked, fused = _with_members(suite.architectures, only_architectures)
-    chosen = sorted(_chosen(named, asked, architectures.names(), "architecture"), key=lambda a: _borrows(a, suite.size))
+    rows, known = _rows(named, suite.also, asked)
+    chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: _borrows(a, suite.size))
     fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
     there = [d for d in data_sets.names() if d in (only_datasets or ()) or not _is_left_out(d, data)]
     named_data = there if suite.datasets == "all" else suite.datasets
@@ -233,6 +242,21 @@ def _is_left_out(dataset: str, data: Path | None) -> bool:
     """Whether `all` passes a data set over: a user's own, and there is none."""
     entry = data_sets.get(dataset)
     return entry.optional and not (data is not None and (data / entry.folder_name).is_dir())
+
+
+def _rows(named: str | list[str], also: list[str], only: list[str] | None) -> tuple[list[str], list[str]]:
+    """Every row that a suite names, and every architecture there is: the registry's and the families' that are named.
+
+    A suite of all also has the rows of families and the variants that the command line asks for.
+
+    Raises:
+        RequestError: a family, or its library, has none of that name.
+    """
+    asked = only or []
+    beyond = [*also, *(row for row in asked if named == "all" and (is_of_family(row) or "@" in row))]
+    rows = [*(architectures.names() if isinstance(named, str) else named), *beyond]
+    members = dict.fromkeys(row.partition("@")[0] for row in (*rows, *asked) if is_of_family(row))
+    return rows, [*architectures.names(), *(architectures.get(member).name for member in members)]
 
 
 def _borrows(architecture: str, size: str) -> bool:

@@ -91,6 +91,9 @@ class DataSet:
     """Patterns of what lies at the top of a copy; any of them tells that a folder is this data set."""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Allowed values of the protocol's options that take a name."""
+    sparse: bool = False
+    """Whether the release itself lacks frames within a track (no face was found there): they are no sign of a half
+    copy."""
     folder: str = ""
     """Folder below `--data` that it reads, and data set whose twin it shares; empty: those of its own name."""
     optional: bool = False
