@@ -121,7 +121,7 @@ def test_the_command_line_cuts_a_suite_down(tmp_path: Path) -> None:
 
 
 def test_a_data_set_with_fewer_folds_has_those_that_it_has(tmp_path: Path) -> None:
-    found = cells(tmp_path, GOOD + "architectures: []\nfolds: [0, 2]")
+    found = cells(tmp_path, GOOD + "architectures: []\ndatasets: [affectnet_small, oulu_casia]\nfolds: [0, 2]")
     assert Counter(cell.dataset for cell in found) == {"affectnet_small": 3, "oulu_casia": 6}
 
 
