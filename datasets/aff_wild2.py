@@ -31,9 +31,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.containment import refuse_link_outside
 from datasets.corpus import Corpus, DataError, keep_present_classes
 from datasets.dataset import DataSet, Protocol
-from datasets.numbered_frames import NumberedFrames, numbered_images, refuse_outside
+from datasets.numbered_frames import NumberedFrames, numbered_images
 from datasets.streams import number_of
 from datasets.synthetic.action_units import unit_vector
 from datasets.synthetic.expressions import add_blinks, add_speech, expression_units, smoothstep
@@ -139,7 +140,8 @@ def find_tree(root: Path, classes: tuple[str, ...]) -> Path:
                         f"{TREES[1]}/ or {TREES[2]}/ with {TRAINING[0]}/ and {VALIDATION}/")  # fmt: skip
     kind = {}
     for tree in trees:
-        refuse_outside(tree, root)
+        for folder in (tree.parent, tree, *tree.iterdir()):
+            refuse_link_outside(root, folder)
         first = next(file for files in label_files(tree).values() for file in files)
         kind[tree] = header_of(first)
     own = [tree for tree in trees if kind[tree] == classes]
@@ -224,6 +226,7 @@ def crop_folders(root: Path) -> dict[str, list[Path]]:
         raise DataError(f"{root}: no {CROPS}/ here: expected {CROPS}/VIDEO/00001.jpg")
     found: dict[str, list[Path]] = {}
     for top in tops:
+        refuse_link_outside(root, top)
         for folder in top.iterdir():
             if not folder.name.startswith(".") and folder.is_dir():
                 found.setdefault(folder.name, []).append(folder)
@@ -240,14 +243,14 @@ def person_of(
     Raises:
         DataError: the crops are not there or there twice, most labels lie past the last one, or the file is wrong.
     """
-    refuse_outside(file, root)
+    refuse_link_outside(root, file)
     label = labels_of(file, classes)
     folders = crops.get(file.stem, [])
     if len(folders) > 1:
         raise DataError(f"{folders[0]} and {folders[1]} both claim to be video {file.stem}: remove one of them")
     if not folders:
         raise DataError(f"{file}: there are no crops {CROPS}/{file.stem}/: copy them, or remove the label file")
-    refuse_outside(folders[0], root)
+    refuse_link_outside(root, folders[0])
     images = numbered_images(folders[0], root)
     if not images:
         raise DataError(f"{folders[0]}: no images: the copy of Aff-Wild2 is incomplete; copy it again")
@@ -328,8 +331,8 @@ class Take:
     units: NDArray[np.float32]
     codes: NDArray[np.int64]
     """(T,) of the eight classes, -1 for none."""
-    kept: NDArray[np.int64]
-    """Frames, counted from 0, in which a face was found."""
+    found: NDArray[np.bool_]
+    """(T,) whether a face was found in the frame."""
     extra_line: bool
 
 
@@ -346,9 +349,11 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
         shots.append(
             Shot(
                 identity=number_of("twin", *person),
-                units=take.units[take.kept],
+                units=take.units,
                 scene=number_of("scene", *person),
-                files=tuple(f"{CROPS}/{take.name}/{i + 1:05d}.jpg" for i in take.kept.tolist()),
+                files=tuple(
+                    f"{CROPS}/{take.name}/{i + 1:05d}.jpg" if seen else "" for i, seen in enumerate(take.found)
+                ),
                 style="wild",
             )
         )
@@ -382,10 +387,11 @@ def stretches(frames: int, mean: float, rng: np.random.Generator) -> list[int]:
 
 
 def deck_of(count: int, rng: np.random.Generator) -> list[str]:
-    """Labels of all stretches of a part, in the order in which they are dealt: each at least twice."""
-    times = {name: max(2, int(share * count)) for name, share in SHARES.items()}
-    times["Neutral"] += count - sum(times.values())
-    deck = [name for name, number in times.items() for _ in range(number)]
+    """Labels of all stretches of a part, in the order in which they are dealt: each at least twice if they suffice."""
+    times = {name: max(2 if name else 1, int(share * count)) for name, share in SHARES.items() if name != "Neutral"}
+    rest = [name for name, number in times.items() for _ in range(number)]
+    neutral = max(round(SHARES["Neutral"] * count), count - len(rest))
+    deck = [rest[i] for i in rng.permutation(len(rest))[: count - neutral]] + ["Neutral"] * neutral
     return [deck[i] for i in rng.permutation(count)]
 
 
@@ -419,13 +425,13 @@ def shown_units(emotion: str, strength: float, rng: np.random.Generator) -> NDAr
     return (other * rng.uniform(0.7, 1.0)).astype(np.float32)
 
 
-def found_frames(frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Frames in which a face was found: now and then it is lost for one to six."""
+def found_frames(frames: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """(T,) whether a face was found in each frame: now and then it is lost for one to six."""
     found = np.ones(frames, dtype=np.bool_)
     for start in np.flatnonzero(rng.random(frames) < 0.008):
         found[start : start + rng.integers(1, 7)] = False
     found[frames // 2] = True
-    return np.flatnonzero(found)
+    return found
 
 
 def write_labels(root: Path, takes: Sequence[Take], training: tuple[str, str]) -> None:

@@ -206,7 +206,14 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
             margin = 12 if layout == "first" else 0
             notes.append(Face(path, int(code), part, (margin, margin, 64, 64)))
             shots.append(
-                Shot(number_of("twin", name), units[None], number_of("scene", name), (path,), "wild", margin=margin)
+                Shot(
+                    number_of("twin", name),
+                    units[None],
+                    number_of("scene", name),
+                    (path,),
+                    "wild",
+                    margin=(margin, margin),
+                )
             )
     writer = {"affectnet8": write_npy, "first": write_csv}[layout]
     return Film("affectnet_small", scale, seed, tuple(shots), annotate=lambda root: writer(root, notes))

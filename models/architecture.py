@@ -164,6 +164,20 @@ class Architecture:
 
 
 @dataclass(frozen=True)
+class Family:
+    """The models of a library as architectures `<prefix>:<name>`, without a file for each.
+
+    A file that defines `FAMILY = Family(...)` is found by being here; its name begins with the prefix.
+    """
+
+    prefix: str
+    names: Callable[[], list[str]]
+    """What there is, without the prefix."""
+    make: Callable[[str], Architecture]
+    """Takes one of the names."""
+
+
+@dataclass(frozen=True)
 class Ensemble:
     """A weighted mean of other architectures' scores. `name` is the file's name, which defines it as `ENSEMBLE`."""
 

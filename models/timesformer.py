@@ -11,8 +11,8 @@ seed: github.com/jerry940100/Video-Based-Facial-Expression-Recognition (Oulu-CAS
           -> tokens + MLP
 
 The class token has no part in the attention over time; in that over space every frame sees it, and the mean of its T
-outcomes goes on. The positions fix T, H and W when the model is built; `@frames=4` and `@frames=16` are
-built for other clips.
+outcomes goes on. The positions fix T, H and W when the model is built; `@frames=4` is built for other
+clips.
 
 Everything that a still image needs is a ViT with timm's parameter names (`backbone`), so that an image's weights load
 into it, as in the paper; what layer n has for time is `temporal.n`. The official checkpoint's names map one to one:
@@ -140,5 +140,5 @@ ARCHITECTURE = Architecture(
     source="arXiv 2102.05095; jerry940100/Video-Based-Facial-Expression-Recognition",
     models_time=True,
     sizes=sizes(),
-    variants={f"frames={frames}": sizes(frames) for frames in (4, 16)},
+    variants={"frames=4": sizes(frames=4)},
 )

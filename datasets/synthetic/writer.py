@@ -113,8 +113,8 @@ def write_shots(shots: list[Shot], folder: Path, size: int) -> NDArray[np.float1
     images = render(people, units, scenes, size).permute(0, 2, 3, 1).numpy()
     videos: dict[str, list[tuple[float, NDArray[np.uint8]]]] = {}
     for image, (i, t) in zip(images, written, strict=True):
-        margin = shots[i].margin
-        picture = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+        across, down = shots[i].margin
+        picture = np.pad(image, ((down, down), (across, across), (0, 0)), mode="edge")
         video, _, second = shots[i].files[t].partition("#t=")
         if second:
             videos.setdefault(video, []).append((float(second), picture))
