@@ -30,9 +30,9 @@ from pathlib import Path
 
 import numpy as np
 
+from datasets.containment import path_inside, refuse_link_outside
 from datasets.corpus import Corpus, DataError
 from datasets.dataset import DataSet, Protocol
-from datasets.numbered_frames import refuse_outside
 from datasets.streams import number_of
 from datasets.synthetic.expressions import sequence_units
 from datasets.synthetic.film import Film, Shot
@@ -112,11 +112,11 @@ def part_folders(root: Path) -> list[Path]:
 
 def items_of(root: Path, part: Path, rate: int, left_out: list[str]) -> Iterator[Item]:
     """Samples of a part, class by class; files that are neither picture nor video are added to `left_out`."""
-    refuse_outside(part, root)
+    refuse_link_outside(root, part)
     for entry in sorted(part.iterdir()):
         if entry.name.startswith("."):
             continue
-        refuse_outside(entry, root)
+        refuse_link_outside(root, entry)
         if not entry.is_dir():
             left_out.append(entry.relative_to(root).as_posix())
             continue
@@ -134,7 +134,7 @@ def samples_below(
         for entry in sorted(entries, key=lambda entry: by_number(entry.name)):
             path = f"{place}/{entry.name}"
             if entry.is_symlink():
-                refuse_outside(Path(entry.path), root)
+                refuse_link_outside(root, Path(entry.path))
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
@@ -196,18 +196,6 @@ def read_subjects(root: Path) -> dict[str, str]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file}: not a text file in UTF-8: save it as one ({type(error).__name__})") from None
     return found
-
-
-def path_inside(root: Path, written: str, where: str) -> str:
-    """A path that a person wrote, below the root and with forward slashes.
-
-    Raises:
-        DataError: it is absolute, climbs out with `..`, or leads out through a link.
-    """
-    path = Path(written.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or not (root / path).resolve().is_relative_to(root.resolve()):
-        raise DataError(f"{where}: {written!r} leads out of the data folder: name a file or folder below {root}")
-    return path.as_posix()
 
 
 def subject_of(path: str, subjects: dict[str, str]) -> str | None:

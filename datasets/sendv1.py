@@ -35,9 +35,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.containment import refuse_link_outside
 from datasets.corpus import Corpus, DataError, keep_present_classes
 from datasets.dataset import DataSet, Protocol
-from datasets.numbered_frames import refuse_outside
 from datasets.streams import number_of
 from datasets.synthetic.expressions import add_blinks, add_speech, expression_units
 from datasets.synthetic.film import Film, Shot
@@ -151,7 +151,7 @@ def find_ratings(root: Path, rating: str) -> dict[Clip, tuple[str, Path]]:
             match = scale.name.fullmatch(file.name)
             if match is None:
                 continue
-            refuse_outside(file, root)
+            refuse_link_outside(root, file)
             clip = Clip(*map(int, match.groups()))
             if clip in found:
                 raise DataError(f"{found[clip][1]} and {file} both rate {clip}: remove one of them")
@@ -174,7 +174,7 @@ def find_videos(root: Path) -> dict[Clip, Path]:
                 match = VIDEO.fullmatch(file.name)
                 if match is None:
                     continue
-                refuse_outside(file, root)
+                refuse_link_outside(root, file)
                 clip = Clip(*map(int, match.groups()))
                 if clip in found:
                     raise DataError(f"{found[clip]} and {file} both claim to be {clip}: remove one of them")
