@@ -457,6 +457,7 @@ DATASET = DataSet(
     official_counts={},
     marks=(f"{CROPS}*", *TREES, *(f"*/{tree}" for tree in TREES)),
     layouts=tuple(RELEASES),
+    sparse=True,
     read=read,
     film=film,
 )

@@ -30,7 +30,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.containment import refuse_link_outside
+from datasets.containment import path_inside, refuse_link_outside
 from datasets.corpus import Corpus, DataError
 from datasets.dataset import DataSet, Protocol
 from datasets.streams import number_of
@@ -196,18 +196,6 @@ def read_subjects(root: Path) -> dict[str, str]:
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{file}: not a text file in UTF-8: save it as one ({type(error).__name__})") from None
     return found
-
-
-def path_inside(root: Path, written: str, where: str) -> str:
-    """A path that a person wrote, below the root and with forward slashes.
-
-    Raises:
-        DataError: it is absolute, climbs out with `..`, or leads out through a link.
-    """
-    path = Path(written.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or not (root / path).resolve().is_relative_to(root.resolve()):
-        raise DataError(f"{where}: {written!r} leads out of the data folder: name a file or folder below {root}")
-    return path.as_posix()
 
 
 def subject_of(path: str, subjects: dict[str, str]) -> str | None:

@@ -148,7 +148,10 @@ def test_a_subject_in_two_parts_stops_the_run(own: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["../elsewhere/a.jpg,Anna"], r"line 2: '\.\./elsewhere/a\.jpg' leads out of the data folder: name a file or"),
+        (
+            ["../elsewhere/a.jpg,Anna"],
+            r"line 2: '\.\./elsewhere/a\.jpg' leads out of the data folder: name a file below",
+        ),
         (["/etc/passwd,Anna"], "line 2: '/etc/passwd' leads out of the data folder"),
         (["train/../../x,Anna"], "line 2: .* leads out of the data folder"),
         (["train,Anna", "train,Bert"], "line 3: 'train' is there already: name each file or folder once"),
