@@ -121,7 +121,7 @@ def test_the_command_line_cuts_a_suite_down(tmp_path: Path) -> None:
 
 
 def test_a_data_set_with_fewer_folds_has_those_that_it_has(tmp_path: Path) -> None:
-    found = cells(tmp_path, GOOD + "architectures: []\nfolds: [0, 2]")
+    found = cells(tmp_path, GOOD + "architectures: []\ndatasets: [affectnet_small, oulu_casia]\nfolds: [0, 2]")
     assert Counter(cell.dataset for cell in found) == {"affectnet_small": 3, "oulu_casia": 6}
 
 
@@ -205,7 +205,9 @@ def test_a_name_or_protocol_that_is_not_there_is_told(tmp_path: Path, text: str,
 def test_a_suite_that_is_not_there_is_told() -> None:
     with pytest.raises(RequestError, match=r"unknown suite 'defualt': did you mean 'default'\?"):
         load_suite("defualt")
-    with pytest.raises(RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, smoke"):
+    with pytest.raises(
+        RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, smoke"
+    ):
         load_suite("away/mine.yaml")
 
 

@@ -181,7 +181,7 @@ def test_a_subjects_file_that_cannot_be_read_is_named(own: Path, content: bytes,
 def test_a_link_that_leads_out_is_refused(own: Path, tmp_path: Path, place: str) -> None:
     (own / place).rename(tmp_path / "outside")
     (own / place).symlink_to(tmp_path / "outside")
-    refused(own, r"a link that leads out of the data folder")
+    refused(own, r"the link leads out of the data folder")
 
 
 def test_the_folder_itself_may_be_a_link_and_a_link_within_it_is_no_way_in_circles(own: Path, tmp_path: Path) -> None:
