@@ -318,7 +318,7 @@ OTHERS = (
 """What a face does in a stretch of another expression: contempt, pout, doubt, drowsiness, squint, irony."""
 MISTAKEN = 0.06
 """Share of stretches that show another expression than their label."""
-ONSET = (9, 15)
+ONSET = (6, 12)
 """Frames that a change of expression takes. Its label begins with it, so a still frame does not tell the two apart."""
 
 
@@ -339,8 +339,9 @@ class Take:
 def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
     """The twin: `scale` x the original's frames, in fewer and shorter videos, with the labels of both tasks.
 
-    The number of people falls with scale^0.4 and the length of a video with scale^0.6, so that a small twin still
-    has people to learn from. A stretch of another expression has the label Other of eight and none of seven.
+    The number of people falls with scale^0.25 and the length of a video with scale^0.75: a model that has seen few
+    people learns them and not their expressions. A stretch of another expression has the label Other of eight and none
+    of seven.
     """
     takes, shots = [], []
     for take in all_takes(scale, seed):
@@ -354,7 +355,7 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
                 files=tuple(
                     f"{CROPS}/{take.name}/{i + 1:05d}.jpg" if seen else "" for i, seen in enumerate(take.found)
                 ),
-                style="wild",
+                style="talk" if number_of("style", *person) % 2 else "wild",
             )
         )
     return Film("aff_wild2", scale, seed, tuple(shots), lambda root: write_labels(root, takes, RELEASES[layout]))
@@ -362,12 +363,12 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
 
 def all_takes(scale: float, seed: int) -> Iterator[Take]:
     """Everyone of the twin; every seventh is beside the one before, in one video."""
-    length = max(24.0, MEAN_FRAMES * scale**0.6)
+    length = max(24.0, MEAN_FRAMES * scale**0.75)
     for part, files in FILES.items():
-        people = max(7 if part == "train" else 4, round(files * scale**0.4))
+        people = max(7 if part == "train" else 4, round(files * scale**0.25))
         rng = np.random.default_rng(number_of("aff_wild2", seed, part))
         frames = np.maximum(20, length * np.exp(rng.normal(0, 0.25, people))).astype(int)
-        plans = [stretches(int(count), float(np.clip(length / 3.5, 15, 150)), rng) for count in frames]
+        plans = [stretches(int(count), float(np.clip(length / 2.2, 12, 150)), rng) for count in frames]
         deck = iter(deck_of(sum(map(len, plans)), rng))
         for i, plan in enumerate(plans):
             number = i - 1 if i % 7 == 3 else i
@@ -398,7 +399,7 @@ def deck_of(count: int, rng: np.random.Generator) -> list[str]:
 def take_of(name: str, part: str, dealt: Sequence[tuple[str, int]], seed: int) -> Take:
     """A person's video: stretches of (label, frames), each expression growing out of the one before."""
     rng = np.random.default_rng(number_of("performance", "aff_wild2", seed, name))
-    strength = float(np.clip(rng.normal(0.75, 0.14), 0.45, 1.0))
+    strength = float(np.clip(rng.normal(0.8, 0.14), 0.5, 1.0))
     now, parts, codes = unit_vector(), [], []
     for emotion, length in dealt:
         target = shown_units(emotion, strength, rng)

@@ -107,7 +107,7 @@ class Verification:
             f"missing: {_some(self.missing)}",
             f"cut short (empty, or end before their end): {_some(self.cut_short)}",
             f"damaged (of full length, bytes wrong): {_some(self.damaged)}",
-            f"same content: {_some([' = '.join(group) for group in self.duplicates])}",
+            f"same content: {_some([_equal(group) for group in self.duplicates])}",
             "subjects: " + ("unknown" if self.subjects is None else str(self.subjects)),
             f"subjects in two parts: {_some(self.shared_subjects)}",
             *(f"note: {note}" for note in self.notes),
@@ -120,6 +120,11 @@ class Verification:
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
     return f"{len(names)}: {', '.join(names[:NAMED])}{more}" if names else "none"
+
+
+def _equal(files: list[str]) -> str:
+    more = f" = {len(files) - NAMED} more" if len(files) > NAMED else ""
+    return " = ".join(files[:NAMED]) + more
 
 
 def verify(name: str, folder: Path) -> Verification:

@@ -13,9 +13,10 @@ import pytest
 
 from benchmark.commands import check, data, leaderboard, publish
 from benchmark.commands.profile import profile_rows
+from benchmark.data import locate_folder, open_data, read_corpus_once
 from benchmark.errors import RequestError
 from benchmark.records import read_records
-from benchmark.registry import architectures
+from benchmark.registry import architectures, data_sets
 from datasets.corpus import Corpus
 from datasets.integrity import Fault, Integrity
 from tests.benchmark.written_cells import write_cell
@@ -170,3 +171,37 @@ def test_a_copy_that_stopped_half_way_cannot_be_used_and_says_so(twins: Path, tm
     assert found.cut_short == [file.relative_to(copy).as_posix() for file in files[-40:]]
     assert (found.missing, found.damaged) == ([], [])
     assert "FAULT: 40 of " in str(found)
+
+
+def test_a_read_only_cache_serves_what_it_holds_and_says_what_to_do_for_the_rest(
+    twins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path / "cache"))
+    location = locate_folder("oulu_casia", twins / "oulu_casia", data_sets.get("oulu_casia").protocol)
+    _, store = open_data(location, 16, lambda _: None)
+    shutil.rmtree(tmp_path / "cache" / "locks")
+    (tmp_path / "cache" / "locks").write_text("")  # no lock can be taken, as where nothing can be written
+    _, again = open_data(location, 16, lambda _: None)
+    assert np.array_equal(again.content, store.content)
+    with pytest.raises(RequestError, match=r"locks: cannot be written .*: set FERBENCH_CACHE to a folder that can be"):
+        open_data(location, 24, lambda _: None)
+
+
+def test_files_that_change_between_the_plan_and_the_decoding_are_noticed(
+    twins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path / "cache"))
+    copy = shutil.copytree(twins / "oulu_casia", tmp_path / "copy")
+    location = locate_folder("oulu_casia", copy, data_sets.get("oulu_casia").protocol)
+    next(copy.rglob("*.jpeg")).write_bytes(b"other")
+    with pytest.raises(RequestError, match="files there have changed since the run began: run again"):
+        open_data(location, 16, lambda _: None)
+
+
+def test_a_process_reads_a_folder_once_for_all_its_cells(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    location = locate_folder("oulu_casia", twins / "oulu_casia", data_sets.get("oulu_casia").protocol)
+    first = read_corpus_once(location)
+    monkeypatch.setattr("benchmark.data.read_corpus", lambda *_: pytest.fail("read again"))
+    assert read_corpus_once(location) is first
+    with pytest.raises(pytest.fail.Exception, match="read again"):
+        read_corpus_once(replace(location, identity="of other files"))

@@ -205,7 +205,9 @@ def test_a_name_or_protocol_that_is_not_there_is_told(tmp_path: Path, text: str,
 def test_a_suite_that_is_not_there_is_told() -> None:
     with pytest.raises(RequestError, match=r"unknown suite 'defualt': did you mean 'default'\?"):
         load_suite("defualt")
-    with pytest.raises(RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, smoke"):
+    with pytest.raises(
+        RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, smoke"
+    ):
         load_suite("away/mine.yaml")
 
 

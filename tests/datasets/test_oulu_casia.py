@@ -225,11 +225,17 @@ def test_a_light_that_is_not_there_is_an_error_that_says_what_is_expected(croppe
     ("changes", "message"),
     [
         ({"light": "Bright"}, "x: light must be one of Strong, Weak, Dark, not 'Bright'"),
-        ({"lights": "Dark"}, "x: unknown protocol key 'lights': use one of classes, context, .*light, missing, modality"),
+        (
+            {"lights": "Dark"},
+            "x: unknown protocol key 'lights': use one of classes, context, .*light, missing, modality",
+        ),
         ({"folds": "ten"}, "x: protocol key 'folds' takes a int, not 'ten'"),
         ({"folds": 0}, "x: folds and image_frames must be at least 1"),
         ({"validation": 1.0}, "x: validation must be a share between 0 and 1"),
-        ({"neutral": "last_frame"}, "x: neutral must be one of first_frame, training_neutral, enrolment_frame, not 'last_frame'"),
+        (
+            {"neutral": "last_frame"},
+            "x: neutral must be one of first_frame, training_neutral, enrolment_frame, not 'last_frame'",
+        ),
         ({"missing": "drop"}, "x: missing must be"),
     ],
 )
