@@ -1,8 +1,9 @@
 """Speed of every architecture on one core (`make perf`): alone, against a loop over frames, against its peer.
 
 Two things are compared in turns by the processor time of this process, which runs on one thread, so that what else the
-machine does hardly counts; what to read is the ratio in `extra_info`, the other's median over ours. Goals: the peer is never faster by more than 3% (0.97), a loop over
-frames at least 1.8 times slower in inference of one clip (2.5 times with MobileNet) and never faster in training.
+machine does hardly counts; what to read is the ratio in `extra_info`, the other's median over ours. Goals: the peer is
+never faster by more than 3% (0.97), a loop over frames at least 1.8 times slower in inference of one clip (2.5 times
+with MobileNet) and never faster in training.
 """
 
 from __future__ import annotations
