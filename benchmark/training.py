@@ -223,8 +223,8 @@ def _train_stage(
     chosen: dict[str, Tensor] = {}
     for epoch in range(1, epochs + 1):
         drawn = material.instances(split.train, rng)
-        steps = epochs * math.ceil(len(drawn) / stage.batch_size)
-        order = rng.permutation(len(drawn))
+        order = rng.permutation(len(drawn))[: stage.max_samples]
+        steps = epochs * math.ceil(len(order) / stage.batch_size)
         began, total = time.perf_counter(), torch.zeros((), device=run.device)
         set_training(model, stage)
         for rows in np.array_split(order, math.ceil(len(order) / stage.batch_size)):

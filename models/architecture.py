@@ -28,7 +28,8 @@ class Stage:
     name: str = "train"
     epochs: int = 10
     max_samples: int | None = None
-    """Most inputs that the stage trains on: a larger data set has as many fewer epochs, but at least one."""
+    """Most inputs that the stage trains on: a larger data set has as many fewer epochs. Where one epoch alone would be
+    more, it is one of so many inputs, drawn at random."""
     batch_size: int = 32
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: float = 1e-3
@@ -161,6 +162,20 @@ class Architecture:
         s = self.sizes[size]
         image = (3, s.image_size, s.image_size)
         return (batch, *image) if self.view == "image" else (batch, s.frames, *image)
+
+
+@dataclass(frozen=True)
+class Family:
+    """The models of a library as architectures `<prefix>:<name>`, without a file for each.
+
+    A file that defines `FAMILY = Family(...)` is found by being here; its name begins with the prefix.
+    """
+
+    prefix: str
+    names: Callable[[], list[str]]
+    """What there is, without the prefix."""
+    make: Callable[[str], Architecture]
+    """Takes one of the names."""
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ ARCHITECTURE = Architecture(
             stages=(
                 Stage(
                     epochs=20,
-                    max_samples=20_000,
+                    max_samples=10_000,
                     batch_size=32,
                     lr=2e-3,
                     weight_decay=0.05,

@@ -25,7 +25,22 @@ def test_every_shipped_suite_is_right_and_has_every_pair() -> None:
     for name in ("default", "full", "smoke"):
         pairs = {(cell.architecture, cell.dataset) for cell in cells_of(*load_suite(name))}
         rows = [*BASELINES, *architectures.names()]
-        assert pairs == {(a, d) for a in rows for d in data_sets.names()}
+        assert pairs == {(a, d) for a in rows for d in data_sets.names() if not data_sets.get(d).optional}
+
+
+def test_a_folder_of_ones_own_is_run_where_it_is_there_or_asked_for(tmp_path: Path) -> None:
+    suite = load_suite("smoke")
+
+    def chosen(asked: list[str] | None = None, data: Path | None = None) -> set[str]:
+        return {cell.dataset for cell in cells_of(*suite, ["c3d"], asked, data)}
+
+    assert data_sets.get("folder").optional
+    everything = chosen()
+    assert "folder" not in everything | chosen(data=tmp_path)
+    assert chosen(["folder"]) == {"folder"}
+    (tmp_path / "folder").mkdir()
+    assert chosen(data=tmp_path) == everything | {"folder"}
+    assert chosen(["oulu_casia"], data=tmp_path) == {"oulu_casia"}
 
 
 def test_the_ablation_suite_has_each_variant_beside_its_base() -> None:
@@ -106,7 +121,7 @@ def test_the_command_line_cuts_a_suite_down(tmp_path: Path) -> None:
 
 
 def test_a_data_set_with_fewer_folds_has_those_that_it_has(tmp_path: Path) -> None:
-    found = cells(tmp_path, GOOD + "architectures: []\nfolds: [0, 2]")
+    found = cells(tmp_path, GOOD + "architectures: []\ndatasets: [affectnet_small, oulu_casia]\nfolds: [0, 2]")
     assert Counter(cell.dataset for cell in found) == {"affectnet_small": 3, "oulu_casia": 6}
 
 
@@ -190,7 +205,9 @@ def test_a_name_or_protocol_that_is_not_there_is_told(tmp_path: Path, text: str,
 def test_a_suite_that_is_not_there_is_told() -> None:
     with pytest.raises(RequestError, match=r"unknown suite 'defualt': did you mean 'default'\?"):
         load_suite("defualt")
-    with pytest.raises(RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, smoke"):
+    with pytest.raises(
+        RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, smoke"
+    ):
         load_suite("away/mine.yaml")
 
 
