@@ -34,7 +34,7 @@ READING_NAMES = [
 
 # Whether an image size and a number of frames are free by the paper. One that is not listed may do either.
 OTHER_LENGTH = 4
-"""Frames of a clip that no tiny size has."""
+"""Frames of a clip that hardly any tiny size has."""
 SIZES_TAKEN = {
     "c3d": (False, False),
     "cnn": (True, True),
