@@ -12,6 +12,7 @@ from benchmark.metrics import METRICS
 from benchmark.statistics import (
     NOT_PREDICTED,
     bootstrap_interval,
+    interval_of,
     mcnemar,
     paired_bootstrap,
     resampled,
@@ -102,7 +103,7 @@ def test_several_results_are_averaged_on_joint_resamples() -> None:
     second = experiment(7)[1]
     joint = bootstrap_interval(labels, np.stack([first, second]), who, CLASSES, resamples=300, seed=2)
     one, two = (resampled(labels, guess, who, CLASSES, resamples=300, seed=2)[:, 0] for guess in (first, second))
-    assert (joint.low, joint.high) == pytest.approx(tuple(np.quantile((one + two) / 2, [0.025, 0.975])))
+    assert joint == interval_of((one + two) / 2, 20, "subject")
 
 
 def test_samples_that_a_result_lacks_are_not_scored() -> None:
