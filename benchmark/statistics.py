@@ -361,12 +361,12 @@ def _scored(each: Tallies, draws: Iterator[NDArray[np.int64]], drawn: int, metri
     """
     parts = (each.hits, each.truth, each.predicted)
     exact = np.float32 if max(part.max() for part in parts) * drawn < 2**24 else np.float64
-    flat = [part.reshape(len(part), -1).astype(exact) for part in parts]
+    flat: list[NDArray[Any]] = [part.reshape(len(part), -1).astype(exact) for part in parts]
     shape = each.hits.shape[1:]
     found = []
     for times in draws:
         for some in np.array_split(times, max(1, len(times) * flat[0].shape[1] // _CHUNK_NUMBERS)):
-            weights = some.astype(exact)
+            weights: NDArray[Any] = some.astype(exact)
             counts = [(weights @ part).astype(np.float64).reshape(len(some), -1, shape[1]) for part in flat]
             found.append(measure(Tallies(*(np.broadcast_to(c, (len(some), *shape)) for c in counts)), metric))
     return np.concatenate(found)
