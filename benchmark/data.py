@@ -54,8 +54,9 @@ def data_folder(asked: Path | None) -> Path | None:
         return None
     if not root.is_dir():
         raise RequestError(f"{root}: no such folder: --data takes a folder with one folder a data set")
-    if not any((root / name).is_dir() for name in data_sets.names()):
-        raise RequestError(f"{root}: none of {', '.join(data_sets.names())} is in it: --data takes a folder with one "
+    folders = list(dict.fromkeys(data_sets.get(name).folder_name for name in data_sets.names()))
+    if not any((root / name).is_dir() for name in folders):
+        raise RequestError(f"{root}: none of {', '.join(folders)} is in it: --data takes a folder with one "
                            "folder a data set")  # fmt: skip
     return root
 
@@ -66,14 +67,15 @@ def locate(cell: Cell, data: Path | None) -> Location:
     Raises:
         RequestError: the folder is not what its name says.
     """
-    if data is not None and (data / cell.dataset).is_dir():
-        return locate_folder(cell.dataset, data / cell.dataset, cell.protocol)
+    folder = data_sets.get(cell.dataset).folder_name
+    if data is not None and (data / folder).is_dir():
+        return locate_folder(cell.dataset, data / folder, cell.protocol)
     made_from = (
-        cell.dataset, cell.twin.scale, cell.twin.seed, sorted(cell.protocol.options.items()),
-        code_hash(data_sets.module(cell.dataset)), code_hash("datasets.synthetic.writer"),
+        folder, cell.twin.scale, cell.twin.seed, sorted(cell.protocol.options.items()),
+        code_hash(data_sets.module(folder)), code_hash("datasets.synthetic.writer"),
     )  # fmt: skip
     identity = hash_of(made_from)
-    root = cache_folder() / "twins" / f"{cell.dataset}-{identity}"
+    root = cache_folder() / "twins" / f"{folder}-{identity}"
     return Location(cell.dataset, f"{cell.dataset}-twin", root, identity, cell.protocol, cell.twin)
 
 
@@ -115,7 +117,7 @@ def _looks_like(root: Path, dataset: str) -> bool:
 def open_data(location: Location, size: int, report: Report, threads: int = 1) -> tuple[Corpus, FrameStore]:
     """The corpus and its frame store, both made when they are not there. Processes wait for one another to make one."""
     if location.own_twin is not None:
-        with alone(f"{location.name}-{location.identity}"):  # two sizes may want the same twin at once
+        with alone(location.root.name):  # two sizes or two data sets may want the same twin at once
             if not (location.root / TWIN_FILE).is_file():
                 write_twin(location, report)
     corpus = read_corpus(location.dataset, location.root, location.protocol)

@@ -17,7 +17,7 @@ from benchmark.errors import RequestError, unknown_name
 
 if TYPE_CHECKING:
     from datasets.dataset import DataSet
-    from models.architecture import Architecture
+    from models.architecture import Architecture, Ensemble
 
 T = TypeVar("T")
 
@@ -95,4 +95,5 @@ def _package_folder(package: str) -> str:
 architectures: Registry[Architecture] = Registry(
     "architecture", package="models", attribute="ARCHITECTURE", group="ferbench.architectures"
 )
+ensembles: Registry[Ensemble] = Registry("ensemble", package="models", attribute="ENSEMBLE", group="ferbench.ensembles")
 data_sets: Registry[DataSet] = Registry("data set", package="datasets", attribute="DATASET", group="ferbench.datasets")

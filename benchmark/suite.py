@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,7 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import RequestError, unknown_name
-from benchmark.registry import architectures, data_sets
+from benchmark.registry import architectures, data_sets, ensembles
 from datasets.corpus import DataError
 from datasets.dataset import Protocol
 
@@ -66,8 +66,10 @@ class Cell:
     twin: Twin
 
     @property
-    def kind(self) -> Literal["architecture", "floor", "oracle"]:
-        """What the row is: a floor and the oracle are not trained on images."""
+    def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:
+        """What the row is: a floor and the oracle are not trained on images, an ensemble not at all."""
+        if self.architecture in ensembles.names():
+            return "ensemble"
         if self.architecture not in BASELINES:
             return "architecture"
         return "oracle" if self.architecture == "oracle" else "floor"
@@ -76,6 +78,8 @@ class Cell:
     def image_size(self) -> int:
         """Pixels a side at which it reads its frames; floors and oracle look at none and read the smallest store."""
         if self.kind != "architecture":
+            if self.kind == "ensemble":  # it reads no frame; its members' store is there
+                return replace(self, architecture=ensembles.get(self.architecture).members[0]).image_size
             return BASELINE_IMAGE_SIZE
         sizes = architectures.get(self.architecture).sizes
         if self.size not in sizes:
@@ -140,12 +144,16 @@ def _first_fault(error: ValidationError) -> str:
 def cells_of(
     name: str, suite: Suite, only_architectures: list[str] | None = None, only_datasets: list[str] | None = None
 ) -> list[Cell]:
-    """Every cell of a suite, floors and oracle first, data set by data set.
+    """Every cell of a suite, floors and oracle first, data set by data set; who starts from another comes after it.
+
+    An ensemble brings its members along; `all` includes those whose members are all chosen.
 
     Raises:
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
     """
-    chosen = _chosen(suite.architectures, only_architectures, architectures.names(), "architecture")
+    named, asked, fused = _with_members(suite.architectures, only_architectures)
+    chosen = sorted(_chosen(named, asked, architectures.names(), "architecture"), key=lambda a: _borrows(a, suite.size))
+    fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
     data = _chosen(suite.datasets, only_datasets, data_sets.names(), "data set")
     for key, entries in (("twins", suite.twins), ("protocols", suite.protocols)):
         for dataset in entries:
@@ -167,8 +175,8 @@ def cells_of(
         )
         if not folds:
             raise RequestError(f"suite {name}: {dataset} has {protocol.folds} folds, counted from 0, not {suite.folds}")
-        for architecture in (*BASELINES, *chosen):
-            for seed in dict.fromkeys(suite.seeds if architecture in chosen else suite.seeds[:1]):
+        for architecture in (*BASELINES, *chosen, *fused):
+            for seed in dict.fromkeys(suite.seeds[:1] if architecture in BASELINES else suite.seeds):
                 for fold in folds:
                     twin = suite.twins.get(dataset, Twin())
                     cells.append(
@@ -186,6 +194,30 @@ def cells_of(
                         )
                     )
     return cells
+
+
+def _with_members(
+    named: str | list[str], only: list[str] | None
+) -> tuple[str | list[str], list[str] | None, list[str]]:
+    """What a suite names and what is asked for, with every ensemble replaced by its members; and the ensembles."""
+    known = ensembles.names()
+    fused = [e for e in known if (named == "all" or e in named) and (only is None or e in only)]
+
+    def expanded(entries: list[str]) -> list[str]:
+        members = [m for e in entries if e in known for m in ensembles.get(e).members]
+        return list(dict.fromkeys([*(e for e in entries if e not in known), *members]))
+
+    return (
+        named if isinstance(named, str) else expanded(named),
+        None if only is None else expanded(only),
+        fused,
+    )
+
+
+def _borrows(architecture: str, size: str) -> bool:
+    """Whether it starts from what another architecture's training leaves."""
+    sizes = architectures.get(architecture).sizes
+    return size in sizes and bool(sizes[size].trained)
 
 
 def _protocol(name: str, suite: Suite, dataset: str) -> Protocol:

@@ -42,10 +42,17 @@ class Stage:
     """Gradients are clipped to this norm."""
     frozen: tuple[str, ...] = ()
     """Submodules that this stage leaves as they are: no gradient, evaluation mode."""
+    view: View | None = None
+    """How this stage sees a sample; None: as the architecture does. A frame encoder is trained under `image`."""
+    through: str = ""
+    """Method of the model that the stage trains through; empty: the model itself, or `decode` of one that `reads`."""
     reads: str = ""
     """A frozen submodule that maps one frame (N,3,H,W) to one vector (N,F). Its output is computed once a corpus,
     not once an epoch; the stage then trains through `model.decode(features)`, where features is (B,F), (B,2,F) or
-    (B,T,F) by the view. Empty: the stage reads frames and trains through `model(x)`."""
+    (B,T,F) by the view. Empty: the stage reads frames and trains through `model(x)`.
+    After a last stage that reads, the test part is predicted the same way, with the numbers that `model(x)` gives."""
+    smoothing: float = 0.0
+    """Weight of the truncated squared error between the log-probabilities of neighbouring frames (`sequence`)."""
     selection: Literal["validation", "last"] = "validation"
     """Which epoch's weights the stage ends with: the best on the validation part, or the last."""
 
@@ -60,16 +67,35 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """Weights with which another architecture ends on the same training part: same size, data, seed and fold.
+
+    The harness trains that one first, or takes what its training left.
+    """
+
+    architecture: str
+    part: str
+    """Submodule there."""
+    into: str
+    """Submodule here; every name and shape must fit."""
+
+
+@dataclass(frozen=True)
 class Size:
     """One build of an architecture: `full` (the paper's) or `tiny` (the same structure, made for a CPU)."""
 
     build: Callable[[int], nn.Module]
-    """Takes the number of classes; the random state of torch decides the initial weights."""
+    """Takes the number of classes; the random state of torch decides the initial weights.
+
+    The model maps a batch of its view to (B,C), or (B,T,C) of a sequence. In training mode it may return the
+    predictions of several heads, stacked in front, (S,B,C) or (S,B,T,C): the loss is their sum."""
     image_size: int
     stages: tuple[Stage, ...]
+    """In order; none at all where `trained` brings everything."""
     frames: int = 1
     """T of a clip or a sequence; 1 for an image, 2 for a pair."""
     weights: tuple[Weights, ...] = ()
+    trained: tuple[Trained, ...] = ()
     precision: Mapping[str, Literal["float32", "bfloat16"]] = field(
         default_factory=lambda: {"cpu": "float32", "cuda": "bfloat16"}
     )
@@ -90,9 +116,21 @@ class Architecture:
     sizes: Mapping[str, Size]
     models_time: bool = False
     """Whether the order of a clip's frames can change the prediction; a test holds it to that."""
+    lends: bool = False
+    """Whether others start from what its training leaves (`Trained`): it is kept for them."""
 
     def input_shape(self, size: str, batch: int = 1) -> tuple[int, ...]:
         """Shape of a batch of `batch` samples at this size."""
         s = self.sizes[size]
         image = (3, s.image_size, s.image_size)
         return (batch, *image) if self.view == "image" else (batch, s.frames, *image)
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A weighted mean of other architectures' scores. `name` is the file's name, which defines it as `ENSEMBLE`."""
+
+    name: str
+    title: str
+    source: str
+    members: tuple[str, ...]

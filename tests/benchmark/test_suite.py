@@ -129,7 +129,10 @@ def test_a_wrong_file_is_told_with_its_name_the_key_and_what_is_allowed(
         ("datasets: [oulu]", "unknown data set 'oulu': did you mean 'oulu_casia'?"),
         ("twins: {oulu: {scale: 1}}", "suite mine, twins: unknown data set 'oulu'"),
         ("protocols: {oulu: {folds: 2}}", "suite mine, protocols: unknown data set 'oulu'"),
-        ("protocols: {oulu_casia: {fold: 2}}", "suite mine, oulu_casia: unknown protocol key 'fold': use one of folds"),
+        (
+            "protocols: {oulu_casia: {fold: 2}}",
+            "suite mine, oulu_casia: unknown protocol key 'fold': use one of context, folds",
+        ),
         ("protocols: {oulu_casia: {light: Bright}}", "suite mine, oulu_casia: light must be one of Strong, Weak, Dark"),
         (
             "protocols: {oulu_casia: {folds: true}}",

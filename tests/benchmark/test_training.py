@@ -218,7 +218,7 @@ def test_the_learning_rate_rises_and_falls() -> None:
 def test_class_weights_have_a_mean_of_one_over_the_samples() -> None:
     labels = np.repeat([0, 1], [90, 10])
     stage = Stage(class_weights="sqrt_inverse")
-    weight = loss_function(stage, labels, 2, torch.device("cpu")).weight
+    weight = loss_function(stage, labels, 2, torch.device("cpu")).cross_entropy.weight
     assert isinstance(weight, Tensor)
     assert float((weight[0] * 90 + weight[1] * 10) / 100) == pytest.approx(1)
     assert float(weight[1] / weight[0]) == pytest.approx(3)
