@@ -9,21 +9,28 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.board.memory import key_of, remembered
 from benchmark.errors import RequestError
-from benchmark.metrics import METRICS, Array, concordance, confusion_matrix
+from benchmark.metrics import METRICS, Array, concordance, confusion_matrix, scores
 from benchmark.records import Record
 from benchmark.statistics import NOT_PREDICTED, Unit, score
 
-VERSION = ("code", "training_code", "recipe", "starting_weights", "epochs", "data")
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERSION = ("code", "training_code", "recipe", "starting_weights", "lenders", "epochs", "data")
 """Parts of a cell's key that must be equal for the cells of a row to be averaged."""
+
+COMPETITORS = ("architecture", "ensemble")
+"""Kinds of rows that have a rank; floors and oracles have none."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +52,8 @@ class Samples:
 
     def same_as(self, other: Samples) -> bool:
         """Whether both hold the same samples, every one predicted, so that they can be compared pairwise."""
-        same = np.array_equal(self.folds, other.folds) and np.array_equal(self.names, other.names)
+        alike = ("folds", "names", "labels")
+        same = all(np.array_equal(getattr(self, name), getattr(other, name)) for name in alike)
         return same and self.unit == other.unit and self.complete and other.complete
 
     @cached_property
@@ -64,6 +72,22 @@ class Samples:
 
 
 @dataclass(frozen=True)
+class Figures:
+    """What is computed of a row's predictions; empty when no cell has finished."""
+
+    scores: dict[str, float] = field(default_factory=dict)
+    seed_scores: list[float] = field(default_factory=list)
+    fold_scores: list[float] = field(default_factory=list)
+    confusion: list[list[int]] | None = None
+    f1_per_class: list[float | None] = field(default_factory=list)
+    """Of the summed confusion counts; None for a class that is absent in truth and predictions."""
+    by_subject: dict[str, float] = field(default_factory=dict)
+    """Accuracy (CCC of a regression) of each subject, averaged over seeds; empty where subjects are unknown."""
+    by_video: dict[str, float] = field(default_factory=dict)
+    """The same of each video; empty where they are unknown, or where every sample is a still of its own."""
+
+
+@dataclass(frozen=True)
 class Row:
     """One architecture, floor or oracle on one data set under one protocol."""
 
@@ -78,47 +102,49 @@ class Row:
     failed: tuple[Record, ...]
     outdated: tuple[Record, ...]
     """Finished cells of another version, which are not part of any figure."""
-    samples: Samples | None
-    """None when no cell has finished."""
 
     @cached_property
+    def samples(self) -> Samples | None:
+        """Read when they are first asked for; None when no cell has finished."""
+        return _samples(self.finished, self.headline) if self.finished else None
+
+    @cached_property
+    def digest(self) -> str:
+        """Equal for rows of the same records."""
+        return key_of(*(record.digest for record in self.finished))
+
+    @cached_property
+    def figures(self) -> Figures:
+        return Figures(**remembered(key_of("figures", self.digest), lambda: asdict(_figures(self))))
+
+    @property
     def scores(self) -> dict[str, float]:
         """Each measure, averaged over the seeds; empty when no cell has finished."""
-        if self.samples is None:
-            return {}
-        if self.headline == "ccc":
-            return {"ccc": float(self.seed_scores.mean())}
-        labels, predicted = self.samples.labels, self.samples.predicted
-        return {metric: float(score(labels, predicted, self.num_classes, metric).mean()) for metric in METRICS}
+        return self.figures.scores
+
+    @property
+    def competes(self) -> bool:
+        return self.kind in COMPETITORS
 
     @property
     def score(self) -> float | None:
         """The headline measure."""
         return self.scores.get(self.headline)
 
-    @cached_property
+    @property
     def seed_scores(self) -> Array:
         """The headline measure of each seed, (P,)."""
-        return headline_scores(self.samples, self.headline, self.num_classes) if self.samples else np.empty(0)
+        return np.array(self.figures.seed_scores)
 
-    @cached_property
+    @property
     def fold_scores(self) -> Array:
         """The headline measure of each fold, averaged over the seeds that finished it, (folds,)."""
-        if self.samples is None:
-            return np.empty(0)
-        found = []
-        for fold in self.folds:
-            own = self.samples.of_fold(fold)
-            found.append(np.nanmean(headline_scores(own, self.headline, self.num_classes)))
-        return np.array(found)
+        return np.array(self.figures.fold_scores)
 
-    @cached_property
+    @property
     def confusion(self) -> NDArray[np.int64] | None:
         """Counts (C, C), truth in rows, summed over all seeds and folds; None where there are no classes."""
-        if self.samples is None or self.headline == "ccc":
-            return None
-        pairs = [(self.samples.labels[run >= 0], run[run >= 0]) for run in self.samples.predicted]
-        return np.sum([confusion_matrix(*pair, self.num_classes) for pair in pairs], axis=0)
+        return None if self.figures.confusion is None else np.array(self.figures.confusion)
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -136,6 +162,47 @@ class Row:
         """Whether every seed finished on each of these folds."""
         done = {(record.data["seed"], record.data["fold"]) for record in self.finished}
         return bool(done) and all((seed, fold) in done for seed in self.seeds for fold in folds)
+
+
+def _figures(row: Row) -> Figures:
+    samples = row.samples
+    if samples is None:
+        return Figures()
+    each = headline_scores(samples, row.headline, row.num_classes)
+    of_folds = [headline_scores(samples.of_fold(fold), row.headline, row.num_classes) for fold in row.folds]
+    shared = {
+        "seed_scores": each.tolist(),
+        "fold_scores": [float(np.nanmean(scores)) for scores in of_folds],
+        "by_subject": _breakdown(samples, samples.clusters if samples.unit == "subject" else None, row.headline),
+        "by_video": _breakdown(samples, samples.videos if _repeats(samples.videos) else None, row.headline),
+    }
+    if row.headline == "ccc":
+        return Figures(scores={"ccc": float(each.mean())}, **shared)
+    labels, predicted = samples.labels, samples.predicted
+    pairs = [(labels[run >= 0], run[run >= 0]) for run in predicted]
+    confusion = np.sum([confusion_matrix(*pair, row.num_classes) for pair in pairs], axis=0)
+    return Figures(
+        scores={metric: float(np.nanmean(score(labels, predicted, row.num_classes, metric))) for metric in METRICS},
+        confusion=confusion.tolist(),
+        f1_per_class=scores(confusion).f1_per_class,
+        **shared,
+    )
+
+
+def _breakdown(samples: Samples, names: NDArray[Any] | None, headline: str) -> dict[str, float]:
+    """Accuracy, or CCC, of the samples of each name, over the seeds that hold them."""
+    if names is None:
+        return {}
+    order = np.argsort(names, kind="stable")
+    starts = np.flatnonzero(np.r_[True, names[order][1:] != names[order][:-1]])
+    found = {}
+    for part in np.split(order, starts[1:]):
+        truth, said = samples.labels[part], samples.predicted[:, part]
+        if headline == "ccc":
+            found[str(names[part[0]])] = float(np.mean([concordance(truth, run) for run in said]))
+        elif (held := said != NOT_PREDICTED).any():
+            found[str(names[part[0]])] = float((said == truth)[held].mean())
+    return found
 
 
 def headline_scores(samples: Samples, headline: str, num_classes: int) -> Array:
@@ -171,7 +238,8 @@ def pool(records: Sequence[Record], described: Record | None = None) -> Row:
             raise RequestError(f"two records of the same cell: {before.path} and {after.path}: delete one of them")
     finished = [record for record in ordered if record.data["status"] == "ok"]
     newest = max(finished, key=_age, default=None)
-    current = tuple(record for record in finished if newest and version(record) == version(newest))
+    newest_version = version(newest) if newest else None
+    current = tuple(record for record in finished if version(record) == newest_version)
     about = (current[0] if current else described or ordered[0]).data
     return Row(
         architecture=about["architecture"],
@@ -182,8 +250,7 @@ def pool(records: Sequence[Record], described: Record | None = None) -> Row:
         headline=headline_of(about),
         finished=current,
         failed=tuple(record for record in ordered if record.data["status"] != "ok"),
-        outdated=tuple(record for record in finished if record not in current),
-        samples=_samples(current, headline_of(about)) if current else None,
+        outdated=tuple(record for record in finished if version(record) != newest_version),
     )
 
 
@@ -207,62 +274,68 @@ def _samples(records: Sequence[Record], headline: str) -> Samples:
     by_fold: dict[int, dict[int, Record]] = defaultdict(dict)
     for record in records:
         by_fold[record.data["fold"]][seeds.index(record.data["seed"])] = record
-    kind = np.float64 if headline == "ccc" else np.int64
-    folds = [(fold, _fold(by_fold[fold], len(seeds), kind)) for fold in sorted(by_fold)]
-    joined = {name: np.concatenate([part[name] for _, part in folds]) for name in ("sample", "label", "subject")}
-    videos = _whole([part["group"] for _, part in folds])
-    known = all(record.data["subjects_known"] for record in records)
-    subjects = _whole([joined["subject"]]) if known else None
+    parts = {fold: _fold(by_fold[fold], len(seeds), headline) for fold in sorted(by_fold)}
+    joined = {
+        name: np.concatenate([part[name] for part in parts.values()], axis=-1)
+        for name in ("sample", "subject", "track", "truth", "said")
+    }
+    videos = _known(joined["track"])
+    subjects = _known(joined["subject"]) if all(record.data["subjects_known"] for record in records) else None
+    clips = _repeats(videos)
     return Samples(
-        labels=joined["label"].astype(kind),
-        predicted=np.concatenate([part["predicted"] for _, part in folds], axis=1),
+        labels=joined["truth"],
+        predicted=joined["said"],
         names=joined["sample"],
-        folds=np.concatenate([np.full(len(part["sample"]), fold) for fold, part in folds]),
-        clusters=videos if subjects is None else subjects,
-        unit="subject" if subjects is not None else "video" if videos is not None else "sample",
+        folds=np.concatenate([np.full(len(part["sample"]), fold) for fold, part in parts.items()]),
+        clusters=subjects if subjects is not None else videos if clips else None,
+        unit="subject" if subjects is not None else "video" if clips else "sample",
         videos=videos,
     )
 
 
-def _fold(cells: dict[int, Record], seeds: int, kind: type) -> dict[str, NDArray[Any]]:
-    """Samples, labels, subjects and videos of one fold, sorted by sample, and the predictions (P, N) of its cells."""
-    optional = ("group", "track")
-    read = {
-        seed: record.columns(["sample", "subject", "label", "predicted"], optional) for seed, record in cells.items()
-    }
+def _fold(cells: dict[int, Record], seeds: int, headline: str) -> dict[str, NDArray[Any]]:
+    """Samples, truths, subjects and videos of one fold, sorted by sample, and the predictions (P, N) of its cells."""
+    truth, said, missing = ("target", "value", np.nan) if headline == "ccc" else ("label", "predicted", NOT_PREDICTED)
+    read = {seed: record.columns(["sample", "subject", truth, said], ["track"]) for seed, record in cells.items()}
     first = next(iter(read.values()))
-    same = all(np.array_equal(first["sample"], each["sample"]) for each in read.values())
-    every = first["sample"] if same else np.concatenate([each["sample"] for each in read.values()])
-    names, where = np.unique(every, return_index=True)
-    whole = {"sample": names}
-    for column in ("label", "subject"):
-        values = first[column] if same else np.concatenate([each[column] for each in read.values()])
-        whole[column] = values[where]
-    groups = [each.get("group", each.get("track", np.full(len(each["sample"]), None))) for each in read.values()]
-    whole["group"] = (groups[0] if same else np.concatenate(groups))[where]
-    missing = np.nan if kind is np.float64 else NOT_PREDICTED
-    whole["predicted"] = np.full((seeds, len(names)), missing, dtype=kind)
+    # Words are dear to convert, and the seeds of a fold nearly always hold the same samples: then once is enough.
+    same = all(first["sample"].equals(each["sample"]) for each in read.values())
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([_column(each, name) for each in ([first] if same else read.values())])
+
+    names, where = np.unique(column("sample"), return_index=True)
+    found = {name: column(name)[where] for name in ("subject", "track")}
+    found |= {"sample": names, "truth": column(truth)[where], "said": np.full((seeds, len(names)), missing)}
+    inverse = np.searchsorted(names, _column(first, "sample"))
     for seed, each in read.items():
-        places = np.searchsorted(names, each["sample"])
-        _refuse_damage(cells[seed], each, names, whole["label"], places)
-        whole["predicted"][seed, places] = each["predicted"]
-    return whole
+        places = inverse if same else np.searchsorted(names, _column(each, "sample"))
+        if len(set(places.tolist())) < len(places):
+            twice = names[np.bincount(places).argmax()]
+            raise RequestError(f"{cells[seed].path}: sample {twice!r} is predicted twice")
+        unlike = _column(each, truth) != found["truth"][places]
+        if unlike.any():
+            name = names[places[unlike.argmax()]]
+            raise RequestError(f"{cells[seed].path}: sample {name!r} has another {truth} than elsewhere")
+        found["said"][seed, places] = _column(each, said)
+    return found
 
 
-def _refuse_damage(
-    record: Record, each: dict[str, NDArray[Any]], names: NDArray[Any], labels: NDArray[Any], places: NDArray[np.int64]
-) -> None:
-    times = np.bincount(places, minlength=len(names))
-    if times.max(initial=0) > 1:
-        raise RequestError(f"{record.path}: sample {names[times.argmax()]!r} is predicted twice")
-    unlike = each["label"] != labels[places]
-    if unlike.any():
-        raise RequestError(
-            f"{record.path}: sample {each['sample'][unlike.argmax()]!r} has another label than elsewhere"
-        )
+def _column(table: pa.Table, name: str) -> NDArray[Any]:
+    """A column as an array; words as objects, and None for each where there is no such column."""
+    if name not in table.column_names:
+        return np.full(table.num_rows, None)
+    values = table[name]
+    if str(values.type) in ("int64", "float64"):
+        return np.concatenate([chunk.to_numpy() for chunk in values.chunks])
+    return np.array(values.to_pylist(), dtype=object)
 
 
-def _whole(parts: Sequence[NDArray[Any]]) -> NDArray[Any] | None:
-    """One column of names, or None where a sample has none."""
-    joined = np.concatenate(parts)
-    return None if any(name is None or name != name for name in joined.tolist()) else joined
+def _repeats(names: NDArray[Any] | None) -> bool:
+    """Whether the names are of things with several samples: a still is not a video."""
+    return names is not None and len(set(names.tolist())) < len(names)
+
+
+def _known(names: NDArray[Any]) -> NDArray[Any] | None:
+    """A column of names, or None where a sample has none."""
+    return None if any(name is None or name != name for name in names.tolist()) else names
