@@ -66,7 +66,7 @@ class Comparison:
     ranked: tuple[str, ...]
     p: Array
     groups: tuple[tuple[str, ...], ...]
-    """Ranked rows of which no two can be told apart, the best first; a row may be in several."""
+    """Runs of ranked rows that cannot be told apart, the best first; a row may be in several, one after another."""
     unit: Unit
     single_seed: bool
     """Whether some ranked row has one seed, so that the spread of trainings is not in the p-values."""
@@ -75,8 +75,9 @@ class Comparison:
     (Holm) for the number of variants of one row."""
 
     def letters(self, architecture: str) -> str:
-        """`a`, `ab`, ...: a letter for each group that the row is in; rows that share one cannot be told apart."""
-        return "".join(self.name(index) for index, group in enumerate(self.groups) if architecture in group)
+        """`a`, `ab`, `a-d`: a letter for each group that the row is in. Rows that cannot be told apart share one."""
+        own = [self.name(index) for index, group in enumerate(self.groups) if architecture in group]
+        return "".join(own) if len(own) < 3 else f"{own[0]}-{own[-1]}"
 
     @staticmethod
     def name(group: int) -> str:

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
 HEAT = "Blues"
 """Colour map of all heat maps: lightness alone carries the value."""
@@ -98,8 +100,21 @@ def key_below(figure: Figure, titles: Sequence[str]) -> None:
 def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], **options: Any) -> None:
     inches = float(figure.get_size_inches()[0])
     longest = max(len(name) for name in names)
-    columns = max(1, min(len(names), int(inches / (0.105 * longest + 0.5))))
+    columns = max(1, min(len(names), int(inches / (0.098 * longest + 0.45))))
     figure.legend(handles, names, loc="outside lower center", ncols=columns, **options)
+
+
+def spread(points: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Points (N, 2) moved until no two are nearer than `least`, as little as need be; the same every time."""
+    moved = points + 1e-4 * np.stack([np.cos(np.arange(len(points))), np.sin(np.arange(len(points)))], axis=1)
+    for _ in range(200):
+        apart = moved[:, None] - moved
+        distance = np.hypot(apart[..., 0], apart[..., 1]) + np.eye(len(points)) * 2 * least
+        overlap = np.maximum(least - distance, 0)
+        if not overlap.any():
+            break
+        moved = moved + (apart / np.maximum(distance, 1e-9)[..., None] * overlap[..., None] * 0.5).sum(axis=1)
+    return moved
 
 
 def ink(share: float) -> str:
@@ -112,4 +127,5 @@ def save(figure: Figure, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)
     figure.savefig(file.with_name(f"{file.name}.png"), format="png", metadata={"Software": None})
+    figure.set_layout_engine("none")  # everything has its place by now
     figure.savefig(file.with_name(f"{file.name}.svg"), format="svg", metadata={"Date": None, "Creator": None})

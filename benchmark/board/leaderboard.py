@@ -27,7 +27,7 @@ a table.
 - **Interval.** In brackets: 95% bootstrap over subjects (over videos where subjects are unknown, over samples where \
 every sample is a still of somebody unknown). The spread over seeds and over folds is another thing and has columns of \
 its own (standard deviations).
-- **Rank groups.** Rows of one data set that share a letter cannot be told apart on its samples; between \
+- **Rank groups.** Rows of one data set that cannot be told apart on its samples share a letter; between \
 them a rank is chance. `docs/statistics.md` says how all this is computed and how it was tested."""
 
 

@@ -34,10 +34,10 @@ def confusions(table: DataTable) -> Figure | None:
     lines, step = math.ceil(len(rows) / columns), size + gap
     mosaic: NDArray[Any] = np.full((lines * step, columns * step - gap), np.nan)
     inches = 2.75
-    width, height = columns * inches + 1.6, lines * inches * step / (size + gap) + 1.3
+    width, height = columns * inches + 1.9, lines * inches * step / (size + gap) + 1.3
     figure = Figure(figsize=(width, height))
     # Margins in inches: the class names stand left of the first column and below the last line.
-    axis = figure.add_axes((1.4 / width, 1.2 / height, 1 - 1.5 / width, 1 - 1.25 / height))
+    axis = figure.add_axes((1.4 / width, 1.2 / height, 1 - 1.9 / width, 1 - 1.25 / height))
     for index, row in enumerate(rows):
         top, left = index // columns * step + gap, index % columns * step
         mosaic[top : top + size, left : left + size] = _shares(row)
@@ -61,7 +61,7 @@ def _shares(row: Row) -> NDArray[Any]:
 
 def _matrix(axis: Axes, row: Row, shares: NDArray[Any], left: int, top: int) -> None:
     size = len(shares)
-    axis.text(left - 0.4, top - 0.75, _short(f"{row.title}  {row.score:.3f}"), fontsize=12, va="bottom", ha="left")
+    axis.text(left - 0.4, top - 0.75, _short(f"{row.title}  {row.score:.3f}"), fontsize=11, va="bottom", ha="left")
     corners = np.array(_CORNERS) * size - 0.5
     axis.plot(left + corners[:, 0], top + corners[:, 1], color="#bbbbbb", lw=0.7)
     for true in np.flatnonzero(np.isfinite(shares[:, 0])).tolist():
@@ -80,7 +80,7 @@ def _class_names_below(axis: Axes, classes: Sequence[str], columns: int, step: i
     axis.set_xticks(places, list(classes) * columns, rotation=45, ha="right", rotation_mode="anchor", fontsize=11)
 
 
-def _short(title: str, most: int = 34) -> str:
+def _short(title: str, most: int = 32) -> str:
     return title if len(title) <= most else f"{title[: most - 11]}…{title[-7:]}"
 
 
@@ -97,7 +97,7 @@ def heat(values: NDArray[Any], lines: Sequence[str], columns: Sequence[str], dig
     """Numbers (L, C) on a colour for each, 0 to 1; a cell without a value stays white."""
     longest = max(len(line) for line in lines)
     left, width = 0.105 * longest + 0.3, 1.0
-    size = (left + width * len(columns) + 0.3, 0.34 * len(lines) + 1.5)
+    size = (left + width * len(columns) + 1.1, 0.34 * len(lines) + 1.5)
     figure = Figure(figsize=size)
     axis = figure.add_axes((left / size[0], 0.1 / size[1], width * len(columns) / size[0], 1 - 1.5 / size[1]))
     axis.imshow(values, cmap=HEAT, vmin=0, vmax=1, aspect="auto", interpolation="nearest")

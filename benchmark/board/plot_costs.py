@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from statistics import median
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from benchmark.board.costs import Cost, cost
-from benchmark.board.figures import COLORS, key_below, legend_below, line, panels
+from benchmark.board.figures import COLORS, key_below, legend_below, line, panels, spread
 from benchmark.board.rows import Row
 from benchmark.board.sections import DataTable, Section
 from benchmark.board.tables import HEADLINES
@@ -18,6 +19,8 @@ from benchmark.board.tables import HEADLINES
 Point = tuple[Row, Cost]
 
 _QUIET = "#8a8a8a"
+_PANEL = (4.5, 3.5)
+"""Inches of a panel inside its axes, about."""
 
 
 def macs_front(section: Section) -> Figure | None:
@@ -62,31 +65,38 @@ def _front(axis: Axes, section: Section, table: DataTable, points: list[Point], 
     """Each architecture as its number; those that none undercuts are dark and joined by a step line."""
     placed = [(getattr(measured, name) / unit, row.score or 0.0, row) for row, measured in points]
     best: list[tuple[float, float]] = []
-    for value, score, row in sorted(placed, key=lambda point: (-point[0], point[1])):
+    axis.set_xscale("log")
+    low, high = min(value for value, *_ in placed), max(value for value, *_ in placed)
+    wide = max((high / low) ** 0.08, (12 * low / high) ** 0.5, 1.1)
+    axis.set_xlim(low / wide, high * wide)
+    discs = _beside_each_other(placed, low / wide, high * wide)
+    for (value, score, row), (x, y) in zip(placed, discs, strict=True):
         beaten = any(s >= score and v <= value and (s > score or v < value) for v, s, _ in placed)
         best += [] if beaten else [(value, score)]
         interval = table.comparison.intervals[row.architecture]
         color, order = (_QUIET, 2) if beaten else (COLORS[0], 4)
         axis.plot([value] * 2, [interval.low, interval.high], color=color, lw=1.2, alpha=0.55, zorder=order - 0.5)
-        axis.plot(value, score, "o", ms=14, mfc="white" if beaten else color, mec=color, mew=1.1, zorder=order)
+        axis.plot([value, x], [score, y], color=color, lw=0.8, zorder=order - 0.4)
+        axis.plot(x, y, "o", ms=14, mfc="white" if beaten else color, mec=color, mew=1.1, zorder=order)
         number = str(section.order.index(row.architecture) + 1)
         ink = "#444444" if beaten else "white"
-        axis.text(value, score, number, ha="center", va="center_baseline", fontsize=9, color=ink, zorder=order)
+        axis.text(x, y, number, ha="center", va="center_baseline", fontsize=9, color=ink, zorder=order)
     best.sort()
     axis.step(*zip(*best, strict=True), where="post", color=COLORS[0], lw=1.4, alpha=0.6, zorder=1.8)
-    axis.set_xscale("log")
-    axis.margins(x=0.08)
     _log_ticks(axis)
     _levels(axis, table)
 
 
+def _beside_each_other(placed: list[tuple[float, float, Row]], low: float, high: float) -> list[tuple[float, float]]:
+    """Where the discs of points go so that none hides another, each as near its point as the others let it."""
+    scale = np.array([_PANEL[0] / np.log(high / low), _PANEL[1] / 1.05])
+    points = np.array([[np.log(value / low), score] for value, score, _ in placed]) * scale
+    return [(float(low * np.exp(x)), float(y)) for x, y in spread(points, 0.2) / scale]
+
+
 def _log_ticks(axis: Axes) -> None:
-    """At least a decade on the axis, labelled with plain numbers."""
+    """Labelled with plain numbers."""
     low, high = axis.get_xlim()
-    if high / low < 12:
-        middle = (low * high) ** 0.5
-        low, high = middle / 12**0.5, middle * 12**0.5
-        axis.set_xlim(low, high)
     axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high / low < 2000 else (1.0,)))
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10f}".rstrip("0").rstrip(".")))
     axis.xaxis.set_minor_formatter(NullFormatter())
@@ -103,7 +113,7 @@ def _levels(axis: Axes, table: DataTable) -> None:
         score = row.score or 0.0
         axis.axhline(score, color="#666666", linestyle=(0, (4, 3)), linewidth=1.1, zorder=1)
         right = row.kind == "floor" and floors.index(row) % 2 == 1
-        below = row.kind == "floor" and score > 0.05
+        below = row.kind == "floor" and score > 0.1
         axis.text(
             0.99 if right else 0.01,
             score + (-0.012 if below else 0.012),
@@ -141,5 +151,7 @@ def throughput(section: Section) -> Figure | None:
         axis.set_xticks(batches, [str(batch) for batch in batches])
         axis.set(title=hardware, xlabel="batch size", ylabel="inputs a second")
         axis.minorticks_off()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10f}".rstrip("0").rstrip(".")))
     legend_below(figure, axes, [titles[name] for name in section.order])
     return figure

@@ -21,8 +21,8 @@ def forest(table: DataTable) -> Figure | None:
     if not rows:
         return None
     left = 0.1 * max(len(row.title) for row in rows) + 0.8
-    bars = 0.16 * len(table.comparison.groups) + 0.3
-    size = (left + 5.0 + bars, _LINE * len(rows) + 1.3)
+    bars = 0.18 * len(table.comparison.groups) + 0.3
+    size = (left + 5.2 + bars, _LINE * len(rows) + 1.3)
     figure = Figure(figsize=size)
     height = _LINE * len(rows) / size[1]
     axis = figure.add_axes((left / size[0], 0.7 / size[1], 5.0 / size[0], height))
@@ -35,7 +35,7 @@ def forest(table: DataTable) -> Figure | None:
     axis.set_xlim(-0.2 if table.headline == "ccc" else 0, 1)
     axis.set_xlabel(f"{HEADLINES[table.headline]}, 95% over {table.comparison.unit}s")
     _references(axis, table)
-    _groups(figure, table, (left + 5.0) / size[0], 0.7 / size[1], bars / size[0], height)
+    _groups(figure, table, (left + 5.15) / size[0], 0.7 / size[1], bars / size[0], height)
     return figure
 
 
@@ -48,7 +48,7 @@ def _references(axis: Axes, table: DataTable) -> None:
             left = row.architecture == "majority"
             axis.annotate(
                 name, (row.score, 1), (2 if not left else 0, 3), xycoords=("data", "axes fraction"),
-                textcoords="offset points", ha="right" if left else "center" if row.kind == "oracle" else "left",
+                textcoords="offset points", ha="right" if left or row.kind == "oracle" else "left",
                 fontsize=11, color="#555555",
             )  # fmt: skip
 
@@ -60,8 +60,9 @@ def _groups(figure: Figure, table: DataTable, left: float, bottom: float, width:
     place = {row.architecture: index for index, row in enumerate(table.ranked)}
     for index, group in enumerate(table.comparison.groups):
         members = sorted(place[name] for name in group)
-        axis.plot([index, index], [members[0] - 0.25, members[-1] + 0.25], color="#222222", lw=1.2)
-        axis.plot([index] * len(members), members, "o", color="#222222", ms=4.5)
+        axis.plot(
+            [index, index], [members[0] - 0.25, members[-1] + 0.25], color="#222222", lw=3.2, solid_capstyle="butt"
+        )
         letter = table.comparison.name(index)
         axis.text(index, members[0] - 0.35, letter, ha="center", va="bottom", fontsize=11)
     axis.set_xlim(-1, max(1, len(table.comparison.groups)))

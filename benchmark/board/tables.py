@@ -36,7 +36,7 @@ def all_datasets(section: Section) -> str:
         lines.append((key, [number, title, _view(row), *scores, figure(mean_rank, 1), figure(mean)]))
     lines.sort(key=lambda sortable: sortable[0])
     headers = ["#", "architecture", "view", *(_column(table) for table in section.tables), "mean rank", "mean"]
-    legend = "After a score: its rank groups. Of one data set, rows that share a letter cannot be told apart."
+    legend = "After a score: its rank groups. Rows of one data set that cannot be told apart share a letter."
     return _with_notes(table(headers, [line for _, line in lines], _WORDS), [legend, *marks.notes()])
 
 
@@ -57,7 +57,7 @@ def across(section: Section) -> str:
         )
     if test.too_few:
         return f"{blocks} are too few to tell {numbers} apart: {critical}, more than any two could."
-    p = f"Friedman's test over {blocks} and {numbers}: p = {figure(test.p) if test.p >= 0.001 else '< 0.001'}"
+    p = f"Friedman's test over {blocks} and {numbers}: p {f'= {figure(test.p)}' if test.p >= 0.001 else '< 0.001'}"
     if not test.decides:
         return f"{p}: no difference in general is shown. Mean ranks describe these data sets only."
     return f"{p}; {critical} for a pair to differ in general."
@@ -198,7 +198,7 @@ def _caveats(data: DataTable) -> list[str]:
         return []
     unit = data.comparison.unit
     said = (
-        f"Groups: paired bootstrap over {unit}s, Holm's correction, 5%; rows that share a letter cannot be told apart."
+        f"Groups: paired bootstrap over {unit}s, Holm's correction, 5%; rows that cannot be told apart share a letter."
     )
     if data.comparison.single_seed:
         said += " They compare trained models: with one seed, what another training would give is not known."
