@@ -215,7 +215,7 @@ def _architecture_cell(
         epochs=cell.epochs,
         report=Told(report),
     )
-    material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames)
+    material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames, size.shuffle_frames)
     with peak_memory(device) as peak:
         began = time.perf_counter()
         model, history, started_from = trained_model(cell, location, material, run)
@@ -252,7 +252,7 @@ def trained_model(
 
     architecture = architectures.get(cell.architecture)
     size = architecture.sizes[cell.size]
-    material = replace(material, view=architecture.view, frames=size.frames)
+    material = replace(material, view=architecture.view, frames=size.frames, shuffle_frames=size.shuffle_frames)
     model, started_from = build(architecture, size, len(material.corpus.classes), run)
     before: list[dict[str, Any]] = []
     for name in dict.fromkeys(lent.architecture for lent in size.trained):
@@ -306,7 +306,7 @@ def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split) -> dict[str, Any]:
     from benchmark.baselines import baseline_scores
 
     began = time.perf_counter()
-    answers = baseline_scores(cell.architecture, corpus, parts, cell.seed)
+    answers = baseline_scores(cell.architecture, corpus, cell.protocol, parts, cell.seed)
     return {
         "title": TITLES[cell.architecture],
         "view": "none",

@@ -129,11 +129,11 @@ class _Batch:
         """Jobs whose data are there and that wait for others."""
 
     def work(self) -> None:
-        threads = max(1, available_cores() // self.workers)
+        processes = max(1, available_cores() // max(1, min(self.workers, len(self.waiting))))
         try:
             for group, jobs in self.waiting.items():
                 future = self.pool.schedule(
-                    worker.prepare_data, args=(jobs[0].location, group[1], threads), timeout=DATA_TIME_LIMIT
+                    worker.prepare_data, args=(jobs[0].location, group[1], processes), timeout=DATA_TIME_LIMIT
                 )
                 self.running[future] = group
             while self.running:

@@ -26,7 +26,7 @@ from datasets.dataset import Protocol as DataProtocol
 from datasets.frames import FrameStore
 from datasets.splits import Split
 from datasets.streams import number_of
-from datasets.views import Instances, frames_seen, instances
+from datasets.views import Instances, frames_seen, instances, shuffled
 from models.architecture import Architecture, Size, Stage, View
 from models.weights import start_weights
 
@@ -51,6 +51,8 @@ class Material:
     view: View
     frames: int
     """T of a clip or a sequence."""
+    shuffle_frames: bool = False
+    """Whether the frames of a clip or a sequence come in a random order (`Size.shuffle_frames`)."""
 
     @property
     def task(self) -> Task:
@@ -63,7 +65,8 @@ class Material:
 
     def instances(self, samples: NDArray[np.int64], rng: np.random.Generator | None = None) -> Instances:
         """Inputs of these samples under the view; `rng` draws a clip's frames (training)."""
-        return instances(self.view, self.corpus, self.protocol, samples, self.frames, self.split.train, rng)
+        seen = instances(self.view, self.corpus, self.protocol, samples, self.frames, self.split.train, rng)
+        return shuffled(seen, self.corpus, rng) if self.shuffle_frames and self.view in ("clip", "sequence") else seen
 
     def frames_seen(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
         """Every frame that any draw of these samples shows under the view."""
@@ -133,7 +136,7 @@ class FrameBatches:
 
     def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
         store = self.material.store
-        pixels = torch.from_numpy(store.frames[store.stand_in[frames]])
+        pixels = torch.from_numpy(store.read(frames))
         if self.run.device.type == "cuda":
             pixels = pixels.pin_memory().to(self.run.device, non_blocking=True)
         clips = normalise(pixels)
@@ -220,8 +223,8 @@ def _train_stage(
     chosen: dict[str, Tensor] = {}
     for epoch in range(1, epochs + 1):
         drawn = material.instances(split.train, rng)
-        steps = epochs * math.ceil(len(drawn) / stage.batch_size)
-        order = rng.permutation(len(drawn))
+        order = rng.permutation(len(drawn))[: stage.max_samples]
+        steps = epochs * math.ceil(len(order) / stage.batch_size)
         began, total = time.perf_counter(), torch.zeros((), device=run.device)
         set_training(model, stage)
         for rows in np.array_split(order, math.ceil(len(order) / stage.batch_size)):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from datasets.corpus import Corpus, DataError
 from datasets.dataset import Protocol
 from datasets.splits import stable_rank
+from datasets.streams import number_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ def instances(
         rng: draws the offset within each segment of a clip (training); None takes the centres (test).
     """
     if view == "clip":
-        return Instances(segments(*intervals(corpus, protocol, samples), frames, rng), samples)
+        drawn = segments(*_reach(corpus, protocol, samples), frames, rng)
+        first, end = corpus.track_start[corpus.track[samples]], corpus.track_start[corpus.track[samples] + 1]
+        return Instances(np.clip(drawn, first[:, None], end[:, None] - 1), samples)
     if view == "sequence" and protocol.context:
         return windows(corpus, samples, frames, rng)
     if view == "sequence":
@@ -67,17 +70,22 @@ def instances(
 def intervals(
     corpus: Corpus, protocol: Protocol, samples: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Start and stop of what a clip may see of each sample: its own frames, or the context around their middle.
+    """Start and stop of the frames that a clip may show of each sample: its own, or those of the context around it."""
+    start, stop = _reach(corpus, protocol, samples)
+    tracks = corpus.track[samples]
+    return np.maximum(start, corpus.track_start[tracks]), np.minimum(stop, corpus.track_start[tracks + 1])
 
-    A context that would leave the track is shifted back into it; a track that is shorter is seen whole.
-    """
+
+def _reach(
+    corpus: Corpus, protocol: Protocol, samples: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same, but a context may reach beyond the ends of its track, where the first or the last frame is repeated:
+    so the sample stays at frame T // 2 of the clip."""
     start, stop = corpus.start[samples], corpus.stop[samples]
     if not protocol.context:
         return start, stop
-    first, end = corpus.track_start[corpus.track[samples]], corpus.track_start[corpus.track[samples] + 1]
-    begin = (start + stop - protocol.context + 1) // 2
-    begin = np.maximum(first, np.minimum(begin, end - protocol.context))
-    return begin, np.minimum(begin + protocol.context, end)
+    begin = (start + stop - 1) // 2 - protocol.context // 2
+    return begin, begin + protocol.context
 
 
 def windows(corpus: Corpus, samples: NDArray[np.int64], frames: int, rng: np.random.Generator | None) -> Instances:
@@ -121,10 +129,10 @@ def frames_seen(
     """Every frame that any draw of these samples can show under a view, ascending."""
     if view in ("image", "pair"):
         return np.unique(instances(view, corpus, protocol, samples, 1, training).frames)
-    start, stop = intervals(corpus, protocol, samples)
-    if view == "sequence" and protocol.context:
-        tracks = np.unique(corpus.track[samples])
-        start, stop = corpus.track_start[tracks], corpus.track_start[tracks + 1]
+    tracks = corpus.track[samples]
+    start, stop = corpus.track_start[tracks], corpus.track_start[tracks + 1]
+    if view == "clip" or not protocol.context:
+        start, stop = intervals(corpus, protocol, samples)
     steps = np.zeros(len(corpus.frames) + 1, dtype=np.int64)
     np.add.at(steps, start, 1)
     np.add.at(steps, stop, -1)
@@ -142,6 +150,23 @@ def segments(
     offset = 0.5 if rng is None else rng.random((len(start), frames))
     place = np.floor((np.arange(frames) + offset) * length / frames).astype(np.int64)
     return start[:, None] + np.minimum(place, length - 1)
+
+
+def shuffled(inputs: Instances, corpus: Corpus, rng: np.random.Generator | None = None) -> Instances:
+    """The same inputs, the frames of each in a random order: an ablation that takes time away.
+
+    Args:
+        rng: draws another order each time (training); None takes the one that the name of an input's first frame
+            fixes (test).
+    """
+    if rng is not None:
+        keys = rng.random(inputs.frames.shape)
+    else:
+        seeds = [number_of("order of frames", corpus.frames[first]) for first in inputs.frames[:, 0]]
+        keys = np.stack([np.random.default_rng(seed).random(inputs.frames.shape[1]) for seed in seeds])
+    order = keys.argsort(axis=1)
+    sample = inputs.sample if inputs.sample.ndim == 1 else np.take_along_axis(inputs.sample, order, axis=1)
+    return Instances(np.take_along_axis(inputs.frames, order, axis=1), sample)
 
 
 def last_frames(

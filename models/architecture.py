@@ -5,10 +5,12 @@ A file in `models/` defines one module-level `ARCHITECTURE = Architecture(...)`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import torch
 from torch import nn
 
 View = Literal["image", "pair", "clip", "sequence"]
@@ -102,6 +104,15 @@ class Size:
     """Autocast type a device type, chosen by measurement."""
     channels_last: bool = False
     """Memory format of the 4-D parameters and inputs; it pays for convolutions of two dimensions."""
+    shuffle_frames: bool = False
+    """Whether a clip's frames come in a random order, each sample's its own: what is left without time."""
+
+
+def _with_frames(size: Size, frames: int) -> Size:
+    """The size for clips of another length; ValueError, in the model's words, where it takes no such clips."""
+    with torch.device("meta"), torch.no_grad():
+        size.build(2).eval()(torch.empty(1, frames, 3, size.image_size, size.image_size))
+    return replace(size, frames=frames)
 
 
 @dataclass(frozen=True)
@@ -118,12 +129,52 @@ class Architecture:
     """Whether the order of a clip's frames can change the prediction; a test holds it to that."""
     lends: bool = False
     """Whether others start from what its training leaves (`Trained`): it is kept for them."""
+    variants: Mapping[str, Mapping[str, Size]] = field(default_factory=dict)
+    """Other sizes by the variant's name, for an ablation: a suite runs one as `name@variant`."""
+
+    def variant(self, variant: str) -> Architecture:
+        """The architecture under one of its variants, called `name@variant`.
+
+        Every clip or sequence also has `frames=N` (clips of N frames) and `shuffled` (frames in a random order).
+
+        Raises:
+            KeyError: it has no such variant.
+            ValueError: it takes no clips of N frames.
+        """
+        sizes = self.variants.get(variant)
+        said = variant.replace("_", " ")
+        frames = re.fullmatch(r"frames=([1-9]\d{0,2})", variant)
+        if frames:
+            said = f"{frames[1]} frames"
+        if sizes is None and self.view in ("clip", "sequence"):
+            if frames:
+                sizes = {name: _with_frames(size, int(frames[1])) for name, size in self.sizes.items()}
+            elif variant == "shuffled":
+                sizes = {name: replace(size, shuffle_frames=True) for name, size in self.sizes.items()}
+                said = "frames shuffled"
+        if sizes is None:
+            raise KeyError(variant)
+        return replace(self, name=f"{self.name}@{variant}", title=f"{self.title} ({said})", sizes=sizes, variants={})
 
     def input_shape(self, size: str, batch: int = 1) -> tuple[int, ...]:
         """Shape of a batch of `batch` samples at this size."""
         s = self.sizes[size]
         image = (3, s.image_size, s.image_size)
         return (batch, *image) if self.view == "image" else (batch, s.frames, *image)
+
+
+@dataclass(frozen=True)
+class Family:
+    """The models of a library as architectures `<prefix>:<name>`, without a file for each.
+
+    A file that defines `FAMILY = Family(...)` is found by being here; its name begins with the prefix.
+    """
+
+    prefix: str
+    names: Callable[[], list[str]]
+    """What there is, without the prefix."""
+    make: Callable[[str], Architecture]
+    """Takes one of the names."""
 
 
 @dataclass(frozen=True)
