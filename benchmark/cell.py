@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from benchmark.training import Material, Run
     from datasets.corpus import Corpus
+    from datasets.dataset import Protocol
     from datasets.frames import FrameStore
     from datasets.splits import Split
     from models.architecture import Architecture, Size
@@ -230,7 +231,7 @@ def _architecture_cell(
         "started_from": started_from,
         "recipe": recipe_of(size, cell.epochs),
         "history": history,
-        "notes": notes_of(architecture, size, corpus),
+        "notes": notes_of(architecture, size, corpus, cell.protocol),
         "answers": answers,
         "validation_answers": validation,
         "precision": run.precision,
@@ -321,10 +322,13 @@ def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split) -> dict[str, Any]:
     }
 
 
-def notes_of(architecture: Architecture, size: Size, corpus: Corpus) -> list[str]:
+def notes_of(architecture: Architecture, size: Size, corpus: Corpus, protocol: Protocol) -> list[str]:
     """What the board must say of how this architecture sees these data and what it starts from."""
+    import numpy as np
+
     notes = []
-    if (corpus.stop - corpus.start == 1).all() and architecture.view in ("clip", "sequence"):
+    alone = protocol.context == 0 or bool((np.diff(corpus.track_start) == 1).all())
+    if alone and (corpus.stop - corpus.start == 1).all() and architecture.view in ("clip", "sequence"):
         notes.append("still clip: every frame is the same image")
     loaded = [*(weights.into for weights in size.weights), *(lent.into for lent in size.trained)]
     first = size.stages[0].frozen if size.stages else ()
