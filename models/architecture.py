@@ -28,7 +28,8 @@ class Stage:
     name: str = "train"
     epochs: int = 10
     max_samples: int | None = None
-    """Most inputs that the stage trains on: a larger data set has as many fewer epochs, but at least one."""
+    """Most inputs that the stage trains on: a larger data set has as many fewer epochs. Where one epoch alone would be
+    more, it is one of so many inputs, drawn at random."""
     batch_size: int = 32
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: float = 1e-3
