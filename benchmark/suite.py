@@ -157,11 +157,16 @@ def _first_fault(error: ValidationError) -> str:
 
 
 def cells_of(
-    name: str, suite: Suite, only_architectures: list[str] | None = None, only_datasets: list[str] | None = None
+    name: str,
+    suite: Suite,
+    only_architectures: list[str] | None = None,
+    only_datasets: list[str] | None = None,
+    data: Path | None = None,
 ) -> list[Cell]:
     """Every cell of a suite, floors and oracle first, data set by data set; who starts from another comes after it.
 
-    An ensemble brings its members along; `all` includes those whose members are all chosen.
+    An ensemble brings its members along; `all` includes those whose members are all chosen. Of the data sets `all`
+    includes an optional one where its folder is below `data`, or where it is asked for.
 
     Raises:
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
@@ -170,19 +175,21 @@ def cells_of(
     rows, known = _rows(named, suite.also, asked)
     chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: _borrows(a, suite.size))
     fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
-    data = _chosen(suite.datasets, only_datasets, data_sets.names(), "data set")
+    there = [d for d in data_sets.names() if d in (only_datasets or ()) or not _is_left_out(d, data)]
+    named_data = there if suite.datasets == "all" else suite.datasets
+    datasets = _chosen(named_data, only_datasets, data_sets.names(), "data set")
     for key, entries in (("twins", suite.twins), ("protocols", suite.protocols)):
         for dataset in entries:
             if dataset not in data_sets.names():
                 raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
-    protocols = {dataset: _protocol(name, suite, dataset) for dataset in data}
+    protocols = {dataset: _protocol(name, suite, dataset) for dataset in datasets}
     most = max(protocol.folds for protocol in protocols.values())
     if suite.folds != "all" and max(suite.folds) >= most:
         raise RequestError(
             f"suite {name}: no data set has a fold {max(suite.folds)}: the most is {most}, counted from 0"
         )
     cells = []
-    for dataset in data:
+    for dataset in datasets:
         protocol = protocols[dataset]
         folds = (
             list(range(protocol.folds))
@@ -229,6 +236,12 @@ def _with_members(
         None if only is None else expanded(only),
         fused,
     )
+
+
+def _is_left_out(dataset: str, data: Path | None) -> bool:
+    """Whether `all` passes a data set over: a user's own, and there is none."""
+    entry = data_sets.get(dataset)
+    return entry.optional and not (data is not None and (data / entry.folder_name).is_dir())
 
 
 def _rows(named: str | list[str], also: list[str], only: list[str] | None) -> tuple[list[str], list[str]]:

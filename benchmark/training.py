@@ -136,7 +136,7 @@ class FrameBatches:
 
     def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
         store = self.material.store
-        pixels = torch.from_numpy(store.frames[store.stand_in[frames]])
+        pixels = torch.from_numpy(store.read(frames))
         if self.run.device.type == "cuda":
             pixels = pixels.pin_memory().to(self.run.device, non_blocking=True)
         clips = normalise(pixels)

@@ -31,9 +31,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.containment import refuse_link_outside
 from datasets.corpus import Corpus, DataError, keep_present_classes
 from datasets.dataset import DataSet, Protocol
-from datasets.numbered_frames import NumberedFrames, numbered_images, refuse_outside
+from datasets.numbered_frames import NumberedFrames, numbered_images
 from datasets.streams import number_of
 from datasets.synthetic.action_units import unit_vector
 from datasets.synthetic.expressions import add_blinks, add_speech, expression_units, smoothstep
@@ -139,7 +140,8 @@ def find_tree(root: Path, classes: tuple[str, ...]) -> Path:
                         f"{TREES[1]}/ or {TREES[2]}/ with {TRAINING[0]}/ and {VALIDATION}/")  # fmt: skip
     kind = {}
     for tree in trees:
-        refuse_outside(tree, root)
+        for folder in (tree.parent, tree, *tree.iterdir()):
+            refuse_link_outside(root, folder)
         first = next(file for files in label_files(tree).values() for file in files)
         kind[tree] = header_of(first)
     own = [tree for tree in trees if kind[tree] == classes]
@@ -224,6 +226,7 @@ def crop_folders(root: Path) -> dict[str, list[Path]]:
         raise DataError(f"{root}: no {CROPS}/ here: expected {CROPS}/VIDEO/00001.jpg")
     found: dict[str, list[Path]] = {}
     for top in tops:
+        refuse_link_outside(root, top)
         for folder in top.iterdir():
             if not folder.name.startswith(".") and folder.is_dir():
                 found.setdefault(folder.name, []).append(folder)
@@ -240,14 +243,14 @@ def person_of(
     Raises:
         DataError: the crops are not there or there twice, most labels lie past the last one, or the file is wrong.
     """
-    refuse_outside(file, root)
+    refuse_link_outside(root, file)
     label = labels_of(file, classes)
     folders = crops.get(file.stem, [])
     if len(folders) > 1:
         raise DataError(f"{folders[0]} and {folders[1]} both claim to be video {file.stem}: remove one of them")
     if not folders:
         raise DataError(f"{file}: there are no crops {CROPS}/{file.stem}/: copy them, or remove the label file")
-    refuse_outside(folders[0], root)
+    refuse_link_outside(root, folders[0])
     images = numbered_images(folders[0], root)
     if not images:
         raise DataError(f"{folders[0]}: no images: the copy of Aff-Wild2 is incomplete; copy it again")
@@ -315,7 +318,7 @@ OTHERS = (
 """What a face does in a stretch of another expression: contempt, pout, doubt, drowsiness, squint, irony."""
 MISTAKEN = 0.06
 """Share of stretches that show another expression than their label."""
-ONSET = (9, 15)
+ONSET = (6, 12)
 """Frames that a change of expression takes. Its label begins with it, so a still frame does not tell the two apart."""
 
 
@@ -328,16 +331,17 @@ class Take:
     units: NDArray[np.float32]
     codes: NDArray[np.int64]
     """(T,) of the eight classes, -1 for none."""
-    kept: NDArray[np.int64]
-    """Frames, counted from 0, in which a face was found."""
+    found: NDArray[np.bool_]
+    """(T,) whether a face was found in the frame."""
     extra_line: bool
 
 
 def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
     """The twin: `scale` x the original's frames, in fewer and shorter videos, with the labels of both tasks.
 
-    The number of people falls with scale^0.4 and the length of a video with scale^0.6, so that a small twin still
-    has people to learn from. A stretch of another expression has the label Other of eight and none of seven.
+    The number of people falls with scale^0.2 and the length of a video with scale^0.8: a model that has seen few
+    people learns them and not their expressions. A stretch of another expression has the label Other of eight and none
+    of seven.
     """
     takes, shots = [], []
     for take in all_takes(scale, seed):
@@ -346,10 +350,12 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
         shots.append(
             Shot(
                 identity=number_of("twin", *person),
-                units=take.units[take.kept],
+                units=take.units,
                 scene=number_of("scene", *person),
-                files=tuple(f"{CROPS}/{take.name}/{i + 1:05d}.jpg" for i in take.kept.tolist()),
-                style="wild",
+                files=tuple(
+                    f"{CROPS}/{take.name}/{i + 1:05d}.jpg" if seen else "" for i, seen in enumerate(take.found)
+                ),
+                style="talk" if number_of("style", *person) % 4 else "wild",
             )
         )
     return Film("aff_wild2", scale, seed, tuple(shots), lambda root: write_labels(root, takes, RELEASES[layout]))
@@ -357,12 +363,12 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
 
 def all_takes(scale: float, seed: int) -> Iterator[Take]:
     """Everyone of the twin; every seventh is beside the one before, in one video."""
-    length = max(24.0, MEAN_FRAMES * scale**0.6)
+    length = max(22.0, MEAN_FRAMES * scale**0.8)
     for part, files in FILES.items():
-        people = max(7 if part == "train" else 4, round(files * scale**0.4))
+        people = max(7 if part == "train" else 4, round(files * scale**0.2))
         rng = np.random.default_rng(number_of("aff_wild2", seed, part))
         frames = np.maximum(20, length * np.exp(rng.normal(0, 0.25, people))).astype(int)
-        plans = [stretches(int(count), float(np.clip(length / 3.5, 15, 150)), rng) for count in frames]
+        plans = [stretches(int(count), float(np.clip(length / 2.2, 12, 150)), rng) for count in frames]
         deck = iter(deck_of(sum(map(len, plans)), rng))
         for i, plan in enumerate(plans):
             number = i - 1 if i % 7 == 3 else i
@@ -382,17 +388,18 @@ def stretches(frames: int, mean: float, rng: np.random.Generator) -> list[int]:
 
 
 def deck_of(count: int, rng: np.random.Generator) -> list[str]:
-    """Labels of all stretches of a part, in the order in which they are dealt: each at least twice."""
-    times = {name: max(2, int(share * count)) for name, share in SHARES.items()}
-    times["Neutral"] += count - sum(times.values())
-    deck = [name for name, number in times.items() for _ in range(number)]
+    """Labels of all stretches of a part, in the order in which they are dealt: each at least twice if they suffice."""
+    times = {name: max(2 if name else 1, int(share * count)) for name, share in SHARES.items() if name != "Neutral"}
+    rest = [name for name, number in times.items() for _ in range(number)]
+    neutral = max(round(SHARES["Neutral"] * count), count - len(rest))
+    deck = [rest[i] for i in rng.permutation(len(rest))[: count - neutral]] + ["Neutral"] * neutral
     return [deck[i] for i in rng.permutation(count)]
 
 
 def take_of(name: str, part: str, dealt: Sequence[tuple[str, int]], seed: int) -> Take:
     """A person's video: stretches of (label, frames), each expression growing out of the one before."""
     rng = np.random.default_rng(number_of("performance", "aff_wild2", seed, name))
-    strength = float(np.clip(rng.normal(0.75, 0.14), 0.45, 1.0))
+    strength = float(np.clip(rng.normal(0.88, 0.12), 0.6, 1.0))
     now, parts, codes = unit_vector(), [], []
     for emotion, length in dealt:
         target = shown_units(emotion, strength, rng)
@@ -419,13 +426,13 @@ def shown_units(emotion: str, strength: float, rng: np.random.Generator) -> NDAr
     return (other * rng.uniform(0.7, 1.0)).astype(np.float32)
 
 
-def found_frames(frames: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Frames in which a face was found: now and then it is lost for one to six."""
+def found_frames(frames: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """(T,) whether a face was found in each frame: now and then it is lost for one to six."""
     found = np.ones(frames, dtype=np.bool_)
     for start in np.flatnonzero(rng.random(frames) < 0.008):
         found[start : start + rng.integers(1, 7)] = False
     found[frames // 2] = True
-    return np.flatnonzero(found)
+    return found
 
 
 def write_labels(root: Path, takes: Sequence[Take], training: tuple[str, str]) -> None:
@@ -450,6 +457,7 @@ DATASET = DataSet(
     official_counts={},
     marks=(f"{CROPS}*", *TREES, *(f"*/{tree}" for tree in TREES)),
     layouts=tuple(RELEASES),
+    sparse=True,
     read=read,
     film=film,
 )

@@ -1,7 +1,7 @@
 """CTBC: ten subjects, seven expressions, filmed by several cameras at once.
 
-A private data set of MISLAB, National Tsing Hua University; used in github.com/jerry940100/Facial-Expression-Recognition
-(16,081 images of camera 2, the frontal one). No layout is public. This project reads
+A private data set of MISLAB, National Tsing Hua University, which jerry940100/Facial-Expression-Recognition on GitHub
+used: 16,081 images of camera 2, the frontal one. No layout is public. This project reads
 
     CTBC/cam2/<subject>/<Expression>/NNNNN.jpg
 
@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.containment import refuse_link_outside
 from datasets.corpus import Corpus, DataError
 from datasets.dataset import DataSet, Protocol
-from datasets.numbered_frames import numbered_images, refuse_outside
+from datasets.numbered_frames import numbered_images
 from datasets.streams import number_of
 from datasets.synthetic.expressions import add_blinks, add_speech, sequence_units
 from datasets.synthetic.film import Film, Shot
@@ -35,8 +36,8 @@ IMAGES = 16_081
 """Images of camera 2 that the source used."""
 CAMERAS = {1: -0.5, 2: 0.0, 3: 0.5}
 """Cameras of the twin: how far each stands to the side, in radians."""
-MISPOSED = 0.05
-"""Share of the twin's recordings that show another expression than the one that was asked for."""
+MISPOSED = 0.1
+"""Share of the twin's takes in which any expression may be shown instead of the one that was asked for."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,8 @@ def camera_folder(root: Path, camera: int) -> Path:
     """
     for folder in (root / "CTBC" / f"cam{camera}", root / f"cam{camera}"):
         if folder.is_dir():
-            refuse_outside(folder, root)
+            refuse_link_outside(root, folder.parent)
+            refuse_link_outside(root, folder)
             return folder
     cameras = sorted(folder.name for top in (root, root / "CTBC") for folder in top.glob("cam*") if folder.is_dir())
     there = f"there are {', '.join(cameras)}" if cameras else f"expected CTBC/cam{camera}/<subject>/<Expression>/"
@@ -113,7 +115,7 @@ def recordings_of(subject: Path, root: Path) -> list[Recording]:
     Raises:
         DataError: an expression is missing, without images, or has a name that is not one of the seven.
     """
-    refuse_outside(subject, root)
+    refuse_link_outside(root, subject)
     folders = {folder.name: folder for folder in subject.iterdir() if folder.is_dir()}
     unknown = sorted(folders.keys() - set(CLASSES))
     if unknown:
@@ -122,7 +124,7 @@ def recordings_of(subject: Path, root: Path) -> list[Recording]:
     for label, emotion in enumerate(CLASSES):
         folder = subject / emotion
         if emotion in folders:
-            refuse_outside(folder, root)
+            refuse_link_outside(root, folder)
         images = numbered_images(folder, root) if emotion in folders else {}
         if not images:
             raise DataError(f"{folder}: no images of this expression: the copy of CTBC is incomplete; copy it again")
@@ -144,7 +146,7 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
     for subject in range(1, SUBJECTS + 1):
         names = ("ctbc", seed, subject)
         rng = np.random.default_rng(number_of("performance", *names))
-        strength = float(np.clip(rng.normal(0.6, 0.13), 0.4, 0.9))
+        strength = float(np.clip(rng.normal(0.58, 0.12), 0.4, 0.85))
         session = [(emotion, *recording(emotion, scale, strength, rng)) for emotion in CLASSES]
         for camera, yaw in CAMERAS.items():
             folder = f"CTBC/cam{camera}/S{subject:02d}"
@@ -153,7 +155,11 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
                     identity=number_of("twin", *names),
                     units=np.concatenate([units for _, units, _ in session]),
                     scene=number_of("scene", *names),
-                    files=tuple(f"{folder}/{emotion}/{n:05d}.jpg" for emotion, _, kept in session for n in kept),
+                    files=tuple(
+                        f"{folder}/{emotion}/{n:05d}.jpg" if seen else ""
+                        for emotion, _, kept in session
+                        for n, seen in enumerate(kept, start=1)
+                    ),
                     style="talk",
                     yaw=yaw,
                 )
@@ -163,25 +169,25 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
 
 def recording(
     emotion: str, scale: float, strength: float, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], list[int]]:
-    """Action units (T,A) of a recording and the numbers of its frames; a few numbers are missing.
+) -> tuple[NDArray[np.float32], list[bool]]:
+    """Action units (T,A) of a recording, and whether each of its frames is there: a few numbers are missing.
 
     An expression is shown again and again, and the frames between two of them are left out, as they are where a
-    recording is cut into images of one class. The neutral recording is never mistaken: it enrols the subject.
+    recording is cut into images of one class. The first take of the neutral recording, which enrols the subject, is
+    never mistaken.
     """
     frames = max(3, round(IMAGES / SUBJECTS / len(CLASSES) * scale * rng.uniform(0.85, 1.15)))
-    mistaken = emotion != "Neutral" and rng.random() < MISPOSED
-    shown = CLASSES[rng.integers(len(CLASSES))] if mistaken else emotion
-    takes = []
-    for take in np.array_split(np.arange(frames), max(1, round(frames / 30))):
+    takes: list[NDArray[np.float32]] = []
+    for take in np.array_split(np.arange(frames), max(2, round(frames / 30))):
+        mistaken = rng.random() < MISPOSED and (takes or emotion != "Neutral")
+        shown = CLASSES[rng.integers(len(CLASSES))] if mistaken else emotion
         whole = round(len(take) / 0.7) + 2
         power = float(np.clip(strength * rng.normal(1, 0.2), 0.3, 1))
         units = sequence_units(shown, whole, rng, power, "onset_apex_offset", blinks=0)
         start = round(0.17 * whole)
         takes.append(units[start : start + len(take)])
     spoken = add_speech(np.concatenate(takes), rng, 0.25)
-    kept = [n for n in range(1, frames + 1) if n == 1 or rng.random() > 0.02]
-    return add_blinks(spoken, rng)[[n - 1 for n in kept]], kept
+    return add_blinks(spoken, rng), [n == 0 or rng.random() > 0.02 for n in range(frames)]
 
 
 DATASET = DataSet(
@@ -194,6 +200,7 @@ DATASET = DataSet(
     official_counts={"subjects": SUBJECTS, "samples": IMAGES - SUBJECTS},
     marks=("CTBC", "cam*"),
     layouts=("cam",),
+    sparse=True,
     read=read,
     film=film,
 )

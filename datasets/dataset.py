@@ -77,7 +77,7 @@ class DataSet:
     """Who made it and where it is described."""
     licence: str
     classes: tuple[str, ...]
-    """The official class map, in code order."""
+    """The official class map, in code order; empty where only the data tell."""
     protocol: Protocol
     official_counts: Mapping[str, int]
     """What a complete copy holds under this protocol, by the words of the release; `data verify` compares."""
@@ -91,8 +91,14 @@ class DataSet:
     """Patterns of what lies at the top of a copy; any of them tells that a folder is this data set."""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Allowed values of the protocol's options that take a name."""
+    sparse: bool = False
+    """Whether the release itself lacks frames within a track (no face was found there): they are no sign of a half
+    copy."""
     folder: str = ""
     """Folder below `--data` that it reads, and data set whose twin it shares; empty: those of its own name."""
+    optional: bool = False
+    """Whether `all` leaves it out where its folder is not below `--data`: it stands for nothing but a user's own data.
+    Asked for by name it runs, on its twin where there is no folder."""
 
     @property
     def folder_name(self) -> str:

@@ -11,6 +11,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
+from datasets.containment import refuse_link_outside
 from datasets.corpus import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -69,19 +70,10 @@ def numbered_images(folder: Path, root: Path) -> dict[int, str]:
             if not stem.isdecimal():
                 raise DataError(f"{entry.path}: the name of an image is its frame number, as in 00001.jpg: rename it")
             if entry.is_symlink():
-                refuse_outside(Path(entry.path), root)
+                refuse_link_outside(root, Path(entry.path))
             number = int(stem)
             if number in found:
                 raise DataError(f"{folder}: {min(found[number], entry.name)} and {max(found[number], entry.name)} "
                                 f"both claim to be frame {number}: remove one of them")  # fmt: skip
             found[number] = entry.name
     return dict(sorted(found.items()))
-
-
-def refuse_outside(path: Path, root: Path) -> None:
-    """Raises DataError where a link takes `path` out of the data folder.
-
-    The data folder itself may be a link: what counts is that all that is read lies in it.
-    """
-    if not path.resolve().is_relative_to(root.resolve()):
-        raise DataError(f"{path}: a link that leads out of the data folder {root}: copy what it points to here")

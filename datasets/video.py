@@ -46,8 +46,11 @@ def is_video(file: str | Path) -> bool:
 
 
 def sample_times(duration: float, rate: float) -> NDArray[np.float64]:
-    """Times at `rate` a second from 0 to the end of a video of `duration` seconds: at least one."""
-    return np.arange(max(1, int(np.ceil(duration * rate - 1e-6)))) / rate
+    """Times at `rate` a second from 0 to before the end of a video of `duration` seconds: at least one.
+
+    A hundredth of a step is no step: files state their length to some fraction of a millisecond.
+    """
+    return np.arange(max(1, int(np.ceil(duration * rate - 0.01)))) / rate
 
 
 def read_duration(file: Path) -> float:
@@ -156,7 +159,7 @@ class _Video:
                 lost = True
                 continue
             start = last + self.period if frame.pts is None else float(frame.pts * self.tick) - self.origin
-            own = float(frame.duration * self.tick) or self.period
+            own = float((frame.duration or 0) * self.tick) or self.period
             last = start
             yield _Shown(frame, start, start + own, lost)
             lost = False

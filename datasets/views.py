@@ -51,7 +51,7 @@ def instances(
         rng: draws the offset within each segment of a clip (training); None takes the centres (test).
     """
     if view == "clip":
-        drawn = segments(*intervals(corpus, protocol, samples), frames, rng)
+        drawn = segments(*_reach(corpus, protocol, samples), frames, rng)
         first, end = corpus.track_start[corpus.track[samples]], corpus.track_start[corpus.track[samples] + 1]
         return Instances(np.clip(drawn, first[:, None], end[:, None] - 1), samples)
     if view == "sequence" and protocol.context:
@@ -70,11 +70,17 @@ def instances(
 def intervals(
     corpus: Corpus, protocol: Protocol, samples: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Start and stop of what a clip may see of each sample: its own frames, or the context around their middle.
+    """Start and stop of the frames that a clip may show of each sample: its own, or those of the context around it."""
+    start, stop = _reach(corpus, protocol, samples)
+    tracks = corpus.track[samples]
+    return np.maximum(start, corpus.track_start[tracks]), np.minimum(stop, corpus.track_start[tracks + 1])
 
-    A context may reach beyond the ends of its track, where the first or the last frame is repeated: the sample stays
-    at frame T // 2 of the clip.
-    """
+
+def _reach(
+    corpus: Corpus, protocol: Protocol, samples: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same, but a context may reach beyond the ends of its track, where the first or the last frame is repeated:
+    so the sample stays at frame T // 2 of the clip."""
     start, stop = corpus.start[samples], corpus.stop[samples]
     if not protocol.context:
         return start, stop
@@ -126,8 +132,7 @@ def frames_seen(
     tracks = corpus.track[samples]
     start, stop = corpus.track_start[tracks], corpus.track_start[tracks + 1]
     if view == "clip" or not protocol.context:
-        begin, end = intervals(corpus, protocol, samples)
-        start, stop = np.maximum(start, begin), np.minimum(stop, end)
+        start, stop = intervals(corpus, protocol, samples)
     steps = np.zeros(len(corpus.frames) + 1, dtype=np.int64)
     np.add.at(steps, start, 1)
     np.add.at(steps, stop, -1)

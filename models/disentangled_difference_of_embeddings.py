@@ -94,10 +94,10 @@ def sizes(beside_identity: bool = True) -> Mapping[str, Size]:
             stages=(
                 replace(
                     STAGE_1,
-                    epochs=10,
-                    max_samples=20_000,
+                    epochs=6,
+                    max_samples=12_000,
                     batch_size=32,
-                    lr=2e-3,
+                    lr=1e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",

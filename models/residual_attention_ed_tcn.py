@@ -13,7 +13,7 @@ that `residual_attention` ends with on the same training part.
 
 Deviations from the seed: those of `residual_attention_ms_tcn`. The seed lets any stage be of either kind and trains
 with dilated ones; here all four are encoder-decoders, so that the row shows what they do.
-Tiny has the small residual attention network and two stages of 32 and 48 channels over 5 frames.
+Tiny has the small residual attention network and two stages of 64 and 80 channels over 5 frames.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def full(classes: int) -> RefinedFrames:
 def tiny(classes: int) -> RefinedFrames:
     """The small network and two stages."""
     backbone = attention_tiny()
-    stages = [EncoderDecoderStage(i, classes, kernel=5, channels=(32, 48)) for i in (backbone.width, classes)]
+    stages = [EncoderDecoderStage(i, classes, kernel=5, channels=(64, 80)) for i in (backbone.width, classes)]
     return RefinedFrames(backbone, stages)
 
 

@@ -14,7 +14,8 @@ a cross-entropy and 0.15 of a truncated squared error between neighbouring frame
 Deviations from the seed: features are pooled, as its MS-TCN needs them (its extraction stores the maps, turned at
 random); the scores of a window's frames are averaged, where the seed takes the majority of their classes; the epoch is
 chosen on a validation part, not on the test part. It normalises with ImageNet's statistics, as here.
-Deviation of the smoothing from the seed: no gradient reaches the earlier frame, as in the paper.
+The smoothing is the paper's: over log-probabilities of classes (the seed's softmax runs over a window's frames), and no
+gradient reaches the earlier frame.
 A value (one class) is passed from stage to stage as it is: the softmax of one number would say nothing.
 Tiny has the small residual attention network and stages of 4 layers with 32 channels: a dilation beyond the 12 frames
 of a window reads zeros only.

@@ -31,7 +31,7 @@ class ResNet152(ResNet):
 
     def __init__(self) -> None:
         super().__init__(Bottleneck, [3, 8, 36, 3], num_classes=1)
-        self.fc = nn.Identity()  # type: ignore[assignment]
+        self.fc = nn.Identity()
 
 
 ARCHITECTURE = Architecture(

@@ -11,8 +11,8 @@ seed: github.com/jerry940100/Video-Based-Facial-Expression-Recognition (Oulu-CAS
           -> tokens + MLP
 
 The class token has no part in the attention over time; in that over space every frame sees it, and the mean of its T
-outcomes goes on. The positions fix T, H and W when the model is built; `@frames=4` and `@frames=16` are
-built for other clips.
+outcomes goes on. The positions fix T, H and W when the model is built; `@frames=4` and `@frames=8` are built for clips
+of that length.
 
 Everything that a still image needs is a ViT with timm's parameter names (`backbone`), so that an image's weights load
 into it, as in the paper; what layer n has for time is `temporal.n`. The official checkpoint's names map one to one:
@@ -21,7 +21,8 @@ into it, as in the paper; what layer n has for time is `temporal.n`. The officia
 zero: at the start the model is the ViT, averaged over frames.
 
 Deviations from the seed: its `require_grad` typo freezes nothing, so nothing is frozen here either. The seed's
-optimiser is not known, so the recipe is this project's. Tiny has a smaller ViT (64 channels, 3 layers).
+optimiser is not known, so the recipe is this project's. Tiny has a smaller ViT (64 channels, 3 layers), frozen as it
+comes from its pretext, and clips of 4 frames; what it has for time is trained in all three layers.
 """
 
 from __future__ import annotations
@@ -103,29 +104,31 @@ class TimeSformer(nn.Module):
         return self.head(self.backbone.norm(tokens[:, 0]))
 
 
-def sizes(frames: int = 8) -> Mapping[str, Size]:
-    """Both sizes, for clips of this length."""
+def sizes(full: int, tiny: int) -> Mapping[str, Size]:
+    """Both sizes, for clips of so many frames."""
     return {
         "full": Size(
-            build=lambda classes: TimeSformer(classes, vit_base(drop_path=0.1), frames),
+            build=lambda classes: TimeSformer(classes, vit_base(drop_path=0.1), full),
             image_size=224,
-            frames=frames,
+            frames=full,
             stages=(Stage(epochs=30, batch_size=8, optimizer="adam", lr=2e-5),),
         ),
         "tiny": Size(
-            build=lambda classes: TimeSformer(classes, vit_tiny(), frames),
+            build=lambda classes: TimeSformer(classes, vit_tiny(), tiny),
             image_size=48,
-            frames=frames,
+            frames=tiny,
             stages=(
                 Stage(
-                    epochs=5,
-                    max_samples=2_400,
-                    batch_size=16,
-                    lr=1e-3,
+                    epochs=12,
+                    max_samples=3_900,
+                    batch_size=8,
+                    lr=3e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
                     augmentation="none",
+                    gradient_norm=1.0,
+                    frozen=("backbone",),
                 ),
             ),
             weights=(Weights("geometry-vit", "backbone"),),
@@ -139,6 +142,6 @@ ARCHITECTURE = Architecture(
     view="clip",
     source="arXiv 2102.05095; jerry940100/Video-Based-Facial-Expression-Recognition",
     models_time=True,
-    sizes=sizes(),
-    variants={f"frames={frames}": sizes(frames) for frames in (4, 16)},
+    sizes=sizes(full=8, tiny=4),
+    variants={f"frames={frames}": sizes(frames, frames) for frames in (4, 8)},
 )

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from datasets.corpus import Corpus
-from datasets.decoding import read_frame
+from datasets.decoding import faces
 
 _COLUMNS = 12
 _SIDE = 78
@@ -30,9 +30,8 @@ def corpus_sheet(corpus: Corpus, picture: Path, tracks: int = 3) -> None:
     pen = ImageDraw.Draw(sheet)
     for row, (title, frames) in enumerate(rows):
         pen.text((4, row * _SIZE + _SIZE // 2 - 6), title, fill="black")
-        for column, frame in enumerate(frames):
-            box = None if corpus.boxes is None else corpus.boxes[frame]
-            face = read_frame(corpus.root / corpus.frames[frame], _SIZE, box)
+        boxes = None if corpus.boxes is None else corpus.boxes[frames]
+        for column, face in faces(corpus.root, [corpus.frames[i] for i in frames], boxes, _SIZE):
             found = Image.new("RGB", (_SIZE, _SIZE), "grey") if face is None else Image.fromarray(face)
             sheet.paste(found, (_SIDE + column * _SIZE, row * _SIZE))
     picture.parent.mkdir(parents=True, exist_ok=True)

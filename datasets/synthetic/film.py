@@ -32,8 +32,8 @@ class Shot:
     light: Literal["Strong", "Weak", "Dark"] = "Strong"
     yaw: float = 0.0
     """How far the camera stands to the side, in radians: the head is turned by it (+: nose to the right)."""
-    margin: int = 0
-    """Pixels around the face that the file has beyond the rendered square."""
+    margin: tuple[int, int] = (0, 0)
+    """Pixels that the file has beyond the rendered square, on either side and above and below."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
@@ -24,6 +24,7 @@ from PIL import Image
 from datasets.corpus import TWIN_FILE, DataError
 from datasets.synthetic.film import Film, Shot
 from datasets.synthetic.identity import sample_identities
+from datasets.synthetic.landmarks import landmarks
 from datasets.synthetic.renderer import render
 from datasets.synthetic.scene import LightLevel, Modality, Style, track_scenes
 from datasets.video import write_video
@@ -113,8 +114,8 @@ def write_shots(shots: list[Shot], folder: Path, size: int) -> NDArray[np.float1
     images = render(people, units, scenes, size).permute(0, 2, 3, 1).numpy()
     videos: dict[str, list[tuple[float, NDArray[np.uint8]]]] = {}
     for image, (i, t) in zip(images, written, strict=True):
-        margin = shots[i].margin
-        picture = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
+        across, down = shots[i].margin
+        picture = np.pad(image, ((down, down), (across, across), (0, 0)), mode="edge")
         video, _, second = shots[i].files[t].partition("#t=")
         if second:
             videos.setdefault(video, []).append((float(second), picture))
@@ -126,3 +127,19 @@ def write_shots(shots: list[Shot], folder: Path, size: int) -> NDArray[np.float1
         write_video(folder / video, np.stack([p for _, p in content]), np.array([second for second, _ in content]))
     shown: NDArray[np.float16] = (people.rest + units).clamp(-1, 1).numpy().astype(np.float16)
     return shown
+
+
+def shown_landmarks(shots: Sequence[Shot], size: int) -> NDArray[np.float32]:
+    """(N,68,2) where the points of the face lie in each file of these shots, x and y in pixels of the file."""
+    found = []
+    for group in _groups(tuple(shots)):
+        style, modality, light = _setting(group[0])
+        written = [(i, t) for i, shot in enumerate(group) for t, file in enumerate(shot.files) if file]
+        owner, frames = [i for i, _ in written], [t for _, t in written]
+        people = sample_identities([shot.identity for shot in group])[owner]
+        scenes = track_scenes([group[i].scene for i in owner], frames, style=style, modality=modality, light=light)
+        scenes = replace(scenes, yaw=scenes.yaw + torch.tensor([group[i].yaw for i in owner]))
+        units = torch.from_numpy(np.stack([group[i].units[t] for i, t in written]))
+        margin = torch.tensor([group[i].margin for i in owner])[:, None]
+        found.append((landmarks(people, units, scenes, size) + margin).numpy())
+    return np.concatenate(found)

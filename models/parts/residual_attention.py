@@ -164,7 +164,7 @@ class AttentiveResNet(nn.Module):
 
 def _scale(convolution: nn.Module) -> None:
     with torch.no_grad():
-        convolution.weight.mul_(0.1)  # type: ignore[operator, union-attr]
+        convolution.weight.mul_(0.1)  # type: ignore[operator]
 
 
 def attention_tiny() -> AttentiveResNet:

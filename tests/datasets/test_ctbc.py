@@ -101,11 +101,6 @@ def test_a_number_that_is_missing_keeps_its_place_and_is_no_sample(tmp_path: Pat
     assert corpus.start[:5].tolist() == [1, 4, 5, 6, 9]
 
 
-def test_a_fold_leaves_one_subject_out() -> None:
-    assert PROTOCOL.folds == 10
-    assert PROTOCOL.neutral == "enrolment_frame"
-
-
 def test_each_fold_tests_one_subject(tmp_path: Path) -> None:
     corpus = read(made(tmp_path, subjects=10), PROTOCOL)
     content = np.arange(1, len(corpus.frames) + 1, dtype=np.uint64)
@@ -180,16 +175,13 @@ def test_files_that_are_no_images_are_passed_over(copy: Path) -> None:
     assert read(copy, PROTOCOL).frames == before
 
 
-@pytest.mark.parametrize("what", ["image", "folder"])
+@pytest.mark.parametrize(
+    "what", ["CTBC", "CTBC/cam2", "CTBC/cam2/S01", "CTBC/cam2/S01/Anger", "CTBC/cam2/S01/Anger/00001.jpg"]
+)
 def test_a_link_that_leads_out_of_the_data_folder_is_refused(copy: Path, tmp_path: Path, what: str) -> None:
-    place = copy / "CTBC" / "cam2" / "S01" / "Anger"
-    if what == "image":
-        (tmp_path / "private.jpg").touch()
-        (place / "00099.jpg").symlink_to(tmp_path / "private.jpg")
-    else:
-        place.rename(tmp_path / "Anger")
-        place.symlink_to(tmp_path / "Anger")
-    with pytest.raises(DataError, match="a link that leads out of the data folder .*: copy what it points to here"):
+    (copy / what).rename(tmp_path / "elsewhere")
+    (copy / what).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="the link leads out of the data folder: put the file itself there"):
         read(copy, PROTOCOL)
 
 

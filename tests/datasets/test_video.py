@@ -219,6 +219,7 @@ def test_times_that_descend_are_a_fault_of_the_caller(steady: Path) -> None:
 
 def test_times_names_and_extensions() -> None:
     assert sample_times(1.0, 4).tolist() == [0, 0.25, 0.5, 0.75]
+    assert sample_times(1.0003, 4).tolist() == [0, 0.25, 0.5, 0.75]
     assert sample_times(1.01, 4).tolist() == [0, 0.25, 0.5, 0.75, 1.0]
     assert sample_times(0.0, 4).tolist() == [0]
     assert frame_name("a/b.mp4", 1 / 3) == "a/b.mp4#t=0.333"
