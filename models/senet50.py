@@ -17,7 +17,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
-from models.architecture import Architecture, Size, Stage, Weights
+from models.architecture import Architecture, Official, Size, Stage, Weights
 from models.parts.resnet import resnet_tiny
 from models.parts.squeeze_excitation import SqueezeExcitation
 from models.parts.vggface2 import VGGFace2SEResNet50
@@ -89,6 +89,7 @@ ARCHITECTURE = Architecture(
                     augmentation="heavy",
                 ),
             ),
+            official=(Official("vggface2/senet50", "backbone"),),
             channels_last=True,
         ),
         "tiny": Size(
