@@ -1,0 +1,82 @@
+"""What chance alone does to a score: reruns of the same cells -> the margin that a loss must exceed.
+
+A cell that is run again with the same code on the same machine gives the same predictions to the bit, so most changes
+move nothing at all. What moves a score without making anything worse is a new draw: another seed, or sums in another
+order (another number of threads, another machine, a rewritten but equal formula), after which training goes another
+way. The reruns draw anew on purpose, and their spread is the yardstick.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+import numpy as np
+
+FAMILY_ALPHA = 0.05
+"""Chance that any cell of a gate exceeds its margin when every one of them is drawn anew and nothing is worse."""
+SMALLEST_MARGIN = 0.01
+"""No loss below it is called one, however little the reruns differed."""
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """The score of a cell that was run again, and how: with which seed, on how many threads."""
+
+    seed: int
+    threads: int
+    abaw: float
+
+
+Reruns = Mapping[str, Sequence[Rerun]]
+"""By the cell's name; the first is the baseline's own run."""
+
+
+def margins(reruns: Reruns) -> dict[str, float]:
+    """The margin of each cell: what the difference of two draws exceeds with a chance of FAMILY_ALPHA / cells.
+
+    A variance of four numbers is itself uncertain, so each cell's is averaged with the mean of all cells.
+
+    Raises:
+        ValueError: a cell has fewer than two runs.
+    """
+    variance = {cell: _variance(runs) for cell, runs in reruns.items()}
+    pooled = float(np.mean(list(variance.values())))
+    return {cell: _margin((own + pooled) / 2, len(variance)) for cell, own in variance.items()}
+
+
+def group_margin(reruns: Reruns, group: Sequence[str], comparisons: int) -> float:
+    """The margin of the mean over several cells.
+
+    Draws of different architectures are independent, so the variance of their mean is the mean variance over their
+    number; but it is not taken to be smaller than that of the means which the reruns show.
+    """
+    expected = float(np.mean([_variance(reruns[cell]) for cell in group])) / len(group)
+    draws = zip(*([run.abaw for run in _one_a_seed(reruns[cell])] for cell in group), strict=False)
+    means = [float(np.mean(draw)) for draw in draws]
+    return _margin(max(expected, float(np.var(means, ddof=1))), comparisons)
+
+
+def _margin(variance: float, comparisons: int) -> float:
+    quantile = NormalDist().inv_cdf(1 - FAMILY_ALPHA / comparisons)
+    return max(SMALLEST_MARGIN, quantile * math.sqrt(2 * variance))
+
+
+def _variance(runs: Sequence[Rerun]) -> float:
+    """Variance of a draw: between seeds, or from one number of threads to another, whichever is larger."""
+    seeds = [run.abaw for run in _one_a_seed(runs)]
+    if len(seeds) < 2:
+        raise ValueError("a spread needs runs with at least two seeds")
+    first = runs[0]
+    threads = [(run.abaw - first.abaw) ** 2 / 2 for run in runs if run.seed == first.seed and run is not first]
+    return max(float(np.var(seeds, ddof=1)), float(np.mean(threads)) if threads else 0.0)
+
+
+def _one_a_seed(runs: Sequence[Rerun]) -> list[Rerun]:
+    """The first run of each seed."""
+    first: dict[int, Rerun] = {}
+    for run in runs:
+        first.setdefault(run.seed, run)
+    return list(first.values())
