@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from datasets.corpus import Corpus
     from datasets.frames import FrameStore
 
+PATIENCE = 4
+"""How many times its limit a cell may take on two threads, which wait for each other at every step."""
 LIBRARIES = ("python", "torch", "torchvision", "timm", "numpy")
 
 
@@ -106,21 +108,24 @@ def drop_other_libraries(folder: Path) -> None:
 @contextmanager
 def _threads(threads: int) -> Iterator[None]:
     """Workers that are started inside have this many threads."""
-    before = os.environ.get(THREADS)
-    os.environ[THREADS] = str(threads)
+    wanted = {THREADS: str(threads), "OMP_WAIT_POLICY": "passive"}  # threads that wait do not take the other's core
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:
-        os.environ.pop(THREADS)
-        if before is not None:
-            os.environ[THREADS] = before
+        for name, value in before.items():
+            os.environ.pop(name)
+            if value is not None:
+                os.environ[name] = value
 
 
 def reruns_of(cells: Sequence[Cell], seeds: int) -> list[tuple[list[Cell], int]]:
     """What is run besides the cells themselves to see what chance does: (cells, threads) of other seeds, and of the
     same seed on two threads."""
     other = [[replace(cell, seed=cell.seed + i) for cell in cells] for i in range(1, seeds)]
-    return [*((again, 1) for again in other), (list(cells), 2)]
+    patient = [replace(cell, time_limit=PATIENCE * cell.time_limit) for cell in cells]
+    return [*((again, 1) for again in other), (patient, 2)]
 
 
 def as_reruns(runs: Sequence[tuple[Sequence[Record], int]]) -> dict[str, list[Rerun]]:

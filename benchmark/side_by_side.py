@@ -28,8 +28,8 @@ from benchmark.worker import SETTINGS
 
 SAMPLES, SAMPLES_AGAIN = 20, 30
 """Timed samples of each side, and when something is measured again."""
-SAMPLE_SECONDS = 0.010
-"""A timed sample repeats the call until it lasts at least this long."""
+SAMPLE_SECONDS, SAMPLE_CALLS = 0.030, 3
+"""A timed sample is the fastest of so many calls that they last this long together, but at least of three."""
 TARGET_SECONDS = 30.0
 """About how long a target may take on both sides together; slow ones have fewer samples, but at least FEWEST."""
 FEWEST = 8
@@ -53,7 +53,7 @@ class Target:
 
 @dataclass
 class Samples:
-    """Seconds a call on both sides, as they were taken."""
+    """Seconds a call on both sides, as they were taken; each is the fastest of `repeats` calls."""
 
     repeats: int
     base: list[float] = field(default_factory=list)
@@ -179,7 +179,7 @@ def _targets(about: dict[str, Any]) -> list[Target]:
 
 def _in_turns(sides: dict[str, _Process], target: Target, samples: int, draw: random.Random) -> Samples:
     seconds = [side.ask(ask="prepare", **asdict(target))["seconds"] for side in sides.values()]
-    repeats = math.ceil(1.2 * SAMPLE_SECONDS / max(min(seconds), 1e-7))
+    repeats = max(SAMPLE_CALLS, math.ceil(SAMPLE_SECONDS / max(min(seconds), 1e-7)))
     fit = int(TARGET_SECONDS / (sum(seconds) * repeats))
     found = Samples(repeats)
     for _ in range(max(FEWEST, min(samples, fit))):

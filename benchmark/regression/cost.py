@@ -36,7 +36,7 @@ def _verdict(cell: tuple[str, str, str], cost: str, base: float | None, head: fl
     """A gain turns the gate red too: what a model costs is part of what it is."""
     mark: Mark = "same"
     if base != head:
-        mark = "worse" if base is None or (head is not None and head > base) else "better"
+        mark = "better" if base is not None and head is not None and head < base else "worse"
     changed = base != head
     return Verdict(
         "cost", cell[0], COSTS[cost], mark, where=f"{cell[1]}, {cell[2]}", base=base, head=head,
