@@ -16,7 +16,7 @@ from benchmark.gate import GateRun, as_reruns, data_content, reruns_of, run_cell
 from benchmark.provenance import available_cores, environment
 from benchmark.records import Record
 from benchmark.regression.baseline import write_baseline
-from benchmark.regression.chance import Reruns, group_margin, margins
+from benchmark.regression.chance import Reruns, group_of, margins
 
 SEEDS = 3
 
@@ -90,7 +90,7 @@ def spread_table(reruns: Reruns) -> str:
     ]
     lines = [tabulate(rows, headers, disable_numparse=True)]
     if len(reruns) > 1:
-        lines.append(f"limit of the mean over all: {group_margin(reruns, list(reruns), len(reruns)):.4f}")
+        lines.append(f"limit of the weighted mean over all: {group_of(reruns, list(reruns)).margin:.4f}")
     return "\n".join(lines)
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -23,7 +23,7 @@ from benchmark.registry import architectures
 from benchmark.regression import report
 from benchmark.regression.accuracy import CellName, Limits, by_name, compare_cells, compare_groups
 from benchmark.regression.baseline import Baseline, NoBaselineError, cell_name, read_baseline
-from benchmark.regression.chance import FAMILY_ALPHA, group_margin, margins
+from benchmark.regression.chance import FAMILY_ALPHA, Group, group_of, margins
 from benchmark.regression.cost import compare_costs
 from benchmark.regression.latency import ALPHA, RATIO, compare_times
 from benchmark.regression.verdict import NOTHING_COMPARED, Outcome, Verdict, sorted_outcome
@@ -31,6 +31,7 @@ from benchmark.side_by_side import (
     SAMPLES_AGAIN,
     Measurement,
     SideError,
+    Target,
     checkout,
     measure,
     one_machine,
@@ -46,6 +47,7 @@ BOARD_RECORDS = 6
 
 Only = Literal["", "accuracy", "latency"]
 Say = Callable[[str], None]
+Wanted = Callable[[Target], bool]
 
 
 @dataclass(frozen=True)
@@ -172,11 +174,11 @@ def judge_records(
     named = {cell: cell_name(record) for cell, record in by_name([*baseline.records, *records]).items()}
     limits = Limits(margin=lambda cell: margin[named[cell]])
 
-    def of_group(cells: list[CellName]) -> float:
-        return group_margin(baseline.reruns, [named[cell] for cell in cells], len(margin))
+    def as_group(cells: list[CellName]) -> Group:
+        return group_of(baseline.reruns, [named[cell] for cell in cells])
 
     return [
-        *compare_groups(records, base, of_group, limits, changes),
+        *compare_groups(records, base, as_group, limits, changes),
         *compare_cells(records, base, limits, changes),
         *compare_costs(records, base),
     ]
@@ -200,30 +202,41 @@ def latency(request: Request, device: str, notes: list[str], unmeasured: list[st
     """
     head = repository_of(Path.cwd())
     with checkout(head, request.base) as (base, commit), TemporaryDirectory(prefix="ferbench-board-") as scratch:
-        notes.append(f"latency: this checkout against {request.base} ({commit[:12]}), in turns on this machine, with "
-                     f"this environment's libraries; worse: ratio > {RATIO:g} with p < {ALPHA:g}, twice")  # fmt: skip
+        notes.append(
+            f"latency: this checkout against {request.base} ({commit[:12]}), in turns on this machine, with this "
+            f"environment's libraries; worse: ratio > {RATIO:g} with p < {ALPHA:g}, twice"
+        )
         notes += _accepted_since(head, commit, request.baseline)
-        wanted = (lambda target: target.subject in request.architectures) if request.architectures else (lambda _: True)
+        names = request.architectures
+        wanted = (lambda target: target.subject in names) if names else (lambda _: True)
         records = board_records(request.baseline, Path(scratch))
-        roots = import_roots(head)
         try:
-            first = measure(base, head, device, records, wanted, roots=roots, say=say)
-            slower = {t for t, s in first.samples.items() if compare_times(t.subject, t.what, s.base, s.head).red}
-            again = (
-                measure(base, head, device, records, slower.__contains__, SAMPLES_AGAIN, roots, say, seed=1)
-                if slower
-                else None
-            )
+            first, again = measure_twice(base, head, device, records, wanted, import_roots(head), say)
         except SideError as error:
             unmeasured.append(f"latency: {error}")
             return []
     request.work.mkdir(parents=True, exist_ok=True)
     kept = {"base": commit, "first": first.as_dict(), "again": again.as_dict() if again else None}
     (request.work / "latency.json").write_text(json.dumps({"machine": first.machine, **kept}, indent=1) + "\n")
-    return judge_times_of(first, again, unmeasured)
+    return judge_times(first, again, unmeasured)
 
 
-def judge_times_of(first: Measurement, again: Measurement | None, unmeasured: list[str]) -> list[Verdict]:
+def measure_twice(
+    base: Path, head: Path, device: str, records: Path | None, wanted: Wanted, roots: Sequence[str], say: Say
+) -> tuple[Measurement, Measurement | None]:
+    """Measures two checkouts, and what looks slower a second time in new processes.
+
+    Raises:
+        SideError: a side cannot be measured.
+    """
+    first = measure(base, head, device, records, wanted, roots=roots, say=say)
+    slower = {t for t, s in first.samples.items() if compare_times(t.subject, t.what, s.base, s.head).red}
+    if not slower:
+        return first, None
+    return first, measure(base, head, device, records, slower.__contains__, SAMPLES_AGAIN, roots, say, seed=1)
+
+
+def judge_times(first: Measurement, again: Measurement | None, unmeasured: list[str]) -> list[Verdict]:
     """One verdict a target of a measurement, and of a second one for what looked slower in the first."""
     verdicts = []
     for target, samples in first.samples.items():

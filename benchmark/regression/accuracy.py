@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from benchmark.records import Record
+from benchmark.regression.chance import Group
 from benchmark.regression.verdict import Mark, Verdict
 from benchmark.statistics import RESAMPLES, mcnemar, paired_bootstrap, resampled, score
 
@@ -103,14 +104,15 @@ def compare_cells(
 def compare_groups(
     head: Sequence[Record],
     base: Sequence[Record],
-    margin_of: Callable[[list[CellName]], float],
+    group_of: Callable[[list[CellName]], Group],
     limits: Limits | None = None,
     data_changes: DataChanges = NONE_KNOWN,
 ) -> list[Verdict]:
     """Compares the mean over all architectures of a data set: what each loses a little of, they lose together.
 
     A fault in what all of them share moves every score the same way, while chance moves each its own way, so the mean
-    shows losses that are too small for any single cell. Groups of one cell are left out.
+    shows losses that are too small for any single cell. `group_of` gives the weights of the mean (they add up to 1) and
+    its margin. Groups of one cell are left out.
 
     Raises:
         RequestError: predictions cannot be read.
@@ -122,7 +124,11 @@ def compare_groups(
         pair = None if _apart(before[cell], after[cell], data_changes) else _pair(cell, before[cell], after[cell])
         if pair is not None:
             groups.setdefault((cell.dataset, cell.size, cell.seed, cell.fold, pair.labels.tobytes()), []).append(pair)
-    return [_group_verdict(pairs, margin_of, limits) for pairs in groups.values() if len(pairs) > 1]
+    return [
+        _group_verdict(pairs, group_of([pair.cell for pair in pairs]), limits)
+        for pairs in groups.values()
+        if len(pairs) > 1
+    ]
 
 
 def by_name(records: Sequence[Record]) -> dict[CellName, Record]:
@@ -172,20 +178,20 @@ def _compared(pair: _Pair, limits: Limits, changes: str) -> Verdict:
     )  # fmt: skip
 
 
-def _group_verdict(pairs: list[_Pair], margin_of: Callable[[list[CellName]], float], limits: Limits) -> Verdict:
+def _group_verdict(pairs: list[_Pair], group: Group, limits: Limits) -> Verdict:
     """The mean difference over the architectures, the subjects drawn once for all of them."""
-    first, count, cells = pairs[0], len(pairs), [pair.cell for pair in pairs]
+    first, count, weights = pairs[0], len(pairs), np.array(group.weights)
     both = np.stack([*(pair.base for pair in pairs), *(pair.head for pair in pairs)])
-    base, head = score(first.labels, both, first.num_classes).reshape(2, count).mean(axis=1).tolist()
+    base, head = (score(first.labels, both, first.num_classes).reshape(2, count) @ weights).tolist()
     drawn = resampled(first.labels, both, first.subjects, first.num_classes, resamples=limits.resamples)
-    differences = drawn[:, count:].mean(axis=1) - drawn[:, :count].mean(axis=1)
-    value, margin = head - base, margin_of(cells)
+    differences = (drawn[:, count:] - drawn[:, :count]) @ weights
+    value = head - base
     p = float(((np.abs(differences - value) >= abs(value) - 1e-12).sum() + 1) / (limits.resamples + 1))
     low, high = np.quantile(differences, [0.025, 0.975]).tolist()
     where = f"{first.cell.dataset} {first.cell.size} seed {first.cell.seed} fold {first.cell.fold}"
+    mark = judge(value, p, group.margin, limits.alpha)
     return Verdict(
-        "accuracy", f"all {count} architectures", "mean ABAW", judge(value, p, margin, limits.alpha), where,
-        base, head, value, (low, high), p, limit=margin,
+        "accuracy", f"all {count} architectures", "weighted mean of ABAW", mark, where, base, head, value, (low, high), p, limit=group.margin,
     )  # fmt: skip
 
 

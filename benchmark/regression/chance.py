@@ -19,6 +19,7 @@ FAMILY_ALPHA = 0.05
 """Chance that any cell of a gate exceeds its margin when every one of them is drawn anew and nothing is worse."""
 SMALLEST_MARGIN = 0.01
 """No loss below it is called one, however little the reruns differed."""
+SMALLEST_VARIANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -34,34 +35,49 @@ Reruns = Mapping[str, Sequence[Rerun]]
 """By the cell's name; the first is the baseline's own run."""
 
 
+@dataclass(frozen=True)
+class Group:
+    """How several cells are read as one: the weight of each in their mean, and the margin of that mean."""
+
+    weights: tuple[float, ...]
+    margin: float
+
+
 def margins(reruns: Reruns) -> dict[str, float]:
     """The margin of each cell: what the difference of two draws exceeds with a chance of FAMILY_ALPHA / cells.
 
-    A variance of four numbers is itself uncertain, so each cell's is averaged with the mean of all cells.
-
     Raises:
-        ValueError: a cell has fewer than two runs.
+        ValueError: a cell has fewer than two seeds.
     """
-    variance = {cell: _variance(runs) for cell, runs in reruns.items()}
-    pooled = float(np.mean(list(variance.values())))
-    return {cell: _margin((own + pooled) / 2, len(variance)) for cell, own in variance.items()}
+    variance = _variances(reruns)
+    return {cell: _margin(own, len(variance)) for cell, own in variance.items()}
 
 
-def group_margin(reruns: Reruns, group: Sequence[str], comparisons: int) -> float:
-    """The margin of the mean over several cells.
+def group_of(reruns: Reruns, cells: Sequence[str]) -> Group:
+    """Weights and margin of the mean over several cells.
 
-    Draws of different architectures are independent, so the variance of their mean is the mean variance over their
-    number; but it is not taken to be smaller than that of the means which the reruns show.
+    A cell counts the more the less chance moves it (one over its variance). Draws of different architectures are
+    independent, which makes the variance of the mean; but it is not taken to be smaller than what the reruns show.
     """
-    expected = float(np.mean([_variance(reruns[cell]) for cell in group])) / len(group)
-    draws = zip(*([run.abaw for run in _one_a_seed(reruns[cell])] for cell in group), strict=False)
-    means = [float(np.mean(draw)) for draw in draws]
-    return _margin(max(expected, float(np.var(means, ddof=1))), comparisons)
+    variance = np.array([_variances(reruns)[cell] for cell in cells])
+    weights = (1 / variance) / (1 / variance).sum()
+    draws = zip(*([run.abaw for run in _one_a_seed(reruns[cell])] for cell in cells), strict=False)
+    shown = float(np.var([float(weights @ draw) for draw in draws], ddof=1))
+    expected = float((weights**2 * variance).sum())
+    return Group(tuple(weights.tolist()), _margin(max(expected, shown), len(reruns)))
 
 
 def _margin(variance: float, comparisons: int) -> float:
     quantile = NormalDist().inv_cdf(1 - FAMILY_ALPHA / comparisons)
     return max(SMALLEST_MARGIN, quantile * math.sqrt(2 * variance))
+
+
+def _variances(reruns: Reruns) -> dict[str, float]:
+    """Variance of a draw of each cell. One of three numbers is easily too small by luck, so none is taken to be smaller
+    than the median of all cells, nor so small that it would weigh down every other."""
+    own = {cell: _variance(runs) for cell, runs in reruns.items()}
+    least = max(float(np.median(list(own.values()))), SMALLEST_VARIANCE)
+    return {cell: max(value, least) for cell, value in own.items()}
 
 
 def _variance(runs: Sequence[Rerun]) -> float:

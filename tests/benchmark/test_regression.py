@@ -11,6 +11,7 @@ import pytest
 
 from benchmark.records import read_records
 from benchmark.regression.accuracy import CellName, Limits, compare_cells, compare_groups, judge
+from benchmark.regression.chance import Group
 from benchmark.regression.cost import compare_costs
 from benchmark.regression.verdict import Outcome, Verdict, sorted_outcome
 from tests.benchmark.written_cells import write_cell
@@ -231,7 +232,12 @@ def test_what_each_architecture_loses_a_little_of_is_found_in_their_mean(tmp_pat
     limits = Limits(lambda _: 0.1, resamples=500)
     assert {verdict.mark for verdict in compare_cells(head, base, limits)} == {"same"}
     asked: list[list[CellName]] = []
-    (verdict,) = compare_groups(head, base, lambda cells: asked.append(cells) or 0.03, limits)  # type: ignore[func-returns-value]
+
+    def group_of(cells: list[CellName]) -> Group:
+        asked.append(cells)
+        return Group((1 / 12,) * 12, 0.03)
+
+    (verdict,) = compare_groups(head, base, group_of, limits)
     assert [cell.architecture for cell in asked[0]] == names
     assert (verdict.subject, verdict.mark, verdict.limit) == ("all 12 architectures", "worse", 0.03)
     assert verdict.change is not None
@@ -244,7 +250,7 @@ def test_a_group_takes_only_what_is_comparable_and_is_left_out_when_it_is_one(tm
     write_cell(tmp_path / "base", "vit_se")
     write_cell(tmp_path / "head", "vit_se", key_parts={"seed": "1"})
     head, base = (read_records(tmp_path / side) for side in ("head", "base"))
-    assert compare_groups(head, base, lambda _: 0.0, Limits(resamples=50)) == []
+    assert compare_groups(head, base, lambda _: Group((1.0,), 0.0), Limits(resamples=50)) == []
 
 
 def test_every_change_of_cost_is_red_until_it_is_accepted(tmp_path: Path) -> None:
