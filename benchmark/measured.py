@@ -28,7 +28,7 @@ PARTS = (STORE, BOARD, HELP)
 
 CLASSES = 7
 TRAINING_BATCH = 8
-WARM_UP = 3
+WARM_UP = 5
 STORE_FRAMES, STORE_SIZE, STORE_CLIPS = 256, 48, (32, 8)
 
 Call = Callable[[], object]
@@ -201,7 +201,7 @@ class Side:
         return file is not None and Path(file).resolve().is_relative_to(self.root.resolve())
 
     def prepare(self, subject: str, what: str) -> dict[str, Any]:
-        """Makes a call ready and warm; tells how long it takes."""
+        """Makes a call of an architecture (`what`) or a part (no `what`) ready and warm; tells how long it takes."""
         self.call = lambda: None  # lets go of what came before
         if self.scratch:
             self.scratch.cleanup()
@@ -218,8 +218,9 @@ class Side:
             self.call = board_rendering(self.records, folder / "leaderboard.md")
         else:
             self.call = help_text(self.root)
-        self.sample(WARM_UP if what in (INFERENCE, TRAINING) else 1)
-        return {"seconds": self.sample(1)}
+        calls = WARM_UP if what else 1
+        self.sample(calls)
+        return {"seconds": self.sample(calls)}
 
     def sample(self, repeats: int) -> float:
         """Seconds of the fastest of this many calls, each waited for.

@@ -189,9 +189,10 @@ def _group_verdict(pairs: list[_Pair], group: Group, limits: Limits) -> Verdict:
     p = float(((np.abs(differences - value) >= abs(value) - 1e-12).sum() + 1) / (limits.resamples + 1))
     low, high = np.quantile(differences, [0.025, 0.975]).tolist()
     where = f"{first.cell.dataset} {first.cell.size} seed {first.cell.seed} fold {first.cell.fold}"
-    mark = judge(value, p, group.margin, limits.alpha)
+    mark, subject = judge(value, p, group.margin, limits.alpha), f"all {count} architectures"
     return Verdict(
-        "accuracy", f"all {count} architectures", "weighted mean of ABAW", mark, where, base, head, value, (low, high), p, limit=group.margin,
+        "accuracy", subject, "mean ABAW", mark, where, base, head, value, (low, high), p, limit=group.margin,
+        reason="each weighed by one over what chance does to it",
     )  # fmt: skip
 
 
