@@ -197,7 +197,8 @@ class _Process:
         self.name = name
         # -P: the folder of the script, whose modules are named like the standard library's, is not on the path
         words = [sys.executable, "-P", measured.__file__, str(checkout), device, *([str(records)] if records else [])]
-        path = os.pathsep.join(str((checkout / root).resolve()) for root in roots)
+        own = [str((checkout / root).resolve()) for root in roots]
+        path = os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])
         environment = {**os.environ, **SETTINGS, "PYTHONPATH": path}
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
