@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.baselines import TITLES
 from benchmark.data import Location, Report
 from benchmark.provenance import CHECKOUT, code_hash, commit, environment, hash_of
-from benchmark.records import write_record
-from benchmark.registry import architectures
+from benchmark.records import Record, read_record, write_record
+from benchmark.registry import architectures, ensembles
 from benchmark.suite import Cell
 
 if TYPE_CHECKING:
@@ -26,8 +27,9 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from benchmark.training import Run
+    from benchmark.training import Material, Run
     from datasets.corpus import Corpus
+    from datasets.frames import FrameStore
     from datasets.splits import Split
     from models.architecture import Architecture, Size
 
@@ -46,8 +48,14 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         "seed": cell.seed,
         "fold": cell.fold,
     }
-    if cell.kind != "architecture":
+    if cell.kind in ("floor", "oracle"):
         return {"architecture": cell.architecture, "code": code_hash("benchmark.baselines"), **same}
+    if cell.kind == "ensemble":
+        members = {m.architecture: key_of(key_parts(m, location, device_type)) for m in members_of(cell)}
+        code = code_hash("benchmark.ensembles")
+        return {"architecture": cell.architecture, "code": code, "members": hash_of(sorted(members.items())), **same}
+    lenders = sorted({lent.architecture for lent in architectures.get(cell.architecture).sizes[cell.size].trained})
+    lent = {"lenders": hash_of([(name, code_hash(architectures.module(name))) for name in lenders])} if lenders else {}
     return {
         "architecture": cell.architecture,
         "code": code_hash(architectures.module(cell.architecture)),
@@ -56,8 +64,16 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         "size": cell.size,
         "epochs": cell.epochs,
         "device_type": device_type,
+        **lent,
         **same,
     }
+
+
+def members_of(cell: Cell) -> list[Cell]:
+    """The cells whose answers an ensemble's cell fuses; none of any other cell."""
+    if cell.kind != "ensemble":
+        return []
+    return [replace(cell, architecture=name) for name in ensembles.get(cell.architecture).members]
 
 
 @cache
@@ -134,6 +150,7 @@ def run_cell(
 
     from benchmark.data import open_data
     from benchmark.efficiency import device_name
+    from benchmark.task import metrics_of
     from datasets.splits import split
 
     began = time.perf_counter()
@@ -141,10 +158,14 @@ def run_cell(
     corpus, store = open_data(location, cell.image_size, report)
     parts = split(corpus, cell.protocol, cell.fold, store.content)
     if cell.kind == "architecture":
-        found = _architecture_cell(cell, corpus, parts, store, device, report)
+        found = _architecture_cell(cell, location, corpus, parts, store, device, report)
+    elif cell.kind == "ensemble":
+        found = _ensemble_cell(cell, location, device_type, corpus, parts, results)
     else:
         found = _baseline_cell(cell, corpus, parts)
-    table = prediction_table(corpus, parts.test, found.pop("probability"))
+    table = prediction_table(corpus, parts.test, found.pop("answers"))
+    chosen_on = found.pop("validation_answers", None)
+    validation = None if chosen_on is None else prediction_table(corpus, parts.validation, chosen_on)
     record = {
         **{name: value for name, value in about.items() if name not in ORIGIN},
         "status": "ok",
@@ -167,16 +188,22 @@ def run_cell(
         },
     }
     record["timing"]["total_s"] = time.perf_counter() - began
-    write_record(cell.folder(results, location.name), record, table)
-    return float(record["metrics"]["abaw"])
+    write_record(cell.folder(results, location.name), record, table, validation)
+    return float(record["metrics"][record["metrics"]["headline"]])
 
 
 def _architecture_cell(
-    cell: Cell, corpus: Corpus, parts: Split, store: Any, device: torch.device, report: Report
+    cell: Cell,
+    location: Location,
+    corpus: Corpus,
+    parts: Split,
+    store: FrameStore,
+    device: torch.device,
+    report: Report,
 ) -> dict[str, Any]:
     """Trains on the training part, chooses the epoch on the validation part, and uses the test part once."""
     from benchmark.efficiency import peak_memory
-    from benchmark.training import FrameBatches, Material, Run, build, predict, train
+    from benchmark.training import Material, Run, predict_with
 
     architecture = architectures.get(cell.architecture)
     size = architecture.sizes[cell.size]
@@ -188,15 +215,14 @@ def _architecture_cell(
         epochs=cell.epochs,
         report=Told(report),
     )
-    frames = size.frames if architecture.view in ("clip", "sequence") else 1
-    material = Material(corpus, cell.protocol, parts, store, architecture.view, frames)
-    model, started_from = build(architecture, size, len(corpus.classes), run)
+    material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames, size.shuffle_frames)
     with peak_memory(device) as peak:
         began = time.perf_counter()
-        history = train(model, architecture, size, material, run)
+        model, history, started_from = trained_model(cell, location, material, run)
         trained = time.perf_counter()
-        probability = predict(model, FrameBatches(material, run, "none"), material, parts.test, run)
+        answers = predict_with(model, size, material, parts.test, run)
         tested = time.perf_counter()
+    validation = predict_with(model, size, material, parts.validation, run)
     report("measuring throughput and latency")
     return {
         "title": architecture.title,
@@ -205,10 +231,74 @@ def _architecture_cell(
         "recipe": recipe_of(size, cell.epochs),
         "history": history,
         "notes": notes_of(architecture, size, corpus),
-        "probability": probability,
+        "answers": answers,
+        "validation_answers": validation,
         "precision": run.precision,
         "cost": cost_of(architecture, cell, len(corpus.classes), model, history, peak.mb, run),
         "timing": {"train_s": trained - began, "test_s": tested - trained, "measure_s": time.perf_counter() - tested},
+    }
+
+
+def trained_model(
+    cell: Cell, location: Location, material: Material, run: Run
+) -> tuple[torch.nn.Module, list[dict[str, Any]], str]:
+    """The model of a cell after its training, the history, and what it started from.
+
+    What it starts from may be what another architecture's training on the same part ends with: that comes first then,
+    and its epochs stand first in the history.
+    """
+    from benchmark.lending import trained_once
+    from benchmark.training import build, train
+
+    architecture = architectures.get(cell.architecture)
+    size = architecture.sizes[cell.size]
+    material = replace(material, view=architecture.view, frames=size.frames, shuffle_frames=size.shuffle_frames)
+    model, started_from = build(architecture, size, len(material.corpus.classes), run)
+    before: list[dict[str, Any]] = []
+    for name in dict.fromkeys(lent.architecture for lent in size.trained):
+        lender, epochs, _ = trained_model(replace(cell, architecture=name), location, material, run)
+        before += [{**epoch, "stage": f"{name}: {epoch['stage']}"} for epoch in epochs]
+        for lent in size.trained:
+            if lent.architecture == name:
+                model.get_submodule(lent.into).load_state_dict(lender.get_submodule(lent.part).state_dict())
+        started_from = f"{name} trained on the same part" + (f", {started_from}" if size.weights else "")
+    if not architecture.lends:
+        return model, before + train(model, architecture, size, material, run), started_from
+    key = key_of(key_parts(cell, location, run.device.type))
+    history, _ = trained_once(model, key, lambda: train(model, architecture, size, material, run))
+    return model, before + history, started_from
+
+
+def _ensemble_cell(
+    cell: Cell, location: Location, device_type: str, corpus: Corpus, parts: Split, results: Path
+) -> dict[str, Any]:
+    """Fuses what the members have saved; nothing is trained."""
+    from benchmark.ensembles import MemberError, fuse, fused_cost
+
+    began = time.perf_counter()
+    ensemble = ensembles.get(cell.architecture)
+    members: dict[str, Record] = {}
+    for member in members_of(cell):
+        record = read_record(member.folder(results, location.name))
+        key = key_of(key_parts(member, location, device_type))
+        if record is None or record.data["status"] != "ok" or record.data["key"] != key:
+            raise MemberError(f"its member {member.architecture} has no finished record: see why that one failed")
+        members[member.architecture] = record
+    answers, samples, weights = fuse(members)
+    if samples != [corpus.sample_id[i] for i in parts.test]:
+        raise MemberError(f"{', '.join(members)} have answered other samples than the test part's: run them again")
+    shares = ", ".join(f"{name} {weight:.1f}" for name, weight in weights.items())
+    return {
+        "title": ensemble.title,
+        "view": "none",
+        "started_from": "none",
+        "recipe": {"members": weights},
+        "history": [],
+        "notes": [f"weights fitted on the validation part: {shares}; cost and time are the sums of its members'"],
+        "answers": answers,
+        "precision": "/".join(dict.fromkeys(r.data["environment"]["precision"] for r in members.values())),
+        "cost": fused_cost(members),
+        "timing": {"train_s": time.perf_counter() - began},
     }
 
 
@@ -216,7 +306,7 @@ def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split) -> dict[str, Any]:
     from benchmark.baselines import baseline_scores
 
     began = time.perf_counter()
-    probability = baseline_scores(cell.architecture, corpus, parts, cell.seed)
+    answers = baseline_scores(cell.architecture, corpus, cell.protocol, parts, cell.seed)
     return {
         "title": TITLES[cell.architecture],
         "view": "none",
@@ -224,7 +314,7 @@ def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split) -> dict[str, Any]:
         "recipe": {},
         "history": [],
         "notes": [],
-        "probability": probability,
+        "answers": answers,
         "precision": "float64",
         "cost": None,
         "timing": {"train_s": time.perf_counter() - began},
@@ -236,8 +326,9 @@ def notes_of(architecture: Architecture, size: Size, corpus: Corpus) -> list[str
     notes = []
     if (corpus.stop - corpus.start == 1).all() and architecture.view in ("clip", "sequence"):
         notes.append("still clip: every frame is the same image")
-    loaded = [weights.into for weights in size.weights]
-    frozen = [p for p in size.stages[0].frozen if not any(f"{p}.".startswith(f"{into}.") for into in loaded)]
+    loaded = [*(weights.into for weights in size.weights), *(lent.into for lent in size.trained)]
+    first = size.stages[0].frozen if size.stages else ()
+    frozen = [p for p in first if not any(f"{p}.".startswith(f"{into}.") for into in loaded)]
     return [*notes, *(f"its frozen {part} has random weights: official ones are not loaded" for part in frozen)]
 
 
@@ -249,31 +340,20 @@ def recipe_of(size: Size, epochs: float) -> dict[str, Any]:
     return {"stages": stages, "epochs_factor": epochs, "image_size": size.image_size, "frames": size.frames}
 
 
-def prediction_table(corpus: Corpus, samples: NDArray[np.int64], probability: NDArray[np.float64]) -> pd.DataFrame:
-    """One row a test sample: sample, subject, label, predicted and a score a class."""
+def prediction_table(corpus: Corpus, samples: NDArray[np.int64], answers: NDArray[np.float64]) -> pd.DataFrame:
+    """One row a sample: sample, subject, track, the truth, and what was answered."""
     import pandas as pd
 
+    from benchmark.task import task_of
+
     subject = corpus.subject
+    track = {int(t): corpus.track_name(int(t)) for t in set(corpus.track[samples].tolist())}
     table = {
         "sample": [corpus.sample_id[i] for i in samples],
         "subject": [subject[i] for i in samples],
-        "label": corpus.label[samples],
-        "predicted": probability.argmax(axis=1),
+        "track": [track[int(corpus.track[i])] for i in samples],
     }
-    scores = {f"score_{name}": probability[:, c].astype("float32") for c, name in enumerate(corpus.classes)}
-    return pd.DataFrame({**table, **scores})
-
-
-def metrics_of(table: pd.DataFrame, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Every measure, recomputable from the saved predictions alone."""
-    from dataclasses import asdict
-
-    from benchmark.metrics import confusion_matrix, scores
-
-    confusion = confusion_matrix(table["label"].to_numpy(), table["predicted"].to_numpy(), len(classes))
-    found = asdict(scores(confusion))
-    found["f1_per_class"] = dict(zip(classes, found["f1_per_class"], strict=True))
-    return {**found, "confusion": confusion.tolist()}
+    return pd.DataFrame({**table, **task_of(corpus).columns(samples, answers)})
 
 
 def counts_of(corpus: Corpus, parts: Split, missing: NDArray[np.bool_]) -> dict[str, int]:
@@ -296,7 +376,7 @@ def cost_of(
     speed = measure_inference(
         model, architecture.input_shape(cell.size), run.device, run.precision, channels_last=run.channels_last
     )
-    seconds = sum(epoch["seconds"] for epoch in history)
+    seconds = sum(epoch["seconds"] for epoch in history) or float("inf")  # of an average, nothing is trained
     return {
         "params": count_parameters(model),
         "macs": count_macs(model, architecture.input_shape(cell.size)),
@@ -305,6 +385,7 @@ def cost_of(
         "train_samples_per_s": sum(epoch["samples"] for epoch in history) / seconds,
         "infer_samples_per_s": speed.infer_samples_per_s,
         "infer_batch": speed.batch,
+        "throughput_by_batch": speed.samples_per_s_by_batch,
         "latency_ms_p50": speed.latency_ms_p50,
         "latency_ms_p95": speed.latency_ms_p95,
         "latency_ms_samples": [round(ms, 4) for ms in speed.latency_ms],

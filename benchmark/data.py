@@ -16,7 +16,7 @@ from benchmark.registry import data_sets
 from benchmark.suite import Cell, Twin
 from datasets.corpus import TWIN_FILE, Corpus, DataError
 from datasets.dataset import Protocol
-from datasets.frames import FrameStore, open_store
+from datasets.frames import FrameStore, find_store, open_store
 
 Report = Callable[[str], None]
 
@@ -54,8 +54,9 @@ def data_folder(asked: Path | None) -> Path | None:
         return None
     if not root.is_dir():
         raise RequestError(f"{root}: no such folder: --data takes a folder with one folder a data set")
-    if not any((root / name).is_dir() for name in data_sets.names()):
-        raise RequestError(f"{root}: none of {', '.join(data_sets.names())} is in it: --data takes a folder with one "
+    folders = list(dict.fromkeys(data_sets.get(name).folder_name for name in data_sets.names()))
+    if not any((root / name).is_dir() for name in folders):
+        raise RequestError(f"{root}: none of {', '.join(folders)} is in it: --data takes a folder with one "
                            "folder a data set")  # fmt: skip
     return root
 
@@ -66,14 +67,15 @@ def locate(cell: Cell, data: Path | None) -> Location:
     Raises:
         RequestError: the folder is not what its name says.
     """
-    if data is not None and (data / cell.dataset).is_dir():
-        return locate_folder(cell.dataset, data / cell.dataset, cell.protocol)
+    folder = data_sets.get(cell.dataset).folder_name
+    if data is not None and (data / folder).is_dir():
+        return locate_folder(cell.dataset, data / folder, cell.protocol)
     made_from = (
-        cell.dataset, cell.twin.scale, cell.twin.seed, sorted(cell.protocol.options.items()),
-        code_hash(data_sets.module(cell.dataset)), code_hash("datasets.synthetic.writer"),
+        folder, cell.twin.scale, cell.twin.seed, sorted(cell.protocol.options.items()),
+        code_hash(data_sets.module(folder)), code_hash("datasets.synthetic.writer"),
     )  # fmt: skip
     identity = hash_of(made_from)
-    root = cache_folder() / "twins" / f"{cell.dataset}-{identity}"
+    root = cache_folder() / "twins" / f"{folder}-{identity}"
     return Location(cell.dataset, f"{cell.dataset}-twin", root, identity, cell.protocol, cell.twin)
 
 
@@ -84,7 +86,9 @@ def locate_folder(dataset: str, root: Path, protocol: Protocol) -> Location:
         RequestError: the folder is not what its name says.
     """
     corpus = read_corpus(dataset, root, protocol)
-    return Location(dataset, corpus.name, root, corpus.fingerprint(), protocol, None)
+    location = Location(dataset, corpus.name, root, corpus.fingerprint(), protocol, None)
+    _corpora[dataset] = location, corpus
+    return location
 
 
 def read_corpus(dataset: str, root: Path, protocol: Protocol) -> Corpus:
@@ -112,21 +116,49 @@ def _looks_like(root: Path, dataset: str) -> bool:
     return any(any(root.glob(mark)) for mark in data_sets.get(dataset).marks)
 
 
-def open_data(location: Location, size: int, report: Report, threads: int = 1) -> tuple[Corpus, FrameStore]:
-    """The corpus and its frame store, both made when they are not there. Processes wait for one another to make one."""
-    if location.own_twin is not None:
-        with alone(f"{location.name}-{location.identity}"):  # two sizes may want the same twin at once
+def open_data(location: Location, size: int, report: Report, processes: int = 1) -> tuple[Corpus, FrameStore]:
+    """The corpus and its frame store, both made when they are not there. Processes wait for one another to make one.
+
+    What is there already is opened without a lock and without writing: the cache folder may be read-only then.
+
+    Raises:
+        RequestError: the cache cannot be written; the files of a folder of one's own have changed since the run began.
+    """
+    if location.own_twin is not None and not (location.root / TWIN_FILE).is_file():
+        with alone(location.root.name):  # two sizes or two data sets may want the same twin at once
             if not (location.root / TWIN_FILE).is_file():
                 write_twin(location, report)
-    corpus = read_corpus(location.dataset, location.root, location.protocol)
-    total = len(corpus.frames)
-    content = hash_of((location.identity, code_hash("datasets.frames")))
+    corpus = read_corpus_once(location)
+    cache, content = cache_folder() / "frames", hash_of((location.identity, code_hash("datasets.frames")))
+    store = find_store(corpus, size, cache, content)
+    if store is not None:
+        return corpus, store
     with alone(f"{location.name}-{content}-{size}"):
+        if location.own_twin is None and corpus.fingerprint() != location.identity:
+            raise RequestError(f"{location.root}: files there have changed since the run began: run again")
         store = open_store(
-            corpus, size, cache_folder() / "frames", content, threads=threads,
-            progress=lambda done, _: report(f"{location.name}: decoding frame {done}/{total} at {size} px"),
+            corpus, size, cache, content, processes=processes,
+            progress=lambda done, total: report(f"{location.name}: decoding frame {done}/{total} at {size} px"),
         )  # fmt: skip
     return corpus, store
+
+
+_corpora: dict[str, tuple[Location, Corpus]] = {}
+"""The corpus that this process read last of each data set: a worker makes many cells of one, and a release may lie in
+some hundred thousand small files."""
+
+
+def read_corpus_once(location: Location) -> Corpus:
+    """The corpus of a location, from this process's memory where it was the last of its data set.
+
+    A location knows its content by its identity, so a corpus that is remembered is never one of other files than the
+    run was planned with.
+    """
+    known = _corpora.get(location.dataset)
+    if known is None or known[0] != location:
+        known = location, read_corpus(location.dataset, location.root, location.protocol)
+        _corpora[location.dataset] = known
+    return known[1]
 
 
 def write_twin(location: Location, report: Report) -> None:

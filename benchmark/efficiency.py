@@ -140,6 +140,8 @@ class Inference:
     """Throughput at `batch`, over each timed sample."""
     batch: int
     """The largest of the fixed list that fits."""
+    samples_per_s_by_batch: dict[int, float]
+    """Median throughput at each batch of the fixed list that fits."""
     device: str
     threads: int
     precision: Precision
@@ -185,6 +187,7 @@ def measure_inference(
     device = torch.device(device)
     batches = sorted(batches or BATCHES.get(device.type, BATCHES["cpu"]), reverse=True)
     clock = _Clock(device, samples, sample_seconds)
+    few = _Clock(device, min(samples, 5), sample_seconds)
     was_training = model.training
     model.eval()
     try:
@@ -198,12 +201,18 @@ def measure_inference(
             batch, seconds = _largest_that_fits(
                 batches, lambda batch: clock.seconds_per_call(call_at(batch), wait_each_call=False)
             )
+            smaller = {
+                b: b / float(np.median(few.seconds_per_call(call_at(b), wait_each_call=False)))
+                for b in batches
+                if b < batch
+            }
     finally:
         model.train(was_training)
     return Inference(
         latency_ms=tuple(1e3 * s for s in latency),
         samples_per_s=tuple(batch / s for s in seconds),
         batch=batch,
+        samples_per_s_by_batch=dict(sorted({**smaller, batch: batch / float(np.median(seconds))}.items())),
         device=device_name(device),
         threads=torch.get_num_threads(),
         precision=precision,

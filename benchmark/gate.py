@@ -68,7 +68,7 @@ def cells_to_gate(name: str, suite: Suite, only: list[str] | None = None) -> lis
     Raises:
         RequestError: there are none.
     """
-    cells = [cell for cell in cells_of(name, suite, only) if cell.kind == "architecture"]
+    cells = [cell for cell in cells_of(name, suite, only) if cell.kind in ("architecture", "ensemble")]
     if not cells:
         raise RequestError(
             f"suite {name}: it selects no cell of an architecture, so there is nothing to check: name architectures "
@@ -161,8 +161,9 @@ def _content(cell: Cell, location: Location, corpus: Corpus, store: FrameStore) 
 
     parts = split(corpus, cell.protocol, cell.fold, store.content).parts
     intervals = [corpus.track, corpus.start, corpus.stop]
+    answers = (corpus.label if corpus.target is None else corpus.target).tolist()
     return {
-        "labels": _digest(json.dumps([*zip(corpus.sample_id, corpus.label.tolist(), strict=True)]).encode()),
+        "labels": _digest(json.dumps([*zip(corpus.sample_id, answers, strict=True)]).encode()),
         "samples": _digest(b"\0".join(column.tobytes() for column in intervals)),
         f"parts of fold {cell.fold}": _digest(json.dumps({k: rows.tolist() for k, rows in parts.items()}).encode()),
     }

@@ -113,7 +113,7 @@ def store_read(folder: Path) -> Call:
     )  # fmt: skip
     store = open_store(corpus, STORE_SIZE, folder / "store", "noise")
     wanted = rng.integers(STORE_FRAMES, size=STORE_CLIPS)
-    return lambda: normalise(torch.from_numpy(store.frames[store.stand_in[wanted]]))
+    return lambda: normalise(torch.from_numpy(store.read(wanted)))
 
 
 def board_rendering(records: Path, out: Path) -> Call:

@@ -99,6 +99,41 @@ def scores(confusion: ArrayLike) -> Scores:
     return Scores(**{metric: float(measure(counts, metric)) for metric in METRICS}, f1_per_class=each)
 
 
+@dataclass(frozen=True)
+class RegressionScores:
+    """The measures of predicted values."""
+
+    ccc: float
+    """Mean over the videos of Lin's concordance correlation coefficient, -1..1: SENDv1's official score."""
+    ccc_per_video: dict[str, float]
+    rmse: float
+    """Root of the mean squared error over all samples, in the target's unit."""
+
+
+def concordance(target: ArrayLike, value: ArrayLike) -> float:
+    """Lin's concordance correlation coefficient of two (N,) series, with population variances; 0 where both are
+    constant and differ, 1 where they are the same."""
+    x, y = np.asarray(target, dtype=np.float64), np.asarray(value, dtype=np.float64)
+    shift = (x.mean() - y.mean()) ** 2
+    spread = x.var() + y.var() + shift
+    covariance = ((x - x.mean()) * (y - y.mean())).mean()
+    return float(2 * covariance / spread) if spread > 0 else 1.0
+
+
+def regression_scores(target: NDArray[Any], value: NDArray[Any], video: NDArray[Any]) -> RegressionScores:
+    """The measures of (N,) predicted values, where `video` (N,) names the video of each."""
+    if not len(target):
+        raise ValueError("no samples: nothing was scored")
+    order = np.argsort(video, kind="stable")
+    names, first = np.unique(video[order], return_index=True)
+    each = {
+        str(name): concordance(target[rows], value[rows])
+        for name, rows in zip(names, np.split(order, first[1:]), strict=True)
+    }
+    rmse = float(np.sqrt(np.mean((np.asarray(target) - np.asarray(value)) ** 2)))
+    return RegressionScores(ccc=float(np.mean(list(each.values()))), ccc_per_video=each, rmse=rmse)
+
+
 def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Array:
     """Division where 0 / 0 is 0."""
     return np.divide(numerator, denominator, out=np.zeros(np.shape(denominator)), where=denominator > 0)

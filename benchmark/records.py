@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 RECORD = "record.json"
 PREDICTIONS = "predictions.parquet"
+VALIDATION = "validation.parquet"
+"""The same table for the validation part, from which an ensemble takes its weights. It is not published."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,18 @@ class Record:
     data: dict[str, Any]
 
     def predictions(self) -> pd.DataFrame:
-        """Table with `sample`, `subject`, `label`, `predicted` and `score_<class>` columns."""
+        """Table with `sample`, `subject`, `track`, `label`, `predicted` and `score_<class>` columns; of a regression
+        `target` and `value` in place of the last three."""
+        return self._table(PREDICTIONS)
+
+    def validation(self) -> pd.DataFrame:
+        """The same table for the validation part."""
+        return self._table(VALIDATION)
+
+    def _table(self, name: str) -> pd.DataFrame:
         import pandas as pd
 
-        file = self.path / PREDICTIONS
+        file = self.path / name
         try:
             return pd.read_parquet(file)
         except (OSError, ValueError) as error:
@@ -70,7 +80,12 @@ def read_records(results: Path) -> list[Record]:
     return records
 
 
-def write_record(folder: Path, data: dict[str, Any], predictions: pd.DataFrame | None = None) -> None:
+def write_record(
+    folder: Path,
+    data: dict[str, Any],
+    predictions: pd.DataFrame | None = None,
+    validation: pd.DataFrame | None = None,
+) -> None:
     """Writes a cell's record in whole or not at all; an earlier one stays until then.
 
     Raises:
@@ -78,17 +93,23 @@ def write_record(folder: Path, data: dict[str, Any], predictions: pd.DataFrame |
     """
     text = json.dumps({"schema": SCHEMA, **data}, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
     folder.mkdir(parents=True, exist_ok=True)
-    with _draft(folder / RECORD) as record, _draft(folder / PREDICTIONS) as table:
-        if predictions is not None:
-            predictions.to_parquet(table, index=False, compression="zstd")
-            _sync(table)
+    tables = {PREDICTIONS: predictions, VALIDATION: validation}
+    with contextlib.ExitStack() as drafts:
+        record = drafts.enter_context(_draft(folder / RECORD))
+        draft = {name: drafts.enter_context(_draft(folder / name)) for name in tables}
+        for name, table in tables.items():
+            if table is not None:
+                table.to_parquet(draft[name], index=False, compression="zstd")
+                _sync(draft[name])
         record.write_text(text + "\n", encoding="utf-8")
         _sync(record)
-        if predictions is not None:
-            table.replace(folder / PREDICTIONS)
+        for name, table in tables.items():
+            if table is not None:
+                draft[name].replace(folder / name)
         record.replace(folder / RECORD)
-    if predictions is None:
-        (folder / PREDICTIONS).unlink(missing_ok=True)  # those of an earlier record of this cell
+    for name, table in tables.items():
+        if table is None:
+            (folder / name).unlink(missing_ok=True)  # of an earlier record of this cell
 
 
 def _plain(value: Any) -> Any:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import worker
-from benchmark.cell import failed_record, identity
+from benchmark.cell import failed_record, identity, members_of
 from benchmark.data import Location, locate
 from benchmark.errors import RequestError
 from benchmark.progress import RunProgress
@@ -41,12 +41,17 @@ class Job:
         """As it is called on the terminal."""
         return f"{self.location.name} / {self.cell.architecture} seed {self.cell.seed} fold {self.cell.fold}"
 
+    @property
+    def needs(self) -> set[Path]:
+        """Folders of the cells that must be done with before this one."""
+        return {self.folder.parents[1] / member.architecture / self.folder.name for member in members_of(self.cell)}
+
     def finished_abaw(self) -> float | None:
         """ABAW of the finished record of this very cell; None where there is none."""
         record = read_record(self.folder)
         if record is None or record.data["status"] != "ok" or record.data["key"] != self.about["key"]:
             return None
-        return float(record.data["metrics"]["abaw"])
+        return float(record.data["metrics"][record.data["metrics"]["headline"]])
 
 
 @dataclass(frozen=True)
@@ -119,13 +124,16 @@ class _Batch:
         for job in jobs:
             self.waiting.setdefault((job.location.name, job.cell.image_size), []).append(job)
         self.running: dict[Any, Job | tuple[str, int]] = {}
+        self.pending = {job.folder for job in jobs}
+        self.held: list[Job] = []
+        """Jobs whose data are there and that wait for others."""
 
     def work(self) -> None:
-        threads = max(1, available_cores() // self.workers)
+        processes = max(1, available_cores() // max(1, min(self.workers, len(self.waiting))))
         try:
             for group, jobs in self.waiting.items():
                 future = self.pool.schedule(
-                    worker.prepare_data, args=(jobs[0].location, group[1], threads), timeout=DATA_TIME_LIMIT
+                    worker.prepare_data, args=(jobs[0].location, group[1], processes), timeout=DATA_TIME_LIMIT
                 )
                 self.running[future] = group
             while self.running:
@@ -145,17 +153,27 @@ class _Batch:
         error = _reason(future, what)
         if isinstance(what, Job):
             if error is None:
+                self.pending.discard(what.folder)
                 self.progress.finished(what.name, *future.result())
             else:
                 self._keep_failure(what, error)
+            self._release()
             return
         if error is None:
             self.progress.say(f"data of {what[0]} ready at {what[1]} px")
         for job in self.waiting.pop(what):
             if error is None:
-                self._start(job)
+                self.held.append(job)
             else:
                 self._keep_failure(job, error)
+        self._release()
+
+    def _release(self) -> None:
+        """Starts every job that waits for no other."""
+        free = [job for job in self.held if not job.needs & self.pending]
+        self.held = [job for job in self.held if job not in free]
+        for job in free:
+            self._start(job)
 
     def _start(self, job: Job) -> None:
         future = self.pool.schedule(
@@ -166,6 +184,7 @@ class _Batch:
         self.running[future] = job
 
     def _keep_failure(self, job: Job, reason: str) -> None:
+        self.pending.discard(job.folder)
         abaw = job.finished_abaw()
         if abaw is not None:  # the worker was stopped after it had written the record
             self.progress.finished(job.name, abaw, 0.0)

@@ -10,14 +10,15 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import RequestError, unknown_name
-from benchmark.registry import architectures, data_sets
+from benchmark.registry import architectures, data_sets, ensembles, is_of_family
 from datasets.corpus import DataError
 from datasets.dataset import Protocol
 
 SUITES = Path(__file__).parent / "suites"
 BASELINES = ("majority", "random", "oracle")
 """Floors and oracle: rows between which every other is read."""
-BASELINE_IMAGE_SIZE = 48
+LONE_IMAGE_SIZE = 48
+"""Pixels a side of the store that a floor opens where no architecture stands beside it."""
 
 
 class Twin(BaseModel):
@@ -47,6 +48,8 @@ class Suite(BaseModel):
     twins: dict[str, Twin] = {}
     protocols: dict[str, dict[str, bool | int | float | str]] = {}
     """Changes to a data set's protocol, by data set."""
+    also: list[str] = []
+    """Rows beside `architectures` that `all` leaves out: a family's (`timm:resnet18`), a variant (`tsm@shuffled`)."""
 
 
 @dataclass(frozen=True)
@@ -64,19 +67,29 @@ class Cell:
     time_limit: int
     protocol: Protocol
     twin: Twin
+    beside: tuple[str, ...] = ()
+    """Of a floor or the oracle: the architectures that stand beside it."""
 
     @property
-    def kind(self) -> Literal["architecture", "floor", "oracle"]:
-        """What the row is: a floor and the oracle are not trained on images."""
+    def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:
+        """What the row is: a floor and the oracle are not trained on images, an ensemble not at all."""
+        if self.architecture in ensembles.names():
+            return "ensemble"
         if self.architecture not in BASELINES:
             return "architecture"
         return "oracle" if self.architecture == "oracle" else "floor"
 
     @property
     def image_size(self) -> int:
-        """Pixels a side at which it reads its frames; floors and oracle look at none and read the smallest store."""
+        """Pixels a side of the frame store that it opens.
+
+        Floors, oracle and ensembles look at no frame, only at which ones are missing or the same: they open the
+        smallest store that an architecture beside them (a member of theirs) needs anyway.
+        """
         if self.kind != "architecture":
-            return BASELINE_IMAGE_SIZE
+            names = ensembles.get(self.architecture).members if self.kind == "ensemble" else self.beside
+            known = (architectures.get(name).sizes for name in names)
+            return min((sizes[self.size].image_size for sizes in known if self.size in sizes), default=LONE_IMAGE_SIZE)
         sizes = architectures.get(self.architecture).sizes
         if self.size not in sizes:
             raise RequestError(f"architecture {self.architecture!r} has no size {self.size!r}: add it, or leave it out")
@@ -84,7 +97,13 @@ class Cell:
 
     def folder(self, results: Path, dataset_name: str) -> Path:
         """Where its record lies; `dataset_name` ends in `-twin` where the data are one."""
-        return results / self.suite / dataset_name / self.architecture / f"seed{self.seed}-fold{self.fold}"
+        return (
+            results
+            / self.suite
+            / dataset_name
+            / self.architecture.replace(":", "-")
+            / f"seed{self.seed}-fold{self.fold}"
+        )
 
 
 def suite_names() -> list[str]:
@@ -138,27 +157,39 @@ def _first_fault(error: ValidationError) -> str:
 
 
 def cells_of(
-    name: str, suite: Suite, only_architectures: list[str] | None = None, only_datasets: list[str] | None = None
+    name: str,
+    suite: Suite,
+    only_architectures: list[str] | None = None,
+    only_datasets: list[str] | None = None,
+    data: Path | None = None,
 ) -> list[Cell]:
-    """Every cell of a suite, floors and oracle first, data set by data set.
+    """Every cell of a suite, floors and oracle first, data set by data set; who starts from another comes after it.
+
+    An ensemble brings its members along; `all` includes those whose members are all chosen. Of the data sets `all`
+    includes an optional one where its folder is below `data`, or where it is asked for.
 
     Raises:
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
     """
-    chosen = _chosen(suite.architectures, only_architectures, architectures.names(), "architecture")
-    data = _chosen(suite.datasets, only_datasets, data_sets.names(), "data set")
+    named, asked, fused = _with_members(suite.architectures, only_architectures)
+    rows, known = _rows(named, suite.also, asked)
+    chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: _borrows(a, suite.size))
+    fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
+    there = [d for d in data_sets.names() if d in (only_datasets or ()) or not _is_left_out(d, data)]
+    named_data = there if suite.datasets == "all" else suite.datasets
+    datasets = _chosen(named_data, only_datasets, data_sets.names(), "data set")
     for key, entries in (("twins", suite.twins), ("protocols", suite.protocols)):
         for dataset in entries:
             if dataset not in data_sets.names():
                 raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
-    protocols = {dataset: _protocol(name, suite, dataset) for dataset in data}
+    protocols = {dataset: _protocol(name, suite, dataset) for dataset in datasets}
     most = max(protocol.folds for protocol in protocols.values())
     if suite.folds != "all" and max(suite.folds) >= most:
         raise RequestError(
             f"suite {name}: no data set has a fold {max(suite.folds)}: the most is {most}, counted from 0"
         )
     cells = []
-    for dataset in data:
+    for dataset in datasets:
         protocol = protocols[dataset]
         folds = (
             list(range(protocol.folds))
@@ -167,8 +198,8 @@ def cells_of(
         )
         if not folds:
             raise RequestError(f"suite {name}: {dataset} has {protocol.folds} folds, counted from 0, not {suite.folds}")
-        for architecture in (*BASELINES, *chosen):
-            for seed in dict.fromkeys(suite.seeds if architecture in chosen else suite.seeds[:1]):
+        for architecture in (*BASELINES, *chosen, *fused):
+            for seed in dict.fromkeys(suite.seeds[:1] if architecture in BASELINES else suite.seeds):
                 for fold in folds:
                     twin = suite.twins.get(dataset, Twin())
                     cells.append(
@@ -183,9 +214,55 @@ def cells_of(
                             suite.time_limit,
                             protocol,
                             twin,
+                            tuple(chosen) if architecture in BASELINES else (),
                         )
                     )
     return cells
+
+
+def _with_members(
+    named: str | list[str], only: list[str] | None
+) -> tuple[str | list[str], list[str] | None, list[str]]:
+    """What a suite names and what is asked for, with every ensemble replaced by its members; and the ensembles."""
+    known = ensembles.names()
+    fused = [e for e in known if (named == "all" or e in named) and (only is None or e in only)]
+
+    def expanded(entries: list[str]) -> list[str]:
+        members = [m for e in entries if e in known for m in ensembles.get(e).members]
+        return list(dict.fromkeys([*(e for e in entries if e not in known), *members]))
+
+    return (
+        named if isinstance(named, str) else expanded(named),
+        None if only is None else expanded(only),
+        fused,
+    )
+
+
+def _is_left_out(dataset: str, data: Path | None) -> bool:
+    """Whether `all` passes a data set over: a user's own, and there is none."""
+    entry = data_sets.get(dataset)
+    return entry.optional and not (data is not None and (data / entry.folder_name).is_dir())
+
+
+def _rows(named: str | list[str], also: list[str], only: list[str] | None) -> tuple[list[str], list[str]]:
+    """Every row that a suite names, and every architecture there is: the registry's and the families' that are named.
+
+    A suite of all also has the rows of families and the variants that the command line asks for.
+
+    Raises:
+        RequestError: a family, or its library, has none of that name.
+    """
+    asked = only or []
+    beyond = [*also, *(row for row in asked if named == "all" and (is_of_family(row) or "@" in row))]
+    rows = [*(architectures.names() if isinstance(named, str) else named), *beyond]
+    members = dict.fromkeys(row.partition("@")[0] for row in (*rows, *asked) if is_of_family(row))
+    return rows, [*architectures.names(), *(architectures.get(member).name for member in members)]
+
+
+def _borrows(architecture: str, size: str) -> bool:
+    """Whether it starts from what another architecture's training leaves."""
+    sizes = architectures.get(architecture).sizes
+    return size in sizes and bool(sizes[size].trained)
 
 
 def _protocol(name: str, suite: Suite, dataset: str) -> Protocol:
@@ -195,9 +272,21 @@ def _protocol(name: str, suite: Suite, dataset: str) -> Protocol:
         raise RequestError(str(error)) from None
 
 
+def _with_variants(known: list[str], asked: list[Any]) -> list[str]:
+    """The registry's order, each variant that is asked for (`name@variant`) after its base.
+
+    Raises:
+        RequestError: there is no such architecture or variant.
+    """
+    asked_for = list(dict.fromkeys(entry for entry in asked if isinstance(entry, str) and "@" in entry))
+    variants = [architectures.get(entry).name for entry in asked_for]
+    return [e for base in known for e in (base, *(v for v in variants if v.partition("@")[0] == base))]
+
+
 def _chosen(named: str | list[str], only: list[str] | None, known: list[str], kind: str) -> list[str]:
     """The entries that a suite names, cut to those asked for on the command line, in the registry's order."""
     asked: list[Any] = [*(named if isinstance(named, list) else []), *(only or [])]
+    known = _with_variants(known, asked) if kind == "architecture" else known
     for entry in asked:
         if entry not in known:
             raise unknown_name(kind, entry, known)

@@ -10,28 +10,30 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.metrics import confusion_matrix, scores
-from benchmark.recipe import epochs_of, learning_rate, loss_function, optimizer
+from benchmark.recipe import epochs_of, learning_rate, optimizer
+from benchmark.task import Task, task_of
 from datasets.augmentation import augment, normalise
 from datasets.corpus import Corpus
 from datasets.dataset import Protocol as DataProtocol
 from datasets.frames import FrameStore
 from datasets.splits import Split
 from datasets.streams import number_of
-from datasets.views import Instances, instances
-from models.architecture import Architecture, Size, Stage
+from datasets.views import Instances, frames_seen, instances, shuffled
+from models.architecture import Architecture, Size, Stage, View
 from models.weights import start_weights
 
 EVALUATION_BATCH = 64
+
+Answers = NDArray[np.float64]
+"""(S,C) probabilities of samples, or (S,1) values."""
 
 
 class DivergedError(Exception):
@@ -46,12 +48,29 @@ class Material:
     protocol: DataProtocol
     split: Split
     store: FrameStore
-    view: str
+    view: View
     frames: int
+    """T of a clip or a sequence."""
+    shuffle_frames: bool = False
+    """Whether the frames of a clip or a sequence come in a random order (`Size.shuffle_frames`)."""
+
+    @property
+    def task(self) -> Task:
+        """What the samples ask."""
+        return task_of(self.corpus)
+
+    def under(self, view: View | None) -> Material:
+        """The same samples, seen under another view."""
+        return self if view is None else replace(self, view=view)
 
     def instances(self, samples: NDArray[np.int64], rng: np.random.Generator | None = None) -> Instances:
         """Inputs of these samples under the view; `rng` draws a clip's frames (training)."""
-        return instances(self.view, self.corpus, self.protocol, samples, self.frames, self.split.train, rng)
+        seen = instances(self.view, self.corpus, self.protocol, samples, self.frames, self.split.train, rng)
+        return shuffled(seen, self.corpus, rng) if self.shuffle_frames and self.view in ("clip", "sequence") else seen
+
+    def frames_seen(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Every frame that any draw of these samples shows under the view."""
+        return frames_seen(self.view, self.corpus, self.protocol, samples, self.split.train)
 
 
 class Report(Protocol):
@@ -117,7 +136,7 @@ class FrameBatches:
 
     def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
         store = self.material.store
-        pixels = torch.from_numpy(store.frames[store.stand_in[frames]])
+        pixels = torch.from_numpy(store.read(frames))
         if self.run.device.type == "cuda":
             pixels = pixels.pin_memory().to(self.run.device, non_blocking=True)
         clips = normalise(pixels)
@@ -130,7 +149,7 @@ class FrameBatches:
 
 
 class FeatureBatches:
-    """Inputs from a frozen part, run once over every frame and its mirror image: (B,F) or (B,K,F).
+    """Inputs from a frozen part, run once over every frame that the samples show: (B,F) or (B,K,F).
 
     Of the augmentations only mirroring is left: any but `none` mirrors half of the inputs.
     """
@@ -138,13 +157,8 @@ class FeatureBatches:
     def __init__(
         self, material: Material, run: Run, encoder: nn.Module, augmentation: str, samples: NDArray[np.int64]
     ) -> None:
-        self.mirrors = augmentation != "none"
-        corpus = material.corpus
-        moving = samples if material.view in ("clip", "sequence") else ()  # training may draw any frame of a clip
-        used = np.concatenate([material.instances(samples).frames.ravel(), *(
-            np.arange(corpus.start[i], corpus.stop[i]) for i in moving
-        )])  # fmt: skip
-        self.frames = np.unique(used)
+        self.sides = 1 if augmentation == "none" else 2
+        self.frames = material.frames_seen(samples)
         self.view = material.view
         self.device = run.device
         read = FrameBatches(material, run, "none")
@@ -152,15 +166,15 @@ class FeatureBatches:
         with torch.inference_mode(), run.autocast():
             for chunk in np.array_split(self.frames, math.ceil(len(self.frames) / EVALUATION_BATCH)):
                 images = read(chunk[:, None], None).flatten(0, -4)
-                encoded.append(torch.stack([encoder(images), encoder(images.flip(-1))]).float())
+                encoded.append(torch.stack([encoder(x).float() for x in (images, images.flip(-1))[: self.sides]]))
         self.features = torch.cat(encoded, dim=1).clone()
-        """(2,N,F): as it is, and mirrored."""
+        """(1 or 2,N,F): as it is, and mirrored."""
 
     def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
         place = torch.from_numpy(np.searchsorted(self.frames, frames))
         mirrored = torch.zeros(len(place), dtype=torch.long)
-        if generator is not None and self.mirrors:
-            mirrored = torch.randint(2, (len(place),), generator=generator)
+        if generator is not None:
+            mirrored = torch.randint(self.sides, (len(place),), generator=generator)
         features = self.features[mirrored[:, None].to(self.device), place.to(self.device)]
         return features.squeeze(1) if self.view == "image" else features
 
@@ -190,16 +204,18 @@ def train(
 def _train_stage(
     model: nn.Module, architecture: Architecture, stage: Stage, material: Material, run: Run
 ) -> Iterator[dict[str, Any]]:
-    split, corpus = material.split, material.corpus
+    material = material.under(stage.view)
+    split, corpus, task = material.split, material.corpus, material.task
     axes = (architecture.name, corpus.name, stage.name)
     torch.manual_seed(number_of(run.seed, "dropout", *axes))
     generator = torch.Generator().manual_seed(number_of(run.seed, "augmentation", *axes))
     rng = np.random.default_rng(number_of(run.seed, "order", corpus.name, stage.name))
     model.eval()
     began = time.perf_counter()
-    batches, forward = _reading(model, stage, material, run)
-    reading = time.perf_counter() - began  # a part that is read once is a cost of the first epoch
-    loss_of = loss_function(stage, corpus.label[split.train], len(corpus.classes), run.device)
+    run.report(f"{stage.name}: {stage.reads} reads every frame once" if stage.reads else f"{stage.name} begins")
+    batches, forward = reading(model, stage, material, run, np.concatenate([split.train, split.validation]))
+    spent = time.perf_counter() - began  # a part that is read once is a cost of the first epoch
+    loss_of = task.loss(stage, split.train, run.device)
     update = optimizer(stage, (p for p in model.parameters() if p.requires_grad))
     epochs = epochs_of(stage, run.epochs, len(material.instances(split.train)))
     step = 0
@@ -207,22 +223,20 @@ def _train_stage(
     chosen: dict[str, Tensor] = {}
     for epoch in range(1, epochs + 1):
         drawn = material.instances(split.train, rng)
-        steps = epochs * math.ceil(len(drawn) / stage.batch_size)
-        order = rng.permutation(len(drawn))
+        order = rng.permutation(len(drawn))[: stage.max_samples]
+        steps = epochs * math.ceil(len(order) / stage.batch_size)
         began, total = time.perf_counter(), torch.zeros((), device=run.device)
         set_training(model, stage)
         for rows in np.array_split(order, math.ceil(len(order) / stage.batch_size)):
             for group in update.param_groups:
                 group["lr"] = learning_rate(stage, step, steps)
-            loss = training_step(
-                forward, loss_of, update, batches(drawn.frames[rows], generator),
-                torch.from_numpy(corpus.label[drawn.sample[rows]]).to(run.device), stage, run,
-            )  # fmt: skip
+            inputs, truth = batches(drawn.frames[rows], generator), task.truth(drawn.sample[rows]).to(run.device)
+            loss = training_step(forward, loss_of, update, inputs, truth, stage, run)
             total += loss * len(rows)
             step += 1
             run.report(f"{stage.name} epoch {epoch}/{epochs}, step {step}/{steps}", loss)
         mean = float(total) / len(order)
-        seconds = time.perf_counter() - began + (reading if epoch == 1 else 0.0)
+        seconds = time.perf_counter() - began + (spent if epoch == 1 else 0.0)
         if not math.isfinite(mean):
             raise DivergedError(f"the training loss is {mean} in epoch {epoch} of stage {stage.name!r}: lower its rate")
         model.eval()
@@ -230,24 +244,31 @@ def _train_stage(
         if stage.selection == "last" or quality >= best:
             best, chosen = quality, {name: value.clone() for name, value in model.state_dict().items()}
         yield {
-            "stage": stage.name, "epoch": epoch, "train_loss": mean, "val_abaw": quality[0], "val_loss": -quality[1],
-            "samples": len(order), "seconds": seconds,
+            "stage": stage.name, "epoch": epoch, "train_loss": mean, f"val_{task.headline}": quality[0],
+            "val_loss": -quality[1], "samples": len(order), "seconds": seconds,
         }  # fmt: skip
     model.load_state_dict(chosen)
     model.eval()
 
 
-def _reading(
-    model: nn.Module, stage: Stage, material: Material, run: Run
+def reading(
+    model: nn.Module, stage: Stage, material: Material, run: Run, samples: NDArray[np.int64]
 ) -> tuple[Batches, Callable[[Tensor], Tensor]]:
-    """What a stage reads and what it sends it through."""
+    """What a stage reads of these samples, and what it sends it through."""
+    method = stage.through or ("decode" if stage.reads else "")
+    through: Callable[[Tensor], Tensor] = getattr(model, method) if method else model
     if not stage.reads:
-        return FrameBatches(material, run, stage.augmentation), model
-    run.report(f"{stage.name}: {stage.reads} reads every frame once")
-    samples = np.concatenate([material.split.train, material.split.validation])
-    decode: Callable[[Tensor], Tensor] = model.decode  # type: ignore[assignment]
+        return FrameBatches(material, run, stage.augmentation), through
     encoder = model.get_submodule(stage.reads)
-    return FeatureBatches(material, run, encoder, stage.augmentation, samples), decode
+    return FeatureBatches(material, run, encoder, stage.augmentation, samples), through
+
+
+def predict_with(model: nn.Module, size: Size, material: Material, samples: NDArray[np.int64], run: Run) -> Answers:
+    """Answers of a trained model to samples, read as its last stage read them."""
+    last = size.stages[-1] if size.stages else Stage()
+    whole = Stage(reads=last.reads) if last.view is None and not last.through else Stage()
+    batches, forward = reading(model, replace(whole, augmentation="none"), material, run, samples)
+    return predict(forward, batches, material, samples, run)
 
 
 def set_training(model: nn.Module, stage: Stage) -> None:
@@ -262,13 +283,13 @@ def training_step(
     loss_of: nn.Module,
     update: torch.optim.Optimizer,
     inputs: Tensor,
-    labels: Tensor,
+    truth: Tensor,
     stage: Stage,
     run: Run,
 ) -> Tensor:
     """One step of the optimiser; returns the loss, detached."""
     with run.autocast():
-        loss: Tensor = loss_of(forward(inputs).float(), labels)
+        loss: Tensor = loss_of(forward(inputs).float(), truth)
     update.zero_grad(set_to_none=True)
     loss.backward()
     if stage.gradient_norm is not None:
@@ -280,27 +301,24 @@ def training_step(
 def validate(
     forward: Callable[[Tensor], Tensor], batches: Batches, material: Material, run: Run
 ) -> tuple[float, float]:
-    """ABAW and negative log-loss on the validation part, so that the larger pair is the better epoch."""
+    """Quality on the validation part: the larger pair is the better epoch."""
     samples = material.split.validation
-    probability = predict(forward, batches, material, samples, run)
-    label = material.corpus.label[samples]
-    abaw = scores(confusion_matrix(label, probability.argmax(1), probability.shape[1])).abaw
-    log_loss = -np.log(np.maximum(probability[np.arange(len(label)), label], 1e-7)).mean()
-    return abaw, -float(log_loss)
+    return material.task.quality(samples, predict(forward, batches, material, samples, run))
 
 
 def predict(
     forward: Callable[[Tensor], Tensor], batches: Batches, material: Material, samples: NDArray[np.int64], run: Run
-) -> NDArray[np.float64]:
-    """(S,C) class probabilities of samples, each the mean over its instances."""
-    inputs = material.instances(samples)
+) -> Answers:
+    """(S,C) answers to samples (probabilities, or a value), each the mean over what was seen of it."""
+    inputs, task = material.instances(samples), material.task
     chunks = np.array_split(np.arange(len(inputs)), math.ceil(len(inputs) / EVALUATION_BATCH))
     with torch.inference_mode(), run.autocast():
-        found = [F.softmax(forward(batches(inputs.frames[rows], None)).float(), dim=1).cpu() for rows in chunks]
-    probability = torch.cat(found).double().numpy()
-    if not np.isfinite(probability).all():
+        found = [task.answer(forward(batches(inputs.frames[rows], None)).float()).cpu() for rows in chunks]
+    answers = torch.cat(found).double().flatten(0, -2).numpy()
+    if not np.isfinite(answers).all():
         raise DivergedError("the model's scores are no finite numbers: lower the learning rate")
-    place = np.searchsorted(samples, inputs.sample)
-    total = np.zeros((len(samples), probability.shape[1]))
-    np.add.at(total, place, probability)
+    sample = inputs.sample.ravel()
+    place = np.searchsorted(samples, sample[sample >= 0])
+    total = np.zeros((len(samples), answers.shape[1]))
+    np.add.at(total, place, answers[sample >= 0])
     return total / np.bincount(place, minlength=len(samples))[:, None]

@@ -65,10 +65,10 @@ def _leave_with(parent: int) -> None:
     os._exit(1)
 
 
-def prepare_data(location: Location, size: int, threads: int) -> None:
+def prepare_data(location: Location, size: int, processes: int) -> None:
     """Writes the twin and decodes the frames of a data set, where that is not done yet."""
     say = Teller(f"data of {location.name}")
-    open_data(location, size, say, threads)
+    open_data(location, size, say, processes)
 
 
 def make_cell(

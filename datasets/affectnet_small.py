@@ -7,7 +7,10 @@ The tenth is that of github.com/jerry940100/Facial-Expression-Recognition: 28,76
     first release:       training.csv, validation.csv; Manually_Annotated_Images/689/<hex>.jpg
 
 In the first release a face is a box in a photograph, and one photograph may hold several; codes 8 (None), 9
-(Uncertain), 10 (No-Face) and boxes of negative width are skipped.
+(Uncertain), 10 (No-Face) and boxes of negative width are skipped. A face is cut out by its landmarks: a square whose
+side is 1.3 times the longer side of the rectangle around the 68 points, with the middle of that rectangle at 57% of
+its height, so that it holds brows, chin and some of the forehead. Where a row has no landmarks, or their middle lies
+outside its box, the box is cut out. The images of the release of 2021 are crops already and are used as they are.
 
 Protocol: official parts. Of the whole release (every training count within 1% of it) a tenth of each training class
 is drawn: the floor of a tenth of its count, the images first in the order of a hash of their names. A folder that is
@@ -18,14 +21,21 @@ name.
 
 from __future__ import annotations
 
+import ast
 import csv
+import math
+import os
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from datasets.containment import refuse_link_outside
 from datasets.corpus import Corpus, DataError, keep_present_classes
 from datasets.dataset import DataSet, Protocol
 from datasets.splits import stable_rank
@@ -41,18 +51,28 @@ SMALL_COUNTS = tuple(count // 10 for count in TRAIN_COUNTS)
 """7,487 / 13,441 / 2,545 / 1,409 / 637 / 380 / 2,488 / 375: 28,762 in all."""
 IMAGES = "Manually_Annotated_Images"
 COLUMNS = ("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "expression")
+LANDMARKS = "facial_landmarks"
+POINTS = 68
+CROP_SIDE, CROP_MIDDLE = 1.3, 0.57
+"""Side of the crop against the longer side of the rectangle around the landmarks; height in it of their middle."""
 LABEL_NOISE = 0.08
 """Share of each class of the twin that shows another expression; annotators of the original agree on 61% of images."""
 
 
+Box = tuple[float, float, float, float]
+"""x, y, width and height in pixels."""
+
+
 @dataclass(frozen=True)
 class Face:
-    """A labelled face: its image below the root, its code and its box in pixels (None: the whole image)."""
+    """A labelled face: its image below the root, its code and its box (None: the whole image)."""
 
     path: str
     code: int
     part: str
-    box: tuple[float, float, float, float] | None = None
+    box: Box | None = None
+    crop: Box | None = None
+    """What is cut out of the image, where that is not the box."""
 
     @property
     def name(self) -> str:
@@ -78,7 +98,8 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     if not faces:
         raise DataError(f"{root}: no labelled face: the copy of AffectNet is incomplete")
     bounds = np.arange(len(faces) + 1)
-    boxes = [face.box for face in faces if face.box is not None]
+    refuse_links(root, faces)
+    boxes = [face.crop or face.box for face in faces if face.box is not None]
     return keep_present_classes(
         Corpus(
             dataset="affectnet_small",
@@ -102,28 +123,65 @@ def read(root: Path, protocol: Protocol) -> Corpus:
 
 def npy_faces(root: Path, folder: str, part: str) -> Iterator[Face]:
     """Faces of one part of the 2021 release, in the order of their ids."""
-    images = {file.stem: file for file in (root / folder / "images").glob("*.jpg")}
-    notes = {file.stem.removesuffix("_exp"): file for file in (root / folder / "annotations").glob("*_exp.npy")}
-    unmatched = sorted(images.keys() ^ notes.keys())
+    images = names_in(root / folder / "images", ".jpg")
+    annotations = root / folder / "annotations"
+    notes = names_in(annotations, "_exp.npy")
+    unmatched = sorted(images ^ notes)
     if not images or len(unmatched) > 0.01 * len(images | notes):
         name = unmatched[0] if unmatched else "any"
         raise DataError(f"{root / folder}: {len(images)} images but {len(notes)} annotations ({name} has only one of "
                         "the two): the copy of AffectNet is incomplete; copy it again")  # fmt: skip
+    codes = codes_of(str(annotations), annotations.stat().st_mtime_ns)
     for name in sorted(notes):
-        code = npy_code(notes[name])
-        if code < len(CLASSES):
-            yield Face(f"{folder}/images/{name}.jpg", code, part)
+        if codes[name] < len(CLASSES):
+            yield Face(f"{folder}/images/{name}.jpg", codes[name], part)
 
 
-def npy_code(file: Path) -> int:
+def names_in(folder: Path, ending: str) -> set[str]:
+    """Names of the files of a folder with this ending, without it; no name where there is no folder."""
+    if not folder.is_dir():
+        return set()
+    return {name.removesuffix(ending) for name in os.listdir(folder) if name.endswith(ending)}
+
+
+@lru_cache(maxsize=4)
+def codes_of(annotations: str, changed: int) -> dict[str, int]:
+    """Expression codes in a folder of annotations by name; kept while the folder does not change (`changed`).
+
+    A process that runs many cells reads the 290,000 files of the release once.
+    """
+    return {name: npy_code(f"{annotations}/{name}_exp.npy") for name in names_in(Path(annotations), "_exp.npy")}
+
+
+def npy_code(file: str) -> int:
     """Expression code in an annotation of the 2021 release (an array of no dimension, often of text)."""
     try:
-        code = int(np.load(file, allow_pickle=False).item())
-    except (OSError, ValueError, EOFError) as error:
+        with open(file, "rb", buffering=0) as raw:
+            content = raw.read(4096)
+        code = int(scalar_of(content))
+    except (OSError, ValueError, TypeError, KeyError, SyntaxError) as error:
         raise DataError(f"{file}: not an expression code: {error}: copy the file again") from None
     if not 0 <= code <= 10:
         raise DataError(f"{file}: expression {code} is out of range: codes are 0 to 10")
     return code
+
+
+def scalar_of(content: bytes) -> Any:
+    """The only value in the bytes of an npy file. `numpy.load` does the same, five times slower."""
+    if content[:8] != b"\x93NUMPY\x01\x00":
+        raise ValueError("not an npy file of version 1")
+    end = 10 + int.from_bytes(content[8:10], "little")
+    return np.frombuffer(content, dtype_of(content[10:end]), count=1, offset=end)[0]
+
+
+@lru_cache(maxsize=32)
+def dtype_of(header: bytes) -> np.dtype[Any]:
+    """Type of the values that the header of an npy file of one value names."""
+    found = ast.literal_eval(header.decode("latin1"))
+    dtype = np.dtype(found["descr"])
+    if math.prod(found["shape"]) != 1 or dtype.hasobject:
+        raise ValueError("not one number or text")
+    return dtype
 
 
 def csv_faces(root: Path, file: str, part: str) -> Iterator[Face]:
@@ -153,7 +211,23 @@ def csv_face(file: Path, line: int, row: dict[str, str], part: str) -> Face | No
         raise DataError(f"{file}, line {line}: expression {code} is out of range: codes are 0 to 10")
     if code >= len(CLASSES) or not (width > 0 and height > 0):
         return None
-    return Face(image_path(file, line, row["subDirectory_filePath"]), code, part, (x, y, width, height))
+    path, box = image_path(file, line, row["subDirectory_filePath"]), (x, y, width, height)
+    return Face(path, code, part, box, landmark_crop(file, line, row.get(LANDMARKS) or "", box))
+
+
+def landmark_crop(file: Path, line: int, written: str, box: Box) -> Box | None:
+    """The square around the landmarks of a row; None where there are none, or they are not those of the box."""
+    if not written.strip():
+        return None
+    try:
+        points = np.array(written.split(";"), dtype=np.float64).reshape(POINTS, 2)
+    except ValueError:
+        raise DataError(f"{file}, line {line}: {LANDMARKS} are not {POINTS} pairs of numbers: copy the file again") from None  # fmt: skip # noqa: E501
+    low, high = points.min(axis=0), points.max(axis=0)
+    (x, y), side = (low + high) / 2, CROP_SIDE * (high - low).max()
+    if not (side > 0 and box[0] <= x <= box[0] + box[2] and box[1] <= y <= box[1] + box[3]):
+        return None
+    return float(x - side / 2), float(y - CROP_MIDDLE * side), float(side), float(side)
 
 
 def image_path(file: Path, line: int, written: str) -> str:
@@ -170,6 +244,13 @@ def refuse_half_copy(root: Path, faces: list[Face]) -> None:
     if len(missing) > 0.01 * len(faces):
         raise DataError(f"{root}: {len(missing)} of {len(faces)} images are missing, {missing[0]} first: the copy of "
                         "AffectNet is incomplete; copy it again")  # fmt: skip
+
+
+def refuse_links(root: Path, faces: list[Face]) -> None:
+    """Raises DataError where an image, or a folder above it, is a link that leads out of the data folder."""
+    folders = {parent for face in faces for parent in PurePosixPath(face.path).parents if parent.name}
+    for path in [*sorted(map(str, folders)), *(face.path for face in faces)]:
+        refuse_link_outside(root, root / path)
 
 
 def draw_small(faces: list[Face], fraction: float) -> tuple[list[Face], float]:
@@ -206,10 +287,24 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
             margin = 12 if layout == "first" else 0
             notes.append(Face(path, int(code), part, (margin, margin, 64, 64)))
             shots.append(
-                Shot(number_of("twin", name), units[None], number_of("scene", name), (path,), "wild", margin=margin)
+                Shot(
+                    number_of("twin", name),
+                    units[None],
+                    number_of("scene", name),
+                    (path,),
+                    "wild",
+                    margin=(margin, margin),
+                )
             )
     writer = {"affectnet8": write_npy, "first": write_csv}[layout]
-    return Film("affectnet_small", scale, seed, tuple(shots), annotate=lambda root: writer(root, notes))
+    return Film("affectnet_small", scale, seed, tuple(shots), lambda root: writer(root, notes, landmarks_of(shots)))
+
+
+def landmarks_of(shots: list[Shot]) -> NDArray[np.float32]:
+    """(N,136) x and y of the 68 points of each face of the twin, one after the other, in pixels of its file."""
+    from datasets.synthetic.writer import shown_landmarks
+
+    return shown_landmarks(shots, 64).reshape(len(shots), 2 * POINTS)
 
 
 def image_file(layout: str, part: str, i: int, name: int) -> str:
@@ -219,26 +314,27 @@ def image_file(layout: str, part: str, i: int, name: int) -> str:
     return f"{IMAGES}/{i % 1000}/{name:056x}.jpg"
 
 
-def write_npy(root: Path, faces: list[Face]) -> None:
+def write_npy(root: Path, faces: list[Face], landmarks: NDArray[np.float32]) -> None:
     """Annotations of the 2021 release. Valence and arousal are -2, which the release uses for 'unknown'."""
-    for face in faces:
+    for face, points in zip(faces, landmarks, strict=True):
         folder, _, image = face.path.split("/")
         stem = root / folder / "annotations" / Path(image).stem
         stem.parent.mkdir(parents=True, exist_ok=True)
-        for kind, value in (("exp", face.code), ("val", -2), ("aro", -2)):
-            np.save(f"{stem}_{kind}.npy", np.array(str(value)))
+        for kind, value in (("exp", str(face.code)), ("val", "-2"), ("aro", "-2"), ("lnd", points.astype(np.float64))):
+            np.save(f"{stem}_{kind}.npy", np.array(value))
 
 
-def write_csv(root: Path, faces: list[Face]) -> None:
-    """Annotation files of the first release; the landmark column is empty."""
-    header = (*COLUMNS[:5], "facial_landmarks", "expression", "valence", "arousal")
+def write_csv(root: Path, faces: list[Face], landmarks: NDArray[np.float32]) -> None:
+    """Annotation files of the first release."""
+    header = (*COLUMNS[:5], LANDMARKS, "expression", "valence", "arousal")
     for part, file in (("train", "training.csv"), ("test", "validation.csv")):
         with (root / file).open("w", encoding="utf-8", newline="") as lines:
             table = csv.writer(lines)
             table.writerow(header)
-            for face in faces:
+            for face, points in zip(faces, landmarks, strict=True):
                 if face.part == part:
-                    table.writerow([face.path.removeprefix(f"{IMAGES}/"), *(face.box or ()), "", face.code, -2, -2])
+                    path, joined = face.path.removeprefix(f"{IMAGES}/"), ";".join(f"{value:.2f}" for value in points)
+                    table.writerow([path, *(face.box or ()), joined, face.code, -2, -2])
 
 
 DATASET = DataSet(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -36,8 +36,8 @@ class Corpus:
     root: Path
     classes: tuple[str, ...]
     """Classes of the labels, in code order: those of the official map that the data hold."""
-    frames: tuple[str, ...]
-    """Path of every frame below `root`, with forward slashes."""
+    frames: Sequence[str]
+    """Path of every frame below `root`, with forward slashes. `path/to/video.mp4#t=SECONDS` lies in a video."""
     track_start: NDArray[np.int64]
     track_subject: tuple[str | None, ...]
     """Who is seen in each track; None where the release does not say."""
@@ -47,15 +47,22 @@ class Corpus:
     stop: NDArray[np.int64]
     label: NDArray[np.int64]
     part: tuple[str, ...]
-    """Official part of each sample (`train`, `test`), or an empty text where folds are drawn."""
+    """Official part of each sample (`train`, `test`, and `validation` where the release has one beside a test part),
+    or an empty text where folds are drawn."""
     boxes: NDArray[np.float64] | None = None
     """Face box of each frame in pixels of its file (x, y, width, height); None: the whole image is the face."""
     absent_classes: tuple[str, ...] = ()
     """Classes of the official map that the data lack."""
     notes: tuple[str, ...] = ()
     """What a reader of the board must know of these data."""
-    neutral_class: int | None = field(default=None)
+    neutral_class: int | None = None
     """Code of the neutral class, if there is one."""
+    track_neutral: NDArray[np.int64] | None = None
+    """Enrolment frame of each track's subject, for the neutral rule `enrolment_frame`."""
+    target: NDArray[np.float64] | None = None
+    """A value a sample, where the task is regression; `classes` then has one entry and every label is 0."""
+    split_group: tuple[str | None, ...] | None = None
+    """What must stay in one part with each track where that is more than the subject: both people of one video."""
 
     def __post_init__(self) -> None:
         if len(set(self.sample_id)) < len(self.sample_id):
@@ -81,6 +88,20 @@ class Corpus:
         return [self.track_subject[t] for t in self.track]
 
     @property
+    def group(self) -> list[str | None]:
+        """What each sample must stay in one part with: the group of its track, else its subject."""
+        groups = self.split_group or self.track_subject
+        return [groups[t] for t in self.track]
+
+    def track_name(self, track: int) -> str:
+        """Where a track lies: its video, its folder of frames, or its only frame."""
+        first = self.frames[int(self.track_start[track])]
+        video, _, second = first.partition("#t=")
+        if second or self.track_start[track + 1] - self.track_start[track] == 1:
+            return video
+        return first.rpartition("/")[0]
+
+    @property
     def subjects_known(self) -> bool:
         """Whether every track names its subject."""
         return all(s is not None for s in self.track_subject)
@@ -91,8 +112,12 @@ class Corpus:
         A frame that is missing counts too, so that filling a gap in a copy changes the fingerprint.
         """
         digest = hashlib.sha256()
+        video, state = "", None
         for frame in self.frames:
-            digest.update(f"{frame}\0{_state(self.root / frame)}\n".encode())
+            file, _, second = frame.partition("#t=")
+            if not second or file != video:  # the many frames of a video are one file
+                video, state = file, _state(self.root / file)
+            digest.update(f"{frame}\0{state}\n".encode())
         columns: list[Sequence[object] | NDArray[np.int64]] = [
             self.classes,
             self.track_subject,
@@ -101,8 +126,10 @@ class Corpus:
         ]
         for column in [*columns, self.track_start, self.track, self.start, self.stop, self.label]:
             digest.update("\0".join(map(str, column)).encode() + b"\n")
-        if self.boxes is not None:
-            digest.update(np.ascontiguousarray(self.boxes).tobytes())
+        for values in (self.boxes, self.target, self.track_neutral):
+            if values is not None:
+                digest.update(np.ascontiguousarray(values).tobytes())
+        digest.update("\0".join(map(str, self.split_group or ())).encode())
         return digest.hexdigest()[:16]
 
 
@@ -121,7 +148,7 @@ def keep_present_classes(corpus: Corpus) -> Corpus:
     A class without a sample is not learned and cannot be scored: it is reported, never invented.
     """
     present = np.unique(corpus.label)
-    if len(present) == len(corpus.classes):
+    if len(present) == len(corpus.classes) or corpus.target is not None:
         return corpus
     code = np.full(len(corpus.classes), -1)
     code[present] = np.arange(len(present))

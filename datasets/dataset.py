@@ -15,7 +15,7 @@ from datasets.corpus import Corpus, DataError
 if TYPE_CHECKING:
     from datasets.synthetic.film import Film
 
-NeutralRule = Literal["first_frame", "training_neutral"]
+NeutralRule = Literal["first_frame", "training_neutral", "enrolment_frame"]
 MissingRule = Literal["nearest earlier frame"]
 RULES: dict[str, tuple[str, ...]] = {"neutral": get_args(NeutralRule), "missing": get_args(MissingRule)}
 """Allowed values of the protocol's fields that take a name."""
@@ -30,7 +30,12 @@ class Protocol:
     image_frames: int
     """How many of a sample's last frames an image or a pair view sees; their scores are averaged."""
     neutral: NeutralRule
-    """Neutral reference of a pair: the track's first frame, or a training neutral chosen by the sample's hash."""
+    """Neutral reference of a pair: the track's first frame, a training neutral chosen by the sample's hash, or the
+    enrolment frame of the same subject."""
+    context: int = 0
+    """Frames around a sample that a clip sees (the track's first and last are repeated beyond its ends); 0: the
+    sample's own frames alone. With it a sequence is a window of the track, and each of its frames belongs to the
+    sample that holds it."""
     validation: float = 0.15
     """Share of the training subjects (of its samples where subjects are unknown) that choose the epoch."""
     missing: MissingRule = "nearest earlier frame"
@@ -72,7 +77,7 @@ class DataSet:
     """Who made it and where it is described."""
     licence: str
     classes: tuple[str, ...]
-    """The official class map, in code order."""
+    """The official class map, in code order; empty where only the data tell."""
     protocol: Protocol
     official_counts: Mapping[str, int]
     """What a complete copy holds under this protocol, by the words of the release; `data verify` compares."""
@@ -86,6 +91,19 @@ class DataSet:
     """Patterns of what lies at the top of a copy; any of them tells that a folder is this data set."""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Allowed values of the protocol's options that take a name."""
+    sparse: bool = False
+    """Whether the release itself lacks frames within a track (no face was found there): they are no sign of a half
+    copy."""
+    folder: str = ""
+    """Folder below `--data` that it reads, and data set whose twin it shares; empty: those of its own name."""
+    optional: bool = False
+    """Whether `all` leaves it out where its folder is not below `--data`: it stands for nothing but a user's own data.
+    Asked for by name it runs, on its twin where there is no folder."""
+
+    @property
+    def folder_name(self) -> str:
+        """Folder below `--data`."""
+        return self.folder or self.name
 
     def changed_protocol(self, changes: Mapping[str, Any], where: str) -> Protocol:
         """The default protocol with changes, each checked.
@@ -103,6 +121,8 @@ class DataSet:
                 raise DataError(f"{where}: {key} must be a share from 0 to 1, not {value}")
         if not 0 < protocol.validation < 1:
             raise DataError(f"{where}: validation must be a share between 0 and 1, not {protocol.validation}")
+        if protocol.context < 0:
+            raise DataError(f"{where}: context must be 0 (the sample alone) or a number of frames")
         if protocol.folds < 1 or protocol.image_frames < 1:
             raise DataError(f"{where}: folds and image_frames must be at least 1")
         return protocol

@@ -1,8 +1,12 @@
 """Frame store: every frame of a corpus decoded, cropped and resized once, then memory-mapped by all who read it.
 
-On disk a store is a folder `<dataset>-<fingerprint>-<size>px` with `frames.npy` (N,S,S,3) uint8 RGB, `content.npy`
-(N,) uint64 hash of each decoded frame (0: missing), and `index.json`. The folder appears in one rename, so a killed
-build leaves nothing half-valid; a changed source has another fingerprint and so another folder.
+On disk a store is a folder `<dataset>-<fingerprint>-<size>px` with `frames.npy` (M,S,S,3) uint8 RGB, `content.npy` and
+`stand_in.npy` (both (N,), see `FrameStore`), and `index.json`. A corpus whose pixels would be larger than
+`LARGEST_PIXELS` keeps compressed frames instead: `frames.bin`, one JPEG after the other, and `places.npy` (M,2), the
+offset and length of each. Only the frames that the corpus uses have one of the M rows.
+
+The folder appears in one rename, so a killed build leaves nothing half-valid; a changed source has another fingerprint
+and so another folder. Opening a store reads no frame and does no work a frame.
 """
 
 from __future__ import annotations
@@ -12,137 +16,270 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from datasets.corpus import Corpus, DataError
+from datasets.decoding import FEWEST_FOR_PROCESSES, Kind, Share, decode_into, decompress, shares_of
 
-VERSION = 1
+VERSION = 2
+LARGEST_PIXELS = 16 * 2**30
+"""Bytes of pixels above which a store keeps compressed frames: what is read at random should fit into memory."""
 Progress = Callable[[int, int], None]
 """Called with frames done and frames in all."""
 
 
+class CompressedFrames:
+    """Frames that are decoded when they are asked for: indexed as an array of (M,S,S,3) uint8 is."""
+
+    def __init__(self, blob: NDArray[np.uint8], places: NDArray[np.int64], size: int) -> None:
+        self.blob = blob
+        self.places = places
+        self.shape = (len(places), size, size, 3)
+        self.dtype = np.dtype(np.uint8)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        rows = np.asarray(rows)
+        faces = np.zeros((rows.size, *self.shape[1:]), dtype=np.uint8)
+        for face, (begin, length) in zip(faces, self.places[rows.ravel()].tolist(), strict=True):
+            if length:  # a frame that is missing, with no stand-in either, stays black
+                face[:] = decompress(self.blob[begin : begin + length].data)
+        return faces.reshape(*rows.shape, *self.shape[1:])
+
+
 @dataclass(frozen=True)
 class FrameStore:
-    """Decoded frames of a corpus."""
+    """Decoded frames of a corpus of N frames, of which M are kept."""
 
-    frames: NDArray[np.uint8]
-    """(N,S,S,3), RGB, memory-mapped."""
+    frames: NDArray[np.uint8] | CompressedFrames
+    """(M,S,S,3), RGB, memory-mapped: one row a frame that the corpus uses, in its order."""
     content: NDArray[np.uint64]
-    """(N,) hash of each decoded frame; 0 where the frame is missing."""
+    """(N,) hash of each decoded frame; 0 where the frame is missing, or is not used."""
     stand_in: NDArray[np.int64]
-    """(N,) which frame to read for each: itself, or for a missing one the nearest earlier of its track."""
+    """(N,) which row to read for each frame: its own, or for a missing one that of the nearest earlier of its track;
+    -1 for a frame that the corpus does not use."""
+
+    def read(self, frames: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(...,S,S,3) what is shown for these frames of the corpus, in an array of its own.
+
+        Raises:
+            IndexError: the corpus does not use one of them.
+        """
+        rows = self.stand_in[frames]
+        if rows.size and rows.min() < 0:
+            raise IndexError(f"frame {np.ravel(frames)[np.ravel(rows) < 0][0]} is not in the store: no sample uses it")
+        if isinstance(self.frames, CompressedFrames):
+            return self.frames[rows]
+        return np.take(self.frames, rows, axis=0)
 
     @property
     def missing(self) -> NDArray[np.bool_]:
-        """(N,) whether a frame is missing or could not be read."""
-        return self.content == 0
+        """(N,) whether a frame that is used is missing or could not be read."""
+        return (self.content == 0) & (self.stand_in >= 0)
+
+    @property
+    def compressed(self) -> bool:
+        """Whether its frames went through JPEG once more, as those of large corpora do."""
+        return isinstance(self.frames, CompressedFrames)
+
+
+def used_frames(corpus: Corpus) -> NDArray[np.int64] | None:
+    """Frames that a view can ask for, ascending: those of every track that holds a sample or an enrolment frame.
+
+    Whole tracks, because the frame that stands in for a missing one may be any earlier one. None: all are used.
+    """
+    used = np.zeros(len(corpus.track_start) - 1, dtype=bool)
+    used[corpus.track] = True
+    if corpus.track_neutral is not None:
+        used[np.searchsorted(corpus.track_start, corpus.track_neutral[used], side="right") - 1] = True
+    if used.all():
+        return None
+    return np.flatnonzero(np.repeat(used, np.diff(corpus.track_start)))
 
 
 def open_store(
-    corpus: Corpus, size: int, cache: Path, fingerprint: str, progress: Progress | None = None, threads: int = 1
+    corpus: Corpus,
+    size: int,
+    cache: Path,
+    fingerprint: str,
+    progress: Progress | None = None,
+    processes: int = 1,
+    kind: Kind | None = None,
 ) -> FrameStore:
     """The store of `corpus` at `size` pixels a side; built below `cache` when it is not there.
 
-    One process may build a store at a time: whoever shares the cache holds a lock.
+    One process may build a store at a time: whoever shares the cache holds a lock. Nothing is written where the store
+    is there already. `kind` is chosen by size unless given.
 
     Raises:
         DataError: no frame at all can be read, or the cache cannot be written.
     """
-    folder = cache / f"{corpus.name}-{fingerprint}-{size}px"
-    if not _is_valid(folder, corpus, size):
+    plan = _Plan.of(corpus, size, cache, fingerprint, kind)
+    if not plan.is_built():
         try:
-            _build(corpus, size, folder, progress, threads)
+            _build(plan, progress, processes)
         except OSError as error:
-            raise DataError(f"cannot write the frame store {folder}: {error.strerror or error}: set FERBENCH_CACHE "
-                            "to a folder with space that can be written") from error  # fmt: skip
-    content = np.load(folder / "content.npy")
-    return FrameStore(
-        frames=np.load(folder / "frames.npy", mmap_mode="r"), content=content, stand_in=stand_ins(corpus, content != 0)
-    )
+            raise DataError(f"cannot write the frame store {plan.folder}: {error.strerror or error}: set "
+                            "FERBENCH_CACHE to a folder with space that can be written") from error  # fmt: skip
+    return plan.open()
 
 
-def _is_valid(folder: Path, corpus: Corpus, size: int) -> bool:
-    try:
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return False
-    return bool(index == {"version": VERSION, "frames": len(corpus.frames), "size": size})
+def find_store(corpus: Corpus, size: int, cache: Path, fingerprint: str, kind: Kind | None = None) -> FrameStore | None:
+    """The store that `open_store` would give, where it is built already; needs no lock and writes nothing."""
+    plan = _Plan.of(corpus, size, cache, fingerprint, kind)
+    return plan.open() if plan.is_built() else None
 
 
-def _build(corpus: Corpus, size: int, folder: Path, progress: Progress | None, threads: int) -> None:
+@dataclass(frozen=True)
+class _Plan:
+    """What a store is to hold, and where it lies."""
+
+    corpus: Corpus
+    size: int
+    used: NDArray[np.int64] | None
+    kind: Kind
+    folder: Path
+
+    @classmethod
+    def of(cls, corpus: Corpus, size: int, cache: Path, fingerprint: str, kind: Kind | None) -> _Plan:
+        used = used_frames(corpus)
+        count = len(corpus.frames) if used is None else len(used)
+        kind = kind or ("pixels" if count * size * size * 3 <= LARGEST_PIXELS else "jpeg")
+        name = f"{corpus.name}-{fingerprint}"
+        if used is not None:  # two protocols may use other frames of the same files
+            name += f"-{hashlib.blake2b(used.tobytes(), digest_size=4).hexdigest()}"
+        return cls(corpus, size, used, kind, cache / f"{name}-{size}px{'' if kind == 'pixels' else '-jpeg'}")
+
+    @property
+    def rows(self) -> int:
+        return len(self.corpus.frames) if self.used is None else len(self.used)
+
+    @property
+    def index(self) -> dict[str, Any]:
+        return {
+            "version": VERSION,
+            "kind": self.kind,
+            "frames": len(self.corpus.frames),
+            "rows": self.rows,
+            "size": self.size,
+        }
+
+    def is_built(self) -> bool:
+        """Whether a whole store of this version lies there, by its index and by the size of each of its files."""
+        try:
+            index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
+            sizes = index.pop("bytes")
+            return bool(
+                index == self.index and all((self.folder / name).stat().st_size == sizes[name] for name in sizes)
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return False
+
+    def open(self) -> FrameStore:
+        frames: NDArray[np.uint8] | CompressedFrames
+        if self.kind == "pixels":
+            frames = _mapped(self.folder / "frames.npy")
+        else:
+            blob = np.asarray(np.memmap(self.folder / "frames.bin", dtype=np.uint8, mode="r"))
+            frames = CompressedFrames(blob, _mapped(self.folder / "places.npy"), self.size)
+        return FrameStore(frames, _mapped(self.folder / "content.npy"), _mapped(self.folder / "stand_in.npy"))
+
+
+def _mapped(file: Path) -> NDArray[Any]:
+    """The array in a file, mapped into memory; not as numpy's own class, which makes every small index slow."""
+    return np.asarray(np.load(file, mmap_mode="r"))
+
+
+def _build(plan: _Plan, progress: Progress | None, processes: int) -> None:
+    folder, corpus = plan.folder, plan.corpus
     for left in folder.parent.glob(f"{folder.name}.building-*"):  # by builds that were killed
         shutil.rmtree(left, ignore_errors=True)
     building = folder.with_name(f"{folder.name}.building-{os.getpid()}")
     building.mkdir(parents=True)
     try:
-        count = len(corpus.frames)
-        frames = np.lib.format.open_memmap(
-            building / "frames.npy", mode="w+", dtype=np.uint8, shape=(count, size, size, 3)
-        )
-        with (building / "frames.npy").open("r+b") as file:  # a full disk is an error here, not a crash later
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, os.fstat(file.fileno()).st_size)
-        content = np.zeros(count, dtype=np.uint64)
+        np.save(building / "content.npy", np.zeros(plan.rows, dtype=np.uint64))
+        if plan.kind == "pixels":
+            _reserve(building / "frames.npy", (plan.rows, plan.size, plan.size, 3))
+        shares = _shares(plan, building, processes)
+        done = 0
 
-        def decode(i: int) -> None:
-            box = None if corpus.boxes is None else corpus.boxes[i]
-            image = read_frame(corpus.root / corpus.frames[i], size, box)
-            if image is not None:
-                frames[i] = image
-                content[i] = content_hash(image)
+        def tell(count: int) -> None:
+            nonlocal done
+            done += count
+            if progress:
+                progress(done, plan.rows)
 
-        with ThreadPoolExecutor(threads) as pool:
-            for done, _ in enumerate(pool.map(decode, range(count)), start=1):
-                if progress and (done % 256 == 0 or done == count):
-                    progress(done, count)
+        decode_into(shares, tell)
+        content = np.load(building / "content.npy")
         if not content.any():
             raise DataError(
-                f"{corpus.name}: none of the {count} images below {corpus.root} can be read: is it complete?"
+                f"{corpus.name}: none of the {plan.rows} images below {corpus.root} can be read: is it complete?"
             )
-        frames.flush()
-        np.save(building / "content.npy", content)
-        index = {"version": VERSION, "frames": count, "size": size}
-        (building / "index.json").write_text(json.dumps(index), encoding="utf-8")
+        if plan.kind == "jpeg":
+            _join(shares, building, plan.rows)
+        _write_index(plan, building, content)
         shutil.rmtree(folder, ignore_errors=True)
         building.rename(folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def read_frame(file: Path, size: int, box: NDArray[np.float64] | None = None) -> NDArray[np.uint8] | None:
-    """One face as (S,S,3) uint8 RGB, or None when the file is missing or damaged.
-
-    The face box (x, y, width, height in pixels), or else the largest centred square, is resized with Pillow's
-    antialiased bilinear filter. Colour order and filter are part of what makes two numbers comparable.
-    """
-    try:
-        with Image.open(file) as image:
-            if box is None:
-                side = min(image.size)
-                left, top = (image.width - side) / 2, (image.height - side) / 2
-                crop = (left, top, left + side, top + side)
-            else:
-                crop = (
-                    max(0.0, float(box[0])),
-                    max(0.0, float(box[1])),
-                    min(float(image.width), float(box[0] + box[2])),
-                    min(float(image.height), float(box[1] + box[3])),
-                )
-            rgb = image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box=crop)
-            return np.asarray(rgb)
-    except (OSError, ValueError, SyntaxError):
-        return None
+def _reserve(file: Path, shape: tuple[int, ...]) -> None:
+    """An array of zeros on disk, its space taken now: a full disk is an error here, not a crash later."""
+    np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+    with file.open("r+b") as opened:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(opened.fileno(), 0, os.fstat(opened.fileno()).st_size)
 
 
-def content_hash(image: NDArray[np.uint8]) -> int:
-    """64-bit hash of a decoded frame; never 0, which means missing."""
-    return int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=8).digest(), "little") or 1
+def _shares(plan: _Plan, building: Path, processes: int) -> list[Share]:
+    corpus = plan.corpus
+    used = np.arange(len(corpus.frames)) if plan.used is None else plan.used
+    entries = [corpus.frames[i] for i in used.tolist()]
+    dealt = shares_of(entries, processes if len(entries) >= FEWEST_FOR_PROCESSES else 1)
+    return [
+        Share(
+            folder=building, kind=plan.kind, number=number, root=corpus.root, size=plan.size, rows=rows,
+            entries=[entries[row] for row in rows.tolist()],
+            boxes=None if corpus.boxes is None else corpus.boxes[used[rows]],
+        )
+        for number, rows in enumerate(dealt)
+    ]  # fmt: skip
+
+
+def _join(shares: list[Share], building: Path, rows: int) -> None:
+    """Makes one blob of the shares' blobs, with the place of each row in it."""
+    places = np.zeros((rows, 2), dtype=np.int64)
+    with (building / "frames.bin").open("wb") as blob:
+        for share in shares:
+            part = np.load(share.places)
+            places[part[:, 0]] = part[:, 1:] + [blob.tell(), 0]
+            with share.blob.open("rb") as own:
+                shutil.copyfileobj(own, blob, 2**20)
+            share.blob.unlink()
+            share.places.unlink()
+    np.save(building / "places.npy", places)
+
+
+def _write_index(plan: _Plan, building: Path, content_of_row: NDArray[np.uint64]) -> None:
+    """Writes what is known of each frame of the corpus, and last the index that makes the store valid."""
+    count = len(plan.corpus.frames)
+    used = np.arange(count) if plan.used is None else plan.used
+    content = np.zeros(count, dtype=np.uint64)
+    content[used] = content_of_row
+    row = np.full(count, -1, dtype=np.int64)
+    row[used] = np.arange(len(used))
+    np.save(building / "content.npy", content)
+    np.save(building / "stand_in.npy", np.where(row < 0, -1, row[stand_ins(plan.corpus, content != 0)]))
+    sizes = {file.name: file.stat().st_size for file in sorted(building.iterdir())}
+    (building / "index.json").write_text(json.dumps({**plan.index, "bytes": sizes}), encoding="utf-8")
 
 
 def stand_ins(corpus: Corpus, present: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -10,15 +10,23 @@ Computing 29(9), 2011. Layout as released (index from 0, three digits, 25 frames
 The crops are read where both trees are there. Of an original image the centred square is read.
 
 Protocol: one modality and light (VL/Strong unless told otherwise); a sample is a whole sequence. Clips see it all;
-images and pairs see its last three frames, whose scores are averaged. Ten folds by subject, `subjects[i::10]`; the
-neutral reference is the sequence's first frame.
+images and pairs see its last three frames, whose scores are averaged. Ten folds by subject, `subjects[i::10]`: subjects
+are numbered without a gap, so that a subject's fold is the same in every modality and light. The neutral reference is
+the sequence's first frame.
+
+Other protocols of the field are options. `sample: last_3`: each of the last three frames is a sample of its own (1,440
+images). `classes: six+neutral`: the first frame of each sequence is a sample of a seventh class, and no part of the
+expression's. It would be its own neutral reference, so the rule is `enrolment_frame` then: the first frame of the
+subject's next sequence.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from datasets.corpus import Corpus, DataError
 from datasets.dataset import DataSet, Protocol
@@ -30,6 +38,10 @@ CLASSES = ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
 MODALITIES = ("VL", "NI")
 LIGHTS = ("Strong", "Weak", "Dark")
 LAYOUTS = ("cropped", "original")
+SAMPLES = ("sequence", "last_3")
+CLASS_MAPS = {"six": CLASSES, "six+neutral": (*CLASSES, "Neutral")}
+LAST = 3
+"""Frames of the protocol that takes the last ones as samples."""
 SUBJECTS = 80
 MISPOSED = 0.06
 """Share of the twin's performances that show any of the six expressions instead of the one that was asked for."""
@@ -39,42 +51,93 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     """Opens either official tree.
 
     Raises:
-        DataError: no tree for the modality and light, or a subject without all six expressions.
+        DataError: no tree for the modality and light, a subject is missing or lacks one of the six expressions, or the
+            neutral rule does not go with the classes.
     """
-    modality, light = protocol.options["modality"], protocol.options["light"]
-    base = find_tree(root, modality, light)
-    frames: list[str] = []
-    starts, subjects, labels, names = [0], [], [], []
-    for subject in sorted(folder for folder in base.iterdir() if folder.is_dir() and folder.name.startswith("P")):
-        for label, emotion in enumerate(CLASSES):
-            found = sequence_files(subject / emotion)
-            if not found:
-                raise DataError(
-                    f"{subject / emotion}: no frames of this sequence: the copy of Oulu-CASIA is incomplete; "
-                    "copy it again"
-                )
-            frames += [file.relative_to(root).as_posix() for file in found]
-            starts.append(len(frames))
-            subjects.append(subject.name)
-            labels.append(label)
-            names.append(f"{subject.name}/{emotion}")
-    if not names:
-        raise DataError(f"{base}: no subject folders P001, P002, ...: the copy of Oulu-CASIA is incomplete")
-    bounds = np.array(starts, dtype=np.int64)
+    base = find_tree(root, protocol.options["modality"], protocol.options["light"])
+    sequences = [
+        Sequence(subject.name, label, tuple(f.relative_to(root).as_posix() for f in found_files(subject / emotion)))
+        for subject in subject_folders(base) for label, emotion in enumerate(CLASSES)
+    ]  # fmt: skip
+    bounds = np.concatenate([[0], np.cumsum([len(s.files) for s in sequences])]).astype(np.int64)
+    samples = [(t, *sample) for t, s in enumerate(sequences) for sample in samples_of(s, protocol)]
+    track = np.array([t for t, *_ in samples], dtype=np.int64)
+    place = np.array([(start, stop) for _, _, start, stop, _ in samples], dtype=np.int64)
+    with_neutral = protocol.options["classes"] == "six+neutral"
+    if with_neutral and protocol.neutral == "first_frame":
+        raise DataError("oulu_casia: with classes six+neutral a neutral sample would be its own reference: set neutral "
+                        "to enrolment_frame or training_neutral")  # fmt: skip
     return Corpus(
         dataset="oulu_casia",
         root=root,
-        classes=CLASSES,
-        frames=tuple(frames),
+        classes=CLASS_MAPS[protocol.options["classes"]],
+        frames=tuple(file for s in sequences for file in s.files),
         track_start=bounds,
-        track_subject=tuple(subjects),
-        sample_id=tuple(names),
-        track=np.arange(len(names)),
-        start=bounds[:-1],
-        stop=bounds[1:],
-        label=np.array(labels, dtype=np.int64),
-        part=("",) * len(names),
+        track_subject=tuple(s.subject for s in sequences),
+        sample_id=tuple(name for _, name, *_ in samples),
+        track=track,
+        start=bounds[track] + place[:, 0],
+        stop=bounds[track] + place[:, 1],
+        label=np.array([label for *_, label in samples], dtype=np.int64),
+        part=("",) * len(samples),
+        neutral_class=len(CLASSES) if with_neutral else None,
+        track_neutral=next_first_frames(bounds) if with_neutral else None,
     )
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One expression of one subject: its frames below the root."""
+
+    subject: str
+    label: int
+    files: tuple[str, ...]
+
+
+def samples_of(sequence: Sequence, protocol: Protocol) -> list[tuple[str, int, int, int]]:
+    """Name, first frame, end and label of each sample of a sequence, counted from its first frame."""
+    name, frames = f"{sequence.subject}/{CLASSES[sequence.label]}", len(sequence.files)
+    first = 1 if protocol.options["classes"] == "six+neutral" and frames > 1 else 0
+    neutral = [(f"{name}/neutral", 0, 1, len(CLASSES))] if first else []
+    if protocol.options["sample"] == "sequence":
+        return [*neutral, (name, first, frames, sequence.label)]
+    last = range(max(first, frames - LAST), frames)
+    return [*neutral, *((f"{name}/{i:03d}", i, i + 1, sequence.label) for i in last)]
+
+
+def next_first_frames(bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(tracks,) for each sequence the first frame of its subject's next one; the last of six takes the first."""
+    first = bounds[:-1].reshape(-1, len(CLASSES))
+    return np.roll(first, -1, axis=1).ravel()
+
+
+def subject_folders(base: Path) -> list[Path]:
+    """Folders P001, P002, ... in order.
+
+    Raises:
+        DataError: there is none, or one is missing: the folds of all later subjects would change.
+    """
+    found = {folder.name: folder for folder in base.iterdir() if folder.is_dir() and folder.name.startswith("P")}
+    if not found:
+        raise DataError(f"{base}: no subject folders P001, P002, ...: the copy of Oulu-CASIA is incomplete")
+    expected = [f"P{number:03d}" for number in range(1, len(found) + 1)]
+    missing = [name for name in expected if name not in found]
+    if missing:
+        raise DataError(f"{base / missing[0]}: this subject is missing but {max(found)} is there: the copy of "
+                        "Oulu-CASIA is incomplete; copy it again")  # fmt: skip
+    return [found[name] for name in expected]
+
+
+def found_files(folder: Path) -> list[Path]:
+    """Files of a sequence.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = sequence_files(folder)
+    if not found:
+        raise DataError(f"{folder}: no frames of this sequence: the copy of Oulu-CASIA is incomplete; copy it again")
+    return found
 
 
 def find_tree(root: Path, modality: str, light: str) -> Path:
@@ -132,9 +195,11 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
                     files=tuple(f"{folder}/{i:03d}.jpeg" for i in range(frames)),
                     modality=modality,
                     light=light,
+                    margin=(80, 40) if layout == "original" else (0, 0),
                 )
             )
-    return Film("oulu_casia", scale, seed, tuple(shots), annotate=lambda _: None)
+    size = 160 if layout == "original" else 64  # with the margin: 320 x 240
+    return Film("oulu_casia", scale, seed, tuple(shots), annotate=lambda _: None, image_size=size)
 
 
 def sequence_length(rng: np.random.Generator) -> int:
@@ -148,8 +213,13 @@ DATASET = DataSet(
     source="Zhao et al., Image and Vision Computing 29(9), 2011",
     licence="on request from the University of Oulu; research only",
     classes=CLASSES,
-    protocol=Protocol(folds=10, image_frames=3, neutral="first_frame", options={"modality": "VL", "light": "Strong"}),
-    options={"modality": MODALITIES, "light": LIGHTS},
+    protocol=Protocol(
+        folds=10,
+        image_frames=3,
+        neutral="first_frame",
+        options={"modality": "VL", "light": "Strong", "sample": "sequence", "classes": "six"},
+    ),
+    options={"modality": MODALITIES, "light": LIGHTS, "sample": SAMPLES, "classes": tuple(CLASS_MAPS)},
     official_counts={"subjects": 80, "samples": 480},
     marks=("PreProcess*", "OriginalImg", "VL", "NI"),
     layouts=LAYOUTS,

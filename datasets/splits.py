@@ -36,7 +36,8 @@ def stable_rank(names: Sequence[str], salt: str) -> NDArray[np.int64]:
 def split(corpus: Corpus, protocol: Protocol, fold: int, content: NDArray[np.uint64]) -> Split:
     """The fold's parts: official ones where the release has them, else `subjects[fold::folds]` for the test.
 
-    The validation part is cut from training by subject. Where subjects are unknown it is cut by image content
+    The validation part is the official one, or else cut from training by subject (by group, where the corpus says that
+    more than a subject must stay together). Where subjects are unknown it is cut by image content
     (`content` is a hash of each frame), so that a picture that the release holds twice stays on one side.
 
     Raises:
@@ -45,18 +46,20 @@ def split(corpus: Corpus, protocol: Protocol, fold: int, content: NDArray[np.uin
     if not 0 <= fold < protocol.folds:
         raise DataError(f"{corpus.name}: no fold {fold}: the protocol has {protocol.folds}, counted from 0")
     groups = groups_of(corpus, content)
+    part = np.array(corpus.part)
     if any(corpus.part):
-        part = np.array(corpus.part)
         test = part == "test"
         rest = part == "train"
     else:
         subjects = sorted(set(groups.tolist()))
         test = np.isin(groups, subjects[fold :: protocol.folds])
         rest = ~test
-    candidates = sorted(set(groups[rest].tolist()))
-    order = stable_rank(candidates, salt=f"validation of {corpus.dataset}, fold {fold}")
-    chosen = [candidates[i] for i in order[: max(1, round(protocol.validation * len(candidates)))]]
-    validation = rest & np.isin(groups, chosen)
+    validation = part == "validation"
+    if not validation.any():
+        candidates = sorted(set(groups[rest].tolist()))
+        order = stable_rank(candidates, salt=f"validation of {corpus.dataset}, fold {fold}")
+        chosen = [candidates[i] for i in order[: max(1, round(protocol.validation * len(candidates)))]]
+        validation = rest & np.isin(groups, chosen)
     result = Split(
         train=np.flatnonzero(rest & ~validation), validation=np.flatnonzero(validation), test=np.flatnonzero(test)
     )
@@ -67,7 +70,7 @@ def split(corpus: Corpus, protocol: Protocol, fold: int, content: NDArray[np.uin
 
 
 def groups_of(corpus: Corpus, content: NDArray[np.uint64]) -> NDArray[np.str_]:
-    """(S,) what must stay together: the subject, or where it is unknown the samples that show the same image.
+    """(S,) what must stay together: the group or the subject, or where both are unknown what shows the same image.
 
     Such a group has the first of its samples' names, so that it does not depend on how large the frames were read.
     """
@@ -75,7 +78,7 @@ def groups_of(corpus: Corpus, content: NDArray[np.uint64]) -> NDArray[np.str_]:
     images = [int(i) for i in content[corpus.stop - 1]]
     for image, name in sorted(zip(images, corpus.sample_id, strict=True), key=lambda pair: pair[1]):
         first.setdefault(image, name)
-    names = zip(corpus.subject, images, corpus.sample_id, strict=True)
+    names = zip(corpus.group, images, corpus.sample_id, strict=True)
     return np.array([s if s is not None else first[i] if i else name for s, i, name in names])
 
 
@@ -88,8 +91,10 @@ def refuse_empty_parts(corpus: Corpus, parts: Split) -> None:
 
 def refuse_shared_subjects(corpus: Corpus, parts: Split) -> None:
     """Raises DataError where a subject is in two parts: scores across such a split mean nothing."""
-    subject = corpus.subject
-    members = {name: {subject[i] for i in rows} - {None} for name, rows in parts.parts.items()}
+    subject, group = corpus.subject, corpus.group
+    members = {
+        name: ({subject[i] for i in rows} | {group[i] for i in rows}) - {None} for name, rows in parts.parts.items()
+    }
     for one, other in (("train", "test"), ("train", "validation"), ("validation", "test")):
         shared = members[one] & members[other]
         if shared:

@@ -5,10 +5,12 @@ A file in `models/` defines one module-level `ARCHITECTURE = Architecture(...)`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+import torch
 from torch import nn
 
 View = Literal["image", "pair", "clip", "sequence"]
@@ -26,7 +28,8 @@ class Stage:
     name: str = "train"
     epochs: int = 10
     max_samples: int | None = None
-    """Most inputs that the stage trains on: a larger data set has as many fewer epochs, but at least one."""
+    """Most inputs that the stage trains on: a larger data set has as many fewer epochs. Where one epoch alone would be
+    more, it is one of so many inputs, drawn at random."""
     batch_size: int = 32
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     lr: float = 1e-3
@@ -42,10 +45,17 @@ class Stage:
     """Gradients are clipped to this norm."""
     frozen: tuple[str, ...] = ()
     """Submodules that this stage leaves as they are: no gradient, evaluation mode."""
+    view: View | None = None
+    """How this stage sees a sample; None: as the architecture does. A frame encoder is trained under `image`."""
+    through: str = ""
+    """Method of the model that the stage trains through; empty: the model itself, or `decode` of one that `reads`."""
     reads: str = ""
     """A frozen submodule that maps one frame (N,3,H,W) to one vector (N,F). Its output is computed once a corpus,
     not once an epoch; the stage then trains through `model.decode(features)`, where features is (B,F), (B,2,F) or
-    (B,T,F) by the view. Empty: the stage reads frames and trains through `model(x)`."""
+    (B,T,F) by the view. Empty: the stage reads frames and trains through `model(x)`.
+    After a last stage that reads, the test part is predicted the same way, with the numbers that `model(x)` gives."""
+    smoothing: float = 0.0
+    """Weight of the truncated squared error between the log-probabilities of neighbouring frames (`sequence`)."""
     selection: Literal["validation", "last"] = "validation"
     """Which epoch's weights the stage ends with: the best on the validation part, or the last."""
 
@@ -60,22 +70,50 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """Weights with which another architecture ends on the same training part: same size, data, seed and fold.
+
+    The harness trains that one first, or takes what its training left.
+    """
+
+    architecture: str
+    part: str
+    """Submodule there."""
+    into: str
+    """Submodule here; every name and shape must fit."""
+
+
+@dataclass(frozen=True)
 class Size:
     """One build of an architecture: `full` (the paper's) or `tiny` (the same structure, made for a CPU)."""
 
     build: Callable[[int], nn.Module]
-    """Takes the number of classes; the random state of torch decides the initial weights."""
+    """Takes the number of classes; the random state of torch decides the initial weights.
+
+    The model maps a batch of its view to (B,C), or (B,T,C) of a sequence. In training mode it may return the
+    predictions of several heads, stacked in front, (S,B,C) or (S,B,T,C): the loss is their sum."""
     image_size: int
     stages: tuple[Stage, ...]
+    """In order; none at all where `trained` brings everything."""
     frames: int = 1
     """T of a clip or a sequence; 1 for an image, 2 for a pair."""
     weights: tuple[Weights, ...] = ()
+    trained: tuple[Trained, ...] = ()
     precision: Mapping[str, Literal["float32", "bfloat16"]] = field(
         default_factory=lambda: {"cpu": "float32", "cuda": "bfloat16"}
     )
     """Autocast type a device type, chosen by measurement."""
     channels_last: bool = False
     """Memory format of the 4-D parameters and inputs; it pays for convolutions of two dimensions."""
+    shuffle_frames: bool = False
+    """Whether a clip's frames come in a random order, each sample's its own: what is left without time."""
+
+
+def _with_frames(size: Size, frames: int) -> Size:
+    """The size for clips of another length; ValueError, in the model's words, where it takes no such clips."""
+    with torch.device("meta"), torch.no_grad():
+        size.build(2).eval()(torch.empty(1, frames, 3, size.image_size, size.image_size))
+    return replace(size, frames=frames)
 
 
 @dataclass(frozen=True)
@@ -90,9 +128,61 @@ class Architecture:
     sizes: Mapping[str, Size]
     models_time: bool = False
     """Whether the order of a clip's frames can change the prediction; a test holds it to that."""
+    lends: bool = False
+    """Whether others start from what its training leaves (`Trained`): it is kept for them."""
+    variants: Mapping[str, Mapping[str, Size]] = field(default_factory=dict)
+    """Other sizes by the variant's name, for an ablation: a suite runs one as `name@variant`."""
+
+    def variant(self, variant: str) -> Architecture:
+        """The architecture under one of its variants, called `name@variant`.
+
+        Every clip or sequence also has `frames=N` (clips of N frames) and `shuffled` (frames in a random order).
+
+        Raises:
+            KeyError: it has no such variant.
+            ValueError: it takes no clips of N frames.
+        """
+        sizes = self.variants.get(variant)
+        said = variant.replace("_", " ")
+        frames = re.fullmatch(r"frames=([1-9]\d{0,2})", variant)
+        if frames:
+            said = f"{frames[1]} frames"
+        if sizes is None and self.view in ("clip", "sequence"):
+            if frames:
+                sizes = {name: _with_frames(size, int(frames[1])) for name, size in self.sizes.items()}
+            elif variant == "shuffled":
+                sizes = {name: replace(size, shuffle_frames=True) for name, size in self.sizes.items()}
+                said = "frames shuffled"
+        if sizes is None:
+            raise KeyError(variant)
+        return replace(self, name=f"{self.name}@{variant}", title=f"{self.title} ({said})", sizes=sizes, variants={})
 
     def input_shape(self, size: str, batch: int = 1) -> tuple[int, ...]:
         """Shape of a batch of `batch` samples at this size."""
         s = self.sizes[size]
         image = (3, s.image_size, s.image_size)
         return (batch, *image) if self.view == "image" else (batch, s.frames, *image)
+
+
+@dataclass(frozen=True)
+class Family:
+    """The models of a library as architectures `<prefix>:<name>`, without a file for each.
+
+    A file that defines `FAMILY = Family(...)` is found by being here; its name begins with the prefix.
+    """
+
+    prefix: str
+    names: Callable[[], list[str]]
+    """What there is, without the prefix."""
+    make: Callable[[str], Architecture]
+    """Takes one of the names."""
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """A weighted mean of other architectures' scores. `name` is the file's name, which defines it as `ENSEMBLE`."""
+
+    name: str
+    title: str
+    source: str
+    members: tuple[str, ...]

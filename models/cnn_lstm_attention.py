@@ -6,7 +6,8 @@ seed: github.com/jerry940100/Video-Based-Facial-Expression-Recognition (Oulu-CAS
     clip (B,T,3,H,W) -> MobileNetV3-Large features per frame (B,T,960) -> LSTM (B,T,960)
     -> weights over time: softmax(tanh(x W) u) -> weighted sum (B,960) -> linear
 
-Works for every T, H and W.
+Works for every T, H and W. Every clip has as many frames as the others, so there is no padding to keep out of the sum.
+Variant: `@without_attention` reads the LSTM's last output alone.
 Deviations from the seed: none in the structure. The seed's optimiser is not known, so the recipe is this project's.
 Tiny has a narrower and shallower MobileNetV3, frozen as it comes from its pretext (docs/recipes.md says why); the LSTM
 and the attention are as wide as its features, as in full.
@@ -14,6 +15,9 @@ and the attention are as wide as its features, as in full.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import torch
 from torch import Tensor, nn
 
 from models.architecture import Architecture, Size, Stage, Weights
@@ -32,14 +36,21 @@ class AdditiveAttention(nn.Module):
         return self.u(self.W(x).tanh()).softmax(dim=1)
 
 
+class LastFrameAttention(nn.Module):
+    """No attention: all the weight on the last frame, where the LSTM has seen the whole clip. (B,T,F) -> (B,T,1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat((torch.zeros_like(x[:, 1:, :1]), torch.ones_like(x[:, -1:, :1])), dim=1)
+
+
 class CNNLSTMAttention(nn.Module):
     """(B,T,3,H,W) -> (B,classes)."""
 
-    def __init__(self, classes: int, backbone: MobileNetV3) -> None:
+    def __init__(self, classes: int, backbone: MobileNetV3, attention: bool = True) -> None:
         super().__init__()
         self.backbone = backbone
         self.lstm = nn.LSTM(backbone.width, backbone.width, batch_first=True)
-        self.attention = AdditiveAttention(backbone.width)
+        self.attention = AdditiveAttention(backbone.width) if attention else LastFrameAttention()
         self.classifier = nn.Linear(backbone.width, classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,22 +62,18 @@ class CNNLSTMAttention(nn.Module):
         return self.classifier((self.attention(hidden) * hidden).sum(dim=1))
 
 
-ARCHITECTURE = Architecture(
-    name="cnn_lstm_attention",
-    title="CNN + LSTM + Attention",
-    view="clip",
-    source="arXiv 1409.0473; jerry940100/Video-Based-Facial-Expression-Recognition",
-    models_time=True,
-    sizes={
+def sizes(attention: bool = True) -> Mapping[str, Size]:
+    """Both sizes, with attention over time or without."""
+    return {
         "full": Size(
-            build=lambda classes: CNNLSTMAttention(classes, mobilenet_v3_large()),
+            build=lambda classes: CNNLSTMAttention(classes, mobilenet_v3_large(), attention),
             image_size=224,
             frames=8,
             stages=(Stage(epochs=50, batch_size=16, optimizer="adam", lr=1e-4),),
             channels_last=True,
         ),
         "tiny": Size(
-            build=lambda classes: CNNLSTMAttention(classes, mobilenet_v3_tiny()),
+            build=lambda classes: CNNLSTMAttention(classes, mobilenet_v3_tiny(), attention),
             image_size=48,
             frames=8,
             stages=(
@@ -87,5 +94,15 @@ ARCHITECTURE = Architecture(
             weights=(Weights("geometry-mobilenet_v3", "backbone"),),
             channels_last=True,
         ),
-    },
+    }
+
+
+ARCHITECTURE = Architecture(
+    name="cnn_lstm_attention",
+    title="CNN + LSTM + Attention",
+    view="clip",
+    source="arXiv 1409.0473; jerry940100/Video-Based-Facial-Expression-Recognition",
+    models_time=True,
+    sizes=sizes(),
+    variants={"without_attention": sizes(attention=False)},
 )

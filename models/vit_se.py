@@ -17,20 +17,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from models.architecture import Architecture, Size, Stage, Weights
+from models.parts.squeeze_excitation import SqueezeExcitation
 from models.parts.vit import ViT, vit_base, vit_tiny
-
-
-class SqueezeExcitation(nn.Module):
-    """Gates each feature by all of them: (B,F) -> (B,F)."""
-
-    def __init__(self, width: int, reduction: int = 4) -> None:
-        super().__init__()
-        self.gate = nn.Sequential(
-            nn.Linear(width, width // reduction), nn.ReLU(), nn.Linear(width // reduction, width), nn.Sigmoid()
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x * self.gate(x)
 
 
 class ViTSE(nn.Module):

@@ -19,7 +19,7 @@ from benchmark.errors import RequestError
 from benchmark.gate import LIBRARIES, GateRun, data_changes, data_content, run_cells
 from benchmark.provenance import available_cores, environment
 from benchmark.records import Record, read_records
-from benchmark.registry import architectures
+from benchmark.registry import architectures, ensembles
 from benchmark.regression import report
 from benchmark.regression.accuracy import CellName, Limits, by_name, compare_cells, compare_groups
 from benchmark.regression.baseline import Baseline, NoBaselineError, cell_name, read_baseline
@@ -283,9 +283,10 @@ def import_roots(head: Path) -> tuple[str, ...]:
 
 
 def known_architectures(names: tuple[str, ...]) -> None:
-    """Raises RequestError for a name that is no architecture."""
+    """Raises RequestError for a name that is neither an architecture nor an ensemble."""
     for name in names:
-        architectures.module(name)
+        if name not in ensembles.names():
+            architectures.module(name)
 
 
 def forget_reports(work: Path) -> None:

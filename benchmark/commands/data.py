@@ -16,6 +16,7 @@ from benchmark.provenance import available_cores
 from benchmark.registry import data_sets
 from datasets.corpus import Corpus, DataError
 from datasets.dataset import DataSet, Protocol
+from datasets.integrity import Integrity, examine
 
 NAMED = 5
 """How many files of a kind a report names."""
@@ -70,11 +71,18 @@ class Verification:
     official: dict[str, int]
     labels: dict[str, int]
     absent_classes: list[str]
+    copy: str
+    """Whether the files are whole, half-copied, damaged, or both."""
     missing: list[str]
+    cut_short: list[str]
     damaged: list[str]
     duplicates: list[list[str]]
     """Groups of files with the same content."""
     subjects: int | None
+    shared_subjects: list[str]
+    """Subjects in more than one of the official parts."""
+    notes: list[str] = field(default_factory=list)
+    """What the reader says of this copy: what it lacks, what is left out."""
     faults: list[str] = field(default_factory=list)
 
     @property
@@ -92,13 +100,17 @@ class Verification:
         lines = [
             f"{self.dataset} in {self.folder}" + (f", a twin at scale {self.twin.get('scale')}" if self.twin else ""),
             "found: " + ", ".join(f"{count} {what}" for what, count in self.counts.items()),
-            f"of the release under this protocol: {of_release}",
+            f"of the release under this protocol: {of_release or 'it states no counts'}",
             "labels: " + ", ".join(f"{name} {count}" for name, count in self.labels.items()),
             f"classes that are absent: {', '.join(self.absent_classes) or 'none'}",
-            f"missing frames: {_some(self.missing)}",
-            f"damaged frames: {_some(self.damaged)}",
-            f"same content: {_some([' = '.join(group) for group in self.duplicates])}",
+            f"files: {self.copy}",
+            f"missing: {_some(self.missing)}",
+            f"cut short (empty, or end before their end): {_some(self.cut_short)}",
+            f"damaged (of full length, bytes wrong): {_some(self.damaged)}",
+            f"same content: {_some([_equal(group) for group in self.duplicates])}",
             "subjects: " + ("unknown" if self.subjects is None else str(self.subjects)),
+            f"subjects in two parts: {_some(self.shared_subjects)}",
+            *(f"note: {note}" for note in self.notes),
             *(f"FAULT: {fault}" for fault in self.faults),
             "can be used" if self.usable else "cannot be used",
         ]
@@ -110,20 +122,29 @@ def _some(names: list[str]) -> str:
     return f"{len(names)}: {', '.join(names[:NAMED])}{more}" if names else "none"
 
 
+def _equal(files: list[str]) -> str:
+    more = f" = {len(files) - NAMED} more" if len(files) > NAMED else ""
+    return " = ".join(files[:NAMED]) + more
+
+
 def verify(name: str, folder: Path) -> Verification:
     """Reads every file of a copy and compares it with what the release holds.
 
     Raises:
         RequestError: the folder is not a copy of this data set at all, or half copied.
     """
+    from rich.progress import Progress
+
     dataset = data_sets.get(name)
     if not folder.is_dir():
         raise RequestError(f"{folder}: no such folder")
     corpus = read_corpus(name, folder, dataset.protocol)
-    content = _content(corpus)
-    unread = [frame for frame, hash_ in zip(corpus.frames, content.tolist(), strict=True) if not hash_]
-    missing = [frame for frame in unread if not (folder / frame).is_file()]
-    labels = Counter(corpus.classes[label] for label in corpus.label)
+    with Progress(transient=True) as bar:
+        task = bar.add_task(f"{name}: files")
+        found = examine(
+            corpus, available_cores(), lambda done, total: bar.update(task, completed=done, total=total)
+        )  # fmt: skip
+    labels = Counter(corpus.classes[label] for label in corpus.label.tolist())
     subjects = len(set(corpus.track_subject)) if corpus.subjects_known else None
     return Verification(
         dataset=name,
@@ -133,44 +154,72 @@ def verify(name: str, folder: Path) -> Verification:
         official=dict(dataset.official_counts),
         labels={name: labels[name] for name in corpus.classes},
         absent_classes=list(corpus.absent_classes),
-        missing=missing,
-        damaged=[frame for frame in unread if frame not in set(missing)],
-        duplicates=_duplicates(corpus, content),
+        copy=copy_state(found, sparse=dataset.sparse),
+        missing=found.files("missing"),
+        cut_short=found.files("cut short"),
+        damaged=found.files("damaged"),
+        duplicates=duplicates(corpus, found.content),
         subjects=subjects,
-        faults=_faults(corpus, dataset.protocol, content),
+        shared_subjects=shared_subjects(corpus),
+        notes=list(corpus.notes),
+        faults=[*lost_frames(corpus, found, sparse=dataset.sparse), *refusals(corpus, dataset.protocol, found.content)],
     )
 
 
-def _content(corpus: Corpus) -> NDArray[np.uint64]:
-    """(N,) hash of each face as it is decoded at 32 pixels a side; 0 where a frame cannot be read."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    from datasets.frames import content_hash, read_frame
-
-    def hash_of_frame(i: int) -> int:
-        face = read_frame(corpus.root / corpus.frames[i], 32, None if corpus.boxes is None else corpus.boxes[i])
-        return 0 if face is None else content_hash(face)
-
-    with ThreadPoolExecutor(available_cores()) as pool:
-        return np.array(list(pool.map(hash_of_frame, range(len(corpus.frames)))), dtype=np.uint64)
+def copy_state(found: Integrity, sparse: bool) -> str:
+    """What is wrong with the files as a whole, and what to do about it."""
+    absent = 0 if sparse else len(found.files("missing"))
+    short, wrong = len(found.files("cut short")), len(found.files("damaged"))
+    states = []
+    if absent or short:
+        states.append(f"half-copied ({absent} missing, {short} cut short): copy the rest")
+    if wrong:
+        states.append(f"damaged ({wrong} with wrong bytes): copy these again and look at the disk")
+    return "; ".join(states) or "whole"
 
 
-def _duplicates(corpus: Corpus, content: NDArray[np.uint64]) -> list[list[str]]:
-    groups: dict[int, list[str]] = {}
-    for frame, hash_ in zip(corpus.frames, content.tolist(), strict=True):
-        if hash_:
-            groups.setdefault(hash_, []).append(frame)
-    return [frames for frames in groups.values() if len(frames) > 1]
+def lost_frames(corpus: Corpus, found: Integrity, sparse: bool) -> list[str]:
+    """Faults where more frames cannot be read than the rule for missing frames is meant for.
+
+    A sparse release lacks frames by nature; there only those of tracks without any frame are lost.
+    """
+    lost = found.content == 0
+    if sparse:
+        absent = set(found.files("missing"))
+        gone = np.array([frame.partition("#t=")[0] in absent for frame in corpus.frames])
+        empty = np.bitwise_and.reduceat(lost, corpus.track_start[:-1])
+        lost &= ~gone | np.repeat(empty, np.diff(corpus.track_start))
+    count = int(lost.sum())
+    if count <= 0.01 * len(lost):
+        return []
+    return [f"{count} of {len(lost)} frames cannot be read, more than 1%: {copy_state(found, sparse)}"]
 
 
-def _faults(corpus: Corpus, protocol: Protocol, content: NDArray[np.uint64]) -> list[str]:
-    """Why a run on these data would be refused or mean nothing: what every fold's split finds, and lost frames."""
+def duplicates(corpus: Corpus, content: NDArray[np.uint64]) -> list[list[str]]:
+    """Groups of files with the same content, each group in the order of the corpus."""
+    _, group, size = np.unique(content, return_inverse=True, return_counts=True)
+    shared = np.flatnonzero((size[group] > 1) & (content != 0))
+    groups: dict[int, dict[str, None]] = {}
+    for i in shared.tolist():
+        groups.setdefault(int(group[i]), {})[corpus.frames[i].partition("#t=")[0]] = None
+    distinct = {tuple(files): None for files in groups.values() if len(files) > 1}  # a video's frames are one file
+    return [list(files) for files in distinct]
+
+
+def shared_subjects(corpus: Corpus) -> list[str]:
+    """Subjects who are in more than one of the official parts."""
+    parts: dict[str, set[str]] = {}
+    for subject, part in zip(corpus.subject, corpus.part, strict=True):
+        if subject is not None and part:
+            parts.setdefault(subject, set()).add(part)
+    return sorted(subject for subject, where in parts.items() if len(where) > 1)
+
+
+def refusals(corpus: Corpus, protocol: Protocol, content: NDArray[np.uint64]) -> list[str]:
+    """Why a run on these data would be refused: what every fold's split finds."""
     from datasets.splits import split
 
     faults: dict[str, None] = {}
-    lost = int((content == 0).sum())
-    if lost > 0.01 * len(content):
-        faults[f"{lost} of {len(content)} frames are missing or damaged, more than 1%"] = None
     for fold in range(protocol.folds):
         try:
             split(corpus, protocol, fold, content)
@@ -183,4 +232,8 @@ def _counts(corpus: Corpus, subjects: int | None) -> dict[str, int]:
     counts = {"samples": len(corpus), "frames": len(corpus.frames)}
     parts = Counter(part for part in corpus.part if part)
     counts |= {f"{part} samples": count for part, count in sorted(parts.items())}
+    if len(corpus.track_subject) < len(corpus):  # tracks of many samples: videos
+        counts["tracks"] = len(corpus.track_subject)
+        tracks = Counter(part for _, part in set(zip(corpus.track.tolist(), corpus.part, strict=True)) if part)
+        counts |= {f"{part} tracks": count for part, count in sorted(tracks.items())}
     return counts if subjects is None else {**counts, "subjects": subjects}

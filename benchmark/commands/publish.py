@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmark.board.leaderboard import render
 from benchmark.commands.leaderboard import BOARD, PUBLISHED
 from benchmark.errors import RequestError
-from benchmark.records import read_records
+from benchmark.records import VALIDATION, read_records
 
 
 def publish_records(results: Path, suite: str) -> int:
@@ -27,7 +27,9 @@ def publish_records(results: Path, suite: str) -> int:
     draft = PUBLISHED / f".{suite}"
     shutil.rmtree(draft, ignore_errors=True)
     for record in records:
-        shutil.copytree(record.path, draft / record.path.relative_to(results / suite))
+        shutil.copytree(
+            record.path, draft / record.path.relative_to(results / suite), ignore=shutil.ignore_patterns(VALIDATION)
+        )
     shutil.rmtree(PUBLISHED / suite, ignore_errors=True)
     draft.rename(PUBLISHED / suite)
     render(PUBLISHED, BOARD)

@@ -32,9 +32,9 @@ def run_suite(
         RequestError: the request itself is wrong; nothing has run then.
     """
     name, suite = load_suite(suite_name)
-    cells = cells_of(name, suite, only_architectures, only_datasets)
-    device_type = choose_device(device)
     folder = data_folder(data)
+    cells = cells_of(name, suite, only_architectures, only_datasets, folder)
+    device_type = choose_device(device)
     refuse_read_only(results)
     jobs, kept = plan(cells, results, folder, device_type)
     board = BOARD if results == DEFAULT_RESULTS else results / BOARD

@@ -29,12 +29,14 @@ ALPHA = 0.01
 DataChanges = Mapping[str, Sequence[str]]
 NONE_KNOWN: DataChanges = MappingProxyType({})
 
-ANSWER = frozenset({"code", "training_code", "starting_weights", "recipe", "trained"})
+ANSWER = frozenset({"code", "training_code", "starting_weights", "recipe", "lenders", "members"})
 """Parts of a key that say how a cell is answered; all others say what it asks."""
 IN_WORDS = {
     "code": "architecture code",
     "training_code": "training code",
     "starting_weights": "starting weights",
+    "lenders": "code of an architecture that it starts from",
+    "members": "members of the ensemble",
     "epochs": "budget",
     "device_type": "device",
 }
@@ -132,8 +134,8 @@ def compare_groups(
 
 
 def by_name(records: Sequence[Record]) -> dict[CellName, Record]:
-    """Cells of architectures. Floors and the oracle see no image: that they are the same proves nothing."""
-    chosen = [record for record in records if record.data["kind"] == "architecture"]
+    """Cells that learn, or fuse what did. Floors and the oracle see no image: that they are the same proves nothing."""
+    chosen = [record for record in records if record.data["kind"] in ("architecture", "ensemble")]
     return {CellName(*(record.data[axis] for axis in CellName._fields)): record for record in chosen}
 
 

@@ -25,12 +25,15 @@ class Shot:
     scene: int
     """Number of the scene: pose, light, background and camera are drawn from it."""
     files: tuple[str, ...]
-    """Where each frame goes, below the twin's folder."""
-    style: Literal["lab", "wild"] = "lab"
+    """Where each frame goes, below the twin's folder: a JPEG file, or `video.mp4#t=SECONDS`, which is the picture of
+    a video from that time on. An empty text is a frame that the release lacks: time passes, nothing is written."""
+    style: Literal["lab", "talk", "wild"] = "lab"
     modality: Literal["VL", "NI"] = "VL"
     light: Literal["Strong", "Weak", "Dark"] = "Strong"
-    margin: int = 0
-    """Pixels around the face that the file has beyond the rendered square."""
+    yaw: float = 0.0
+    """How far the camera stands to the side, in radians: the head is turned by it (+: nose to the right)."""
+    margin: tuple[int, int] = (0, 0)
+    """Pixels that the file has beyond the rendered square, on either side and above and below."""
 
 
 @dataclass(frozen=True)
@@ -47,5 +50,5 @@ class Film:
 
     @property
     def num_frames(self) -> int:
-        """Frames in all."""
-        return sum(len(shot.files) for shot in self.shots)
+        """Frames in all, without those that the release lacks."""
+        return sum(bool(file) for shot in self.shots for file in shot.files)

@@ -1,7 +1,8 @@
-"""Renders a film and writes it as JPEG files in the official layout, with what the oracle may know beside it.
+"""Renders a film and writes it in the official layout, as JPEG files and mp4 videos, with what the oracle may know.
 
 At the top of a twin's folder lie `twin.json` (what it is) and `truth.npz`: `files` (N,) and `units` (N,A) float16, the
-action units that each picture really shows, the resting face included.
+action units that each picture really shows, the resting face included. A picture of a video is `video.mp4#t=SECONDS`,
+with its own time stamp.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -22,8 +24,10 @@ from PIL import Image
 from datasets.corpus import TWIN_FILE, DataError
 from datasets.synthetic.film import Film, Shot
 from datasets.synthetic.identity import sample_identities
+from datasets.synthetic.landmarks import landmarks
 from datasets.synthetic.renderer import render
 from datasets.synthetic.scene import LightLevel, Modality, Style, track_scenes
+from datasets.video import write_video
 
 TRUTH_FILE = "truth.npz"
 QUALITY = 92
@@ -48,7 +52,8 @@ def write_film(film: Film, folder: Path, progress: Progress | None = None, proce
         draft.mkdir(parents=True)
         units = _write_frames(film, draft, progress, processes)
         film.annotate(draft)
-        np.savez_compressed(draft / TRUTH_FILE, files=np.array([f for s in film.shots for f in s.files]), units=units)
+        files = np.array([file for shot in film.shots for file in shot.files if file])
+        np.savez_compressed(draft / TRUTH_FILE, files=files, units=units)
         about = {"twin_of": film.dataset, "scale": film.scale, "seed": film.seed, "frames": film.num_frames}
         (draft / TWIN_FILE).write_text(json.dumps(about) + "\n", encoding="utf-8")
         if folder.exists():
@@ -98,20 +103,43 @@ def _setting(shot: Shot) -> tuple[Style, Modality, LightLevel]:
 
 
 def write_shots(shots: list[Shot], folder: Path, size: int) -> NDArray[np.float16]:
-    """Renders shots of one kind of scene and writes their files; returns the units shown, (N,A)."""
+    """Renders shots of one kind of scene and writes their files; returns the units shown in each of them, (N,A)."""
     style, modality, light = _setting(shots[0])
-    owner = [i for i, shot in enumerate(shots) for _ in shot.files]
-    frames = [t for shot in shots for t in range(len(shot.files))]
+    written = [(i, t) for i, shot in enumerate(shots) for t, file in enumerate(shot.files) if file]
+    owner, frames = [i for i, _ in written], [t for _, t in written]
     people = sample_identities([shot.identity for shot in shots])[owner]
     scenes = track_scenes([shots[i].scene for i in owner], frames, style=style, modality=modality, light=light)
-    units = torch.from_numpy(np.concatenate([shot.units for shot in shots]))
+    scenes = replace(scenes, yaw=scenes.yaw + torch.tensor([shots[i].yaw for i in owner]))
+    units = torch.from_numpy(np.stack([shots[i].units[t] for i, t in written]))
     images = render(people, units, scenes, size).permute(0, 2, 3, 1).numpy()
-    names = [name for shot in shots for name in shot.files]
-    for image, i, name in zip(images, owner, names, strict=True):
-        margin = shots[i].margin
-        picture = np.pad(image, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
-        file = folder / name
+    videos: dict[str, list[tuple[float, NDArray[np.uint8]]]] = {}
+    for image, (i, t) in zip(images, written, strict=True):
+        across, down = shots[i].margin
+        picture = np.pad(image, ((down, down), (across, across), (0, 0)), mode="edge")
+        video, _, second = shots[i].files[t].partition("#t=")
+        if second:
+            videos.setdefault(video, []).append((float(second), picture))
+            continue
+        file = folder / shots[i].files[t]
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(file, "JPEG", quality=QUALITY)
+    for video, content in videos.items():
+        write_video(folder / video, np.stack([p for _, p in content]), np.array([second for second, _ in content]))
     shown: NDArray[np.float16] = (people.rest + units).clamp(-1, 1).numpy().astype(np.float16)
     return shown
+
+
+def shown_landmarks(shots: Sequence[Shot], size: int) -> NDArray[np.float32]:
+    """(N,68,2) where the points of the face lie in each file of these shots, x and y in pixels of the file."""
+    found = []
+    for group in _groups(tuple(shots)):
+        style, modality, light = _setting(group[0])
+        written = [(i, t) for i, shot in enumerate(group) for t, file in enumerate(shot.files) if file]
+        owner, frames = [i for i, _ in written], [t for _, t in written]
+        people = sample_identities([shot.identity for shot in group])[owner]
+        scenes = track_scenes([group[i].scene for i in owner], frames, style=style, modality=modality, light=light)
+        scenes = replace(scenes, yaw=scenes.yaw + torch.tensor([group[i].yaw for i in owner]))
+        units = torch.from_numpy(np.stack([group[i].units[t] for i, t in written]))
+        margin = torch.tensor([group[i].margin for i in owner])[:, None]
+        found.append((landmarks(people, units, scenes, size) + margin).numpy())
+    return np.concatenate(found)

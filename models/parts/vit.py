@@ -11,7 +11,16 @@ class ViT(VisionTransformer):
     Parameter names are timm's, so its official weights load into it.
     """
 
-    def __init__(self, image_size: int, patch: int, width: int, depth: int, heads: int, mlp_ratio: float = 4.0) -> None:
+    def __init__(
+        self,
+        image_size: int,
+        patch: int,
+        width: int,
+        depth: int,
+        heads: int,
+        mlp_ratio: float = 4.0,
+        drop_path: float = 0.0,
+    ) -> None:
         super().__init__(
             img_size=image_size,
             patch_size=patch,
@@ -20,13 +29,17 @@ class ViT(VisionTransformer):
             num_heads=heads,
             mlp_ratio=mlp_ratio,
             num_classes=0,
+            drop_path_rate=drop_path,
         )
         self.width = width
 
 
-def vit_base(image_size: int = 224) -> ViT:
-    """ViT-B/16: 85.80 M parameters, 17.56 G multiply-adds at 224×224."""
-    return ViT(image_size, patch=16, width=768, depth=12, heads=12)
+def vit_base(image_size: int = 224, drop_path: float = 0.0) -> ViT:
+    """ViT-B/16: 85.80 M parameters, 17.56 G multiply-adds at 224×224.
+
+    `drop_path` is the last layer's chance to leave a sample out of a residual branch in training; it rises from 0.
+    """
+    return ViT(image_size, patch=16, width=768, depth=12, heads=12, drop_path=drop_path)
 
 
 def vit_tiny(image_size: int = 48) -> ViT:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from third_party import install_toys
 
-from benchmark.registry import architectures
+from benchmark.registry import architectures, ensembles
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +22,8 @@ def toys_installed(toys: Path) -> Iterator[None]:
     """The toys are on `sys.path` of this process, and of the workers that it starts."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(toys))
-        architectures.__dict__.pop("_modules", None)
+        for registry in (architectures, ensembles):
+            registry.__dict__.pop("_modules", None)
         yield
-    architectures.__dict__.pop("_modules", None)
+    for registry in (architectures, ensembles):
+        registry.__dict__.pop("_modules", None)

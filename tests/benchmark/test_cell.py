@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from benchmark.cell import failed_record, identity, key_of, key_parts, metrics_of, notes_of, run_cell
+from benchmark.cell import failed_record, identity, key_of, key_parts, notes_of, run_cell
 from benchmark.data import Location, locate, open_data
 from benchmark.records import Record, read_record
 from benchmark.registry import architectures, data_sets
 from benchmark.suite import Cell, Twin
+from benchmark.task import metrics_of
 from datasets.corpus import DataError
 from models.weights import FOLDER as WEIGHTS
 
@@ -96,7 +97,7 @@ def test_a_record_says_what_it_cost(record: Record) -> None:
 def test_every_measure_can_be_recomputed_from_the_predictions(rows: dict[str, Record], name: str) -> None:
     table, metrics = rows[name].predictions(), rows[name].data["metrics"]
     classes = tuple(rows[name].data["classes"])
-    assert list(table.columns) == ["sample", "subject", "label", "predicted", *(f"score_{c}" for c in classes)]
+    assert list(table.columns) == ["sample", "subject", "track", "label", "predicted", *(f"score_{c}" for c in classes)]
     assert len(table) == 16
     scores = table[[f"score_{c}" for c in classes]].to_numpy()
     np.testing.assert_allclose(scores.sum(1), 1, atol=1e-5)

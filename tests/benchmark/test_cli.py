@@ -244,7 +244,8 @@ def test_verifying_finds_what_is_wrong_with_a_copy(command: Command, twins: Path
     shutil.copy(copy / "train_set" / "images" / "0.jpg", copy / "val_set" / "images" / "5.jpg")
     code, out, _ = command("data", "verify", "affectnet_small", copy)
     assert code == 2
-    assert "damaged frames: 1: train_set/images/1.jpg" in out
+    assert "damaged (of full length, bytes wrong): 1: train_set/images/1.jpg" in out
+    assert "files: damaged (1 with wrong bytes): copy these again and look at the disk" in out
     assert "same content: 1: train_set/images/0.jpg = val_set/images/5.jpg" in out
     assert re.search("FAULT: .*: the same image is in the (train|validation) and the test part: .*remove one", out)
     assert out.endswith("cannot be used\n")

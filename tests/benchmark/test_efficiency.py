@@ -193,7 +193,9 @@ def test_measured_in_evaluation_and_inference_mode(monkeypatch: pytest.MonkeyPat
 
 def test_percentiles_are_those_of_the_raw_samples() -> None:
     raw = tuple(float(i) for i in range(1, 22))
-    measured = efficiency.Inference(raw, (1.0, 5.0, 3.0), batch=8, device="a", threads=1, precision="float32")
+    measured = efficiency.Inference(
+        raw, (1.0, 5.0, 3.0), batch=8, samples_per_s_by_batch={8: 3.0}, device="a", threads=1, precision="float32"
+    )
     assert (measured.latency_ms_p50, measured.latency_ms_p95, measured.infer_samples_per_s) == (11.0, 20.0, 3.0)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sklearn_metrics
 
-from benchmark.metrics import METRICS, confusion_matrix, measure, scores, tallies
+from benchmark.metrics import METRICS, concordance, confusion_matrix, measure, regression_scores, scores, tallies
 
 
 def random_case(seed: int) -> tuple[np.ndarray, np.ndarray, int]:
@@ -79,3 +79,27 @@ def test_inputs_that_do_not_fit_are_errors() -> None:
         confusion_matrix([0, 5], [0, -1], 3)
     with pytest.raises(ValueError, match="unknown metric 'mcc'"):
         measure(tallies(np.eye(3)), "mcc")  # type: ignore[arg-type]
+
+
+def test_concordance_is_that_of_the_definition() -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=50), rng.normal(0.3, 2, size=50)
+    pearson = np.corrcoef(x, y)[0, 1]
+    wanted = 2 * pearson * x.std() * y.std() / (x.var() + y.var() + (x.mean() - y.mean()) ** 2)
+    assert concordance(x, y) == pytest.approx(wanted)
+    assert concordance(x, x) == pytest.approx(1)
+    assert concordance(x, -x + 2 * x.mean()) == pytest.approx(-1)
+    assert concordance(np.ones(5), np.zeros(5)) == 0
+
+
+def test_regression_is_judged_video_by_video() -> None:
+    rng = np.random.default_rng(1)
+    target, value = rng.normal(size=30), rng.normal(size=30)
+    video = np.array(["b", "a", "c"] * 10)
+    found = regression_scores(target, value, video)
+    each = {v: concordance(target[video == v], value[video == v]) for v in "abc"}
+    assert found.ccc_per_video == pytest.approx(each)
+    assert found.ccc == pytest.approx(np.mean(list(each.values())))
+    assert found.rmse == pytest.approx(np.sqrt(((target - value) ** 2).mean()))
+    with pytest.raises(ValueError, match="nothing was scored"):
+        regression_scores(target[:0], value[:0], video[:0])

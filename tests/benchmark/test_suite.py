@@ -21,11 +21,65 @@ def cells(tmp_path: Path, text: str, **only: list[str]) -> list[Cell]:
 
 
 def test_every_shipped_suite_is_right_and_has_every_pair() -> None:
-    assert suite_names() == ["default", "full", "smoke"]
-    for name in suite_names():
+    assert suite_names() == ["ablation", "default", "full", "smoke"]
+    for name in ("default", "full", "smoke"):
         pairs = {(cell.architecture, cell.dataset) for cell in cells_of(*load_suite(name))}
         rows = [*BASELINES, *architectures.names()]
-        assert pairs == {(a, d) for a in rows for d in data_sets.names()}
+        assert pairs == {(a, d) for a in rows for d in data_sets.names() if not data_sets.get(d).optional}
+
+
+def test_a_folder_of_ones_own_is_run_where_it_is_there_or_asked_for(tmp_path: Path) -> None:
+    suite = load_suite("smoke")
+
+    def chosen(asked: list[str] | None = None, data: Path | None = None) -> set[str]:
+        return {cell.dataset for cell in cells_of(*suite, ["c3d"], asked, data)}
+
+    assert data_sets.get("folder").optional
+    everything = chosen()
+    assert "folder" not in everything | chosen(data=tmp_path)
+    assert chosen(["folder"]) == {"folder"}
+    (tmp_path / "folder").mkdir()
+    assert chosen(data=tmp_path) == everything | {"folder"}
+    assert chosen(["oulu_casia"], data=tmp_path) == {"oulu_casia"}
+
+
+def test_the_ablation_suite_has_each_variant_beside_its_base() -> None:
+    chosen = [cell.architecture for cell in cells_of(*load_suite("ablation"), None, ["oulu_casia"])]
+    named = load_suite("ablation")[1].architectures
+    assert set(chosen) == {*BASELINES, *named}
+    assert {name.partition("@")[0] for name in named} <= set(named)
+    for base in named:  # every ablation that a file defines is there
+        if "@" not in base:
+            assert {f"{base}@{variant}" for variant in architectures.get(base).variants} <= set(named)
+
+
+def test_a_suite_and_the_command_line_may_name_a_variant(tmp_path: Path) -> None:
+    text = GOOD + "architectures: [tsm@shuffled, c3d, tsm]\n"
+    found = [cell.architecture for cell in cells(tmp_path, text, only_datasets=["oulu_casia"])]
+    assert found == [*BASELINES, "c3d", "tsm", "tsm@shuffled"]
+    named = cells(tmp_path, text, only_architectures=["tsm@shuffled"], only_datasets=["oulu_casia"])
+    assert [cell.architecture for cell in named if cell.kind == "architecture"] == ["tsm@shuffled"]
+    unnamed = cells(tmp_path, GOOD, only_architectures=["tsm@frames=4"], only_datasets=["oulu_casia"])
+    assert [(c.architecture, c.image_size) for c in unnamed if c.kind == "architecture"] == [("tsm@frames=4", 48)]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tms@shuffled", r"unknown architecture 'tms': did you mean 'tsm'\?"),
+        ("tsm@shufled", r"architecture 'tsm' has no variant 'shufled': use one of frames=N, shuffled"),
+        ("vit_se@shuffled", r"architecture 'vit_se' has no variant 'shuffled': name it without one"),
+        ("difference_of_embeddings@x", r"has no variant 'x': use one of difference_only, target_only"),
+        ("tsm@frames=0", r"architecture 'tsm' has no variant 'frames=0'"),
+        (
+            "vivit@frames=4",
+            r"'vivit@frames=4': this ViViT needs clips of shape .*, not \(4, .*: choose another number of frames",
+        ),
+    ],
+)
+def test_a_variant_that_is_not_there_is_told(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        cells(tmp_path, GOOD + f"architectures: [{name}]\n")
 
 
 def test_the_full_suite_has_all_folds_and_three_seeds() -> None:
@@ -67,7 +121,7 @@ def test_the_command_line_cuts_a_suite_down(tmp_path: Path) -> None:
 
 
 def test_a_data_set_with_fewer_folds_has_those_that_it_has(tmp_path: Path) -> None:
-    found = cells(tmp_path, GOOD + "architectures: []\nfolds: [0, 2]")
+    found = cells(tmp_path, GOOD + "architectures: []\ndatasets: [affectnet_small, oulu_casia]\nfolds: [0, 2]")
     assert Counter(cell.dataset for cell in found) == {"affectnet_small": 3, "oulu_casia": 6}
 
 
@@ -129,7 +183,10 @@ def test_a_wrong_file_is_told_with_its_name_the_key_and_what_is_allowed(
         ("datasets: [oulu]", "unknown data set 'oulu': did you mean 'oulu_casia'?"),
         ("twins: {oulu: {scale: 1}}", "suite mine, twins: unknown data set 'oulu'"),
         ("protocols: {oulu: {folds: 2}}", "suite mine, protocols: unknown data set 'oulu'"),
-        ("protocols: {oulu_casia: {fold: 2}}", "suite mine, oulu_casia: unknown protocol key 'fold': use one of folds"),
+        (
+            "protocols: {oulu_casia: {fold: 2}}",
+            "suite mine, oulu_casia: unknown protocol key 'fold': use one of context, folds",
+        ),
         ("protocols: {oulu_casia: {light: Bright}}", "suite mine, oulu_casia: light must be one of Strong, Weak, Dark"),
         (
             "protocols: {oulu_casia: {folds: true}}",
@@ -148,5 +205,16 @@ def test_a_name_or_protocol_that_is_not_there_is_told(tmp_path: Path, text: str,
 def test_a_suite_that_is_not_there_is_told() -> None:
     with pytest.raises(RequestError, match=r"unknown suite 'defualt': did you mean 'default'\?"):
         load_suite("defualt")
-    with pytest.raises(RequestError, match=r"away/mine.yaml: no such suite file: .* one of default, full, smoke"):
+    with pytest.raises(
+        RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, smoke"
+    ):
         load_suite("away/mine.yaml")
+
+
+def test_floors_and_oracle_open_the_smallest_store_that_an_architecture_beside_them_needs(tmp_path: Path) -> None:
+    for size in ("tiny", "full"):
+        found = cells(tmp_path, GOOD.replace("tiny", size))
+        needed = {cell.image_size for cell in found if cell.kind == "architecture"}
+        assert {cell.image_size for cell in found if cell.kind in ("floor", "oracle")} == {min(needed)}
+    alone = cells(tmp_path, GOOD.replace("tiny", "full") + "architectures: [vit_se]")
+    assert {cell.image_size for cell in alone} == {224}

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.recipe import epochs_of, learning_rate, loss_function
-from benchmark.training import DivergedError, FrameBatches, Material, Run, predict, train
+from benchmark.recipe import epochs_of, learning_rate, loss_function, smoothing_loss
+from benchmark.training import DivergedError, FrameBatches, Material, Run, predict, predict_with, train
 from datasets.corpus import Corpus
 from datasets.dataset import Protocol
 from datasets.frames import FrameStore
 from datasets.splits import split
-from models.architecture import Architecture, Size, Stage
+from models.architecture import Architecture, Size, Stage, View
 
 CLASSES = ("red", "green", "blue")
 SUBJECTS, FRAMES, PIXELS = 20, 5, 6
@@ -26,8 +27,9 @@ SUBJECTS, FRAMES, PIXELS = 20, 5, 6
 class Toy(nn.Module):
     """Mean colour of each frame -> features -> mean over the frames, dropout -> classes."""
 
-    def __init__(self, classes: int, lost: float = 0.0) -> None:
+    def __init__(self, classes: int, lost: float = 0.0, per_frame: bool = False) -> None:
         super().__init__()
+        self.per_frame = per_frame
         self.encoder = nn.Sequential(nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(12, 8), nn.BatchNorm1d(8))
         self.dropout = nn.Dropout(lost)
         self.head = nn.Linear(8, classes)
@@ -36,13 +38,22 @@ class Toy(nn.Module):
         batch = x.shape[:-3]
         return self.decode(self.encoder(x.flatten(0, -4)).unflatten(0, batch))
 
+    def classify(self, x: Tensor) -> Tensor:
+        """(B,3,H,W) of an image, whatever the view."""
+        return self.head(self.encoder(x))
+
     def decode(self, features: Tensor) -> Tensor:
-        """(B,F) of an image, (B,K,F) of a pair or a clip."""
+        """(B,F) of an image, (B,K,F) of a pair or a clip; of a sequence every frame's scores, from two heads in
+        training."""
+        if self.per_frame:
+            scores = self.head(self.dropout(features))
+            return torch.stack([scores, scores]) if self.training else scores
         pooled = features if features.ndim == 2 else features.mean(dim=1)
         return self.head(self.dropout(pooled))
 
 
 def toy(*stages: Stage, view: str = "clip", **build: Any) -> Architecture:
+    build.setdefault("per_frame", view == "sequence")
     size = Size(lambda classes: Toy(classes, **build), image_size=PIXELS, stages=stages, frames=3)
     return Architecture("toy", "Toy", view, "a test", {"tiny": size})  # type: ignore[arg-type]
 
@@ -79,7 +90,7 @@ def trained(
 ) -> tuple[Toy, list[dict[str, Any]], np.ndarray]:
     """The model after training, its history and its probabilities of the test part."""
     run, size = run or run_of(), architecture.sizes["tiny"]
-    material = replace(material, view=architecture.view, frames=3 if architecture.view == "clip" else 1)
+    material = replace(material, view=architecture.view, frames=3)
     torch.manual_seed(run.seed)
     model = size.build(len(CLASSES))
     history = train(model, architecture, size, material, run)
@@ -90,7 +101,7 @@ def trained(
 QUICK = Stage(epochs=3, batch_size=8, lr=0.02)
 
 
-@pytest.mark.parametrize("view", ["image", "pair", "clip"])
+@pytest.mark.parametrize("view", ["image", "pair", "clip", "sequence"])
 def test_every_view_learns_the_colours(material: Material, view: str) -> None:
     _, history, probability = trained(toy(replace(QUICK, epochs=6), view=view), material)
     labels = material.corpus.label[material.split.test]
@@ -218,7 +229,77 @@ def test_the_learning_rate_rises_and_falls() -> None:
 def test_class_weights_have_a_mean_of_one_over_the_samples() -> None:
     labels = np.repeat([0, 1], [90, 10])
     stage = Stage(class_weights="sqrt_inverse")
-    weight = loss_function(stage, labels, 2, torch.device("cpu")).weight
+    weight = loss_function(stage, labels, 2, torch.device("cpu")).cross_entropy.weight
     assert isinstance(weight, Tensor)
     assert float((weight[0] * 90 + weight[1] * 10) / 100) == pytest.approx(1)
     assert float(weight[1] / weight[0]) == pytest.approx(3)
+
+
+def test_a_stage_may_see_images_before_another_sees_clips(material: Material) -> None:
+    first = replace(QUICK, name="frames", epochs=4, view="image", through="classify")
+    second = replace(QUICK, name="clips", epochs=2, frozen=("encoder",), reads="encoder")
+    _, history, probability = trained(toy(first, second), material)
+    images = [entry["samples"] for entry in history if entry["stage"] == "frames"]
+    clips = [entry["samples"] for entry in history if entry["stage"] == "clips"]
+    assert images == [2 * n for n in (len(material.split.train),)] * 4  # the protocol's last two frames each
+    assert clips == [len(material.split.train)] * 2
+    labels = material.corpus.label[material.split.test]
+    assert (probability.argmax(1) == labels).mean() > 0.9
+
+
+@pytest.mark.parametrize("view", ["image", "pair", "clip", "sequence"])
+def test_features_read_once_give_the_scores_of_the_whole_model(material: Material, view: View) -> None:
+    architecture = toy(replace(QUICK, frozen=("encoder",), reads="encoder"), view=view)
+    model, _, probability = trained(architecture, material)
+    seen = replace(material, view=view)
+    with_features = predict_with(model, architecture.sizes["tiny"], seen, material.split.test, run_of())
+    np.testing.assert_allclose(with_features, probability, atol=1e-6)
+
+
+def test_the_loss_of_two_equal_heads_is_twice_that_of_one() -> None:
+    loss = loss_function(Stage(smoothing=0.15), np.array([0, 1, 2]), 3, torch.device("cpu"))
+    output, label = torch.randn(4, 5, 3), torch.randint(3, (4, 5))
+    torch.testing.assert_close(loss(torch.stack([output, output]), label), 2 * loss(output, label))
+
+
+def test_frames_without_a_label_are_left_out_of_the_loss() -> None:
+    loss = loss_function(Stage(), np.array([0, 1, 2]), 3, torch.device("cpu"))
+    output, label = torch.randn(2, 5, 3), torch.tensor([[0, 1, -1, 2, -1], [-1, -1, -1, -1, 1]])
+    known = label >= 0
+    torch.testing.assert_close(loss(output, label), F.cross_entropy(output[known], label[known]))
+
+
+def test_smoothing_is_that_of_a_plain_loop() -> None:
+    log_probability = (3 * torch.randn(3, 6, 4)).log_softmax(-1)
+    errors = [
+        min(4.0, abs(float(log_probability[b, t, c] - log_probability[b, t - 1, c]))) ** 2
+        for b in range(3) for t in range(1, 6) for c in range(4)
+    ]  # fmt: skip
+    assert max(errors) == 16  # some are cut
+    assert float(smoothing_loss(log_probability)) == pytest.approx(np.mean(errors), rel=1e-5)
+    free = log_probability.requires_grad_(True)
+    smoothing_loss(free).backward()
+    assert free.grad is not None
+    assert (free.grad[:, 0] == 0).all()  # nothing reaches the earlier frame
+
+
+@pytest.mark.parametrize("view", ["image", "clip", "sequence"])
+def test_a_value_is_learned_and_judged_by_video(material: Material, view: View) -> None:
+    rng = np.random.default_rng(1)
+    target = np.linspace(-1, 1, len(CLASSES))[material.corpus.label] + rng.normal(0, 0.05, len(material.corpus))
+    corpus = replace(
+        material.corpus, classes=("valence",), label=np.zeros_like(material.corpus.label), target=target,
+        track=material.corpus.track // 3, track_start=material.corpus.track_start[::3],
+        track_subject=material.corpus.track_subject[::3],
+    )  # fmt: skip
+    architecture = toy(replace(QUICK, epochs=8), view=view)
+    size = architecture.sizes["tiny"]
+    seen = replace(material, corpus=corpus, view=view)
+    torch.manual_seed(0)
+    model = size.build(1)
+    history = train(model, architecture, size, seen, run_of())
+    value = predict_with(model, size, seen, seen.split.test, run_of())
+    assert value.shape == (len(seen.split.test), 1)
+    quality, _ = seen.task.quality(seen.split.test, value)
+    assert quality > 0.9
+    assert history[-1]["val_ccc"] > 0.9

@@ -36,6 +36,40 @@ SIZE = Size(build, image_size=16, stages=(Stage(epochs=2, batch_size=16, lr=0.01
 ARCHITECTURE = Architecture("toy_quick", "Toy", "image", "a test", {"tiny": SIZE, "full": SIZE})
 '''
 
+LENDING = '''
+"""An architecture that lends its features, one that borrows them, and the mean of the two."""
+
+from models.architecture import Architecture, Ensemble, Size, Stage, Trained
+from torch import nn
+
+
+class Model(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.features = nn.Sequential(nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Linear(48, 8), nn.ReLU())
+        self.head = nn.Linear(8, classes)
+
+    def forward(self, x):
+        return self.decode(self.features(x))
+
+    def decode(self, features):
+        return self.head(features)
+
+
+FIRST = Stage(name="all", epochs=2, batch_size=16, lr=0.01)
+HEAD = Stage(name="head", epochs=2, batch_size=16, lr=0.01, frozen=("features",), reads="features")
+LENT = (Trained("toy_lender", "features", "features"),)
+LENDER = Architecture(
+    "toy_lender", "Lender", "image", "a test", {"tiny": Size(Model, image_size=16, stages=(FIRST,))}, lends=True
+)
+BORROWER = Architecture(
+    "toy_borrower", "Borrower", "image", "a test", {"tiny": Size(Model, image_size=16, stages=(HEAD,), trained=LENT)}
+)
+MEAN = Ensemble("toy_mean", "Mean", "a test", ("toy_lender", "toy_borrower"))
+'''
+
+LENDING_ROLES = {"lender": "ARCHITECTURE", "borrower": "ARCHITECTURE", "mean": "ENSEMBLE"}
+
 BROKEN = '''
 """Goes wrong when it is used."""
 
@@ -65,21 +99,32 @@ FAULTS = {
 
 def install(folder: Path, entries: dict[str, str], group: str = "ferbench.architectures", name: str = "toys") -> Path:
     """A distribution in `folder` with these entry points."""
+    return install_groups(folder, {group: entries}, name)
+
+
+def install_groups(folder: Path, groups: dict[str, dict[str, str]], name: str = "toys") -> Path:
+    """A distribution in `folder` with entry points of several groups."""
     about = folder / f"{name}-1.0.dist-info"
     about.mkdir(parents=True)
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    lines = [f"{entry} = {place}" for entry, place in entries.items()]
-    (about / "entry_points.txt").write_text("\n".join([f"[{group}]", *lines]) + "\n")
+    lines = []
+    for group, entries in groups.items():
+        lines += [f"[{group}]", *(f"{entry} = {place}" for entry, place in entries.items())]
+    (about / "entry_points.txt").write_text("\n".join(lines) + "\n")
     return folder
 
 
 def install_toys(folder: Path) -> Path:
-    """The package `toys` in `folder`, with all of its architectures."""
+    """The package `toys` in `folder`, with all of its architectures and the ensemble of two."""
     package = folder / "toys"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "toy_quick.py").write_text(QUICK)
+    (package / "toy_lending.py").write_text(LENDING)
+    for role, kind in LENDING_ROLES.items():
+        (package / f"toy_{role}.py").write_text(f"from toys.toy_lending import {role.upper()} as {kind}\n")
     for name, fault in FAULTS.items():
         (package / f"{name}.py").write_text(BROKEN.format(name=name, fault=fault))
-    names = ["toy_quick", *FAULTS]
-    return install(folder, {name: f"toys.{name}:ARCHITECTURE" for name in names})
+    places = {name: f"toys.{name}:ARCHITECTURE" for name in ["toy_quick", "toy_lender", "toy_borrower", *FAULTS]}
+    means = {"toy_mean": "toys.toy_mean:ENSEMBLE"}
+    return install_groups(folder, {"ferbench.architectures": places, "ferbench.ensembles": means})

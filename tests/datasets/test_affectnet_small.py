@@ -6,12 +6,12 @@ import csv
 import shutil
 from collections import Counter
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from datasets import affectnet_small
 from datasets.affectnet_small import (
     CLASSES,
     COLUMNS,
@@ -23,6 +23,8 @@ from datasets.affectnet_small import (
     Face,
     draw_small,
     film,
+    landmark_crop,
+    npy_code,
     read,
 )
 from datasets.corpus import DataError
@@ -62,15 +64,25 @@ def test_a_twin_is_read_back(releases: dict[str, Path], layout: str) -> None:
     assert len(set(corpus.sample_id)) == len(corpus)
 
 
-def test_a_face_of_the_first_release_is_a_box_in_a_photograph(releases: dict[str, Path]) -> None:
+def test_a_face_of_the_first_release_is_cut_out_of_its_photograph(releases: dict[str, Path]) -> None:
     corpus = read(releases["first"], PROTOCOL)
     assert corpus.boxes is not None
     assert corpus.boxes.shape == (len(corpus), 4)
-    assert (corpus.boxes == (12, 12, 64, 64)).all()
+    assert corpus.boxes[:, 2:] == pytest.approx(64, abs=20)
+    assert corpus.boxes.mean(axis=0) == pytest.approx([12, 14, 64, 64], abs=3)  # what the other layout shows
+    assert all(name.endswith("@12.0,12.0,64.0,64.0") for name in corpus.sample_id)
     assert read(releases["affectnet8"], PROTOCOL).boxes is None
 
 
-@cache
+def test_both_releases_hold_the_landmarks_of_the_faces(releases: dict[str, Path]) -> None:
+    points = np.load(releases["affectnet8"] / "train_set" / "annotations" / "0_lnd.npy").reshape(68, 2)
+    assert points[36:42, 0].mean() < points[42:48, 0].mean()  # the left eye is on the left
+    assert points[8, 1] > points[27:36, 1].max()  # the chin is below the nose
+    with (releases["first"] / "training.csv").open(newline="") as lines:
+        written = next(csv.DictReader(lines))["facial_landmarks"]
+    assert np.array(written.split(";"), dtype=float).reshape(68, 2) == pytest.approx(points + 12, abs=0.01)
+
+
 def labels_of_the_whole_film(folder: Path) -> dict[str, list[int]]:
     film(1.0, 0, PROTOCOL, "first").annotate(folder)  # without any picture
     labels = {}
@@ -80,7 +92,8 @@ def labels_of_the_whole_film(folder: Path) -> dict[str, list[int]]:
     return labels
 
 
-def test_the_film_at_scale_1_has_the_counts_of_the_release(tmp_path: Path) -> None:
+def test_the_film_at_scale_1_has_the_counts_of_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(affectnet_small, "landmarks_of", lambda shots: np.zeros((len(shots), 0)))
     labels = labels_of_the_whole_film(tmp_path)
     assert np.bincount(labels["training"]).tolist() == [7487, 13441, 2545, 1409, 637, 380, 2488, 375]
     assert len(labels["training"]) == 28_762
@@ -163,6 +176,54 @@ def test_one_photograph_may_hold_several_faces(tmp_path: Path) -> None:
     assert corpus.sample_id[:2] == (f"{IMAGES}/1/two.jpg@0.0,0.0,8.0,8.0", f"{IMAGES}/1/two.jpg@20.5,0.0,8.5,8.0")
     assert corpus.boxes is not None
     assert corpus.boxes[1].tolist() == [20.5, 0, 8.5, 8]
+
+
+def points(left: float, top: float, width: float, height: float) -> str:
+    """68 landmarks in this rectangle, as the release writes them."""
+    corners = [(left, top), (left + width, top + height)] * 34
+    return ";".join(f"{x};{y}" for x, y in corners)
+
+
+BOX = (0.0, 0.0, 100.0, 100.0)
+
+
+def test_a_face_is_cut_out_by_its_landmarks() -> None:
+    crop = landmark_crop(Path("training.csv"), 2, points(30, 40, 20, 40), BOX)
+    assert crop == pytest.approx((40 - 26, 60 - 0.57 * 52, 52, 52))
+
+
+@pytest.mark.parametrize("written", ["", points(120, 40, 20, 40), points(30, 40, 0, 0)])
+def test_without_landmarks_of_its_own_the_box_is_cut_out(written: str) -> None:
+    assert landmark_crop(Path("training.csv"), 2, written, BOX) is None
+
+
+@pytest.mark.parametrize("written", ["1;2;3", points(1, 2, 3, 4) + ";5;6", points(1, 2, 3, 4)[:-1] + "x"])
+def test_landmarks_that_cannot_be_read_are_named_with_their_line(written: str) -> None:
+    with pytest.raises(DataError, match=r"training.csv, line 7: facial_landmarks are not 68 pairs of numbers"):
+        landmark_crop(Path("training.csv"), 7, written, BOX)
+
+
+@pytest.mark.parametrize("value", ["3", 3, 3.0, np.int64(3), np.float32(3), b"3"])
+def test_a_code_is_read_whatever_its_type(tmp_path: Path, value: object) -> None:
+    for array in (np.array(value), np.array([value])):
+        np.save(tmp_path / "a_exp.npy", array)
+        assert npy_code(str(tmp_path / "a_exp.npy")) == 3
+
+
+@pytest.mark.parametrize("content", [b"", b"\x93NUMPY\x01\x00", b"3\n", b"\x93NUMPY\x01\x00\x10\x00{'descr': 1}    "])
+def test_an_annotation_that_is_no_array_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a_exp.npy").write_bytes(content)
+    with pytest.raises(DataError, match=r"a_exp.npy: not an expression code: .*: copy the file again"):
+        npy_code(str(tmp_path / "a_exp.npy"))
+
+
+@pytest.mark.parametrize("what", ["val_set", "val_set/images", "val_set/images/0.jpg"])
+@pytest.mark.parametrize("release", ["affectnet8"], indirect=True)
+def test_a_link_that_leads_out_of_the_data_folder_is_refused(release: Path, tmp_path: Path, what: str) -> None:
+    (release / what).rename(tmp_path / "elsewhere")
+    (release / what).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="the link leads out of the data folder: put the file itself there"):
+        read(release, PROTOCOL)
 
 
 def test_classes_that_a_folder_lacks_are_reported(tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.functional import grid_sample
 from torch.testing import assert_close
 
-from datasets.augmentation import MEAN, STD, augment, normalise
+from datasets.augmentation import MEAN, STD, STRENGTHS, augment, normalise
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -24,6 +27,46 @@ def test_normalising_is_imagenets() -> None:
     frames = torch.randint(256, (2, 5, 4, 6, 3), dtype=torch.uint8, generator=seeded())
     by_hand = (frames.float() / 255 - torch.tensor(MEAN)) / torch.tensor(STD)
     assert_close(normalise(frames), by_hand.permute(0, 1, 4, 2, 3), atol=1e-5, rtol=0)
+
+
+def test_normalised_frames_are_contiguous_and_the_store_is_left_alone() -> None:
+    frames = torch.randint(256, (2, 5, 4, 6, 3), dtype=torch.uint8, generator=seeded())
+    before = frames.clone()
+    assert normalise(frames).is_contiguous()
+    assert torch.equal(frames, before)
+
+
+@pytest.mark.parametrize("level", ["light", "heavy"])
+def test_what_is_augmented_is_left_as_it_is(clips: Tensor, level: str) -> None:
+    before = clips.clone()
+    assert augment(clips, level, seeded()).data_ptr() != clips.data_ptr()
+    assert torch.equal(clips, before)
+
+
+@pytest.mark.parametrize("level", ["light", "heavy"])
+def test_a_sample_is_changed_as_by_hand(level: str) -> None:
+    """The same draws, each change written out for one sample at a time."""
+    clips = torch.randn(4, 2, 3, 20, 20, generator=seeded(2))
+    strength, changed = STRENGTHS[level], augment(clips, level, seeded(5))
+    draws = 2 * torch.rand(4, 10, generator=seeded(5)) - 1
+    y, x = torch.meshgrid(*[(2 * torch.arange(20) + 1) / 20 - 1] * 2, indexing="ij")
+    edge = torch.linspace(-1, 1, 20)
+    for clip, draw, found in zip(clips, draws, changed, strict=True):
+        turn, scale = math.radians(strength.rotation) * draw[0], 1 + strength.scale * draw[1]
+        flip = -1 if draw[2] < 0 else 1
+        cos, sin = scale * turn.cos(), scale * turn.sin()
+        there = (
+            torch.stack([flip * cos * x - sin * y, flip * sin * x + cos * y], dim=-1) + 2 * strength.shift * draw[3:5]
+        )
+        moved = grid_sample(clip, there[None].expand(2, -1, -1, -1), padding_mode="border", align_corners=False)
+        by_hand = (moved - moved.mean()) * (1 + strength.contrast * draw[5]) + moved.mean()
+        by_hand = by_hand + strength.brightness * draw[6] / 0.226
+        if (draw[7] + 1) / 2 < strength.grey:
+            by_hand = by_hand.mean(dim=1, keepdim=True).expand_as(by_hand)
+        if strength.erasing:
+            inside = ((edge - draw[8]).abs() < strength.erasing)[:, None] & ((edge - draw[9]).abs() < strength.erasing)
+            by_hand = by_hand.masked_fill(inside, 0)
+        assert_close(found, by_hand, atol=1e-4, rtol=1e-4)
 
 
 def test_level_none_changes_nothing(clips: Tensor) -> None:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from made_corpus import made_corpus
+from numpy.typing import NDArray
 from PIL import Image
 
-from datasets import frames as frames_module
+from datasets import decoding, frames
 from datasets.corpus import Corpus, DataError
-from datasets.frames import content_hash, open_store, read_frame, stand_ins
+from datasets.decoding import Kind, content_hash, read_frame
+from datasets.frames import find_store, open_store, stand_ins, used_frames
 
 
 def paint(file: Path, value: int, size: tuple[int, int] = (20, 20)) -> None:
@@ -54,16 +59,9 @@ def test_frames_are_decoded_and_resized(corpus: Corpus, cache: Path) -> None:
 def test_a_store_is_built_once(corpus: Corpus, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fingerprint = corpus.fingerprint()
     first = open_store(corpus, 8, cache, fingerprint)
-    monkeypatch.setattr(frames_module, "read_frame", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(decoding, "read_frame", lambda *_: pytest.fail("decoded again"))
     second = open_store(corpus, 8, cache, fingerprint)
     assert np.array_equal(first.frames, second.frames)
-
-
-def test_progress_and_threads_change_nothing_in_the_store(corpus: Corpus, cache: Path) -> None:
-    told: list[tuple[int, int]] = []
-    threaded = open_store(corpus, 8, cache / "a", "x", progress=lambda *numbers: told.append(numbers), threads=4)
-    assert told[-1] == (6, 6)
-    assert np.array_equal(threaded.frames, open_store(corpus, 8, cache / "b", "x").frames)
 
 
 def replace_a_frame(corpus: Corpus) -> None:
@@ -126,7 +124,7 @@ def test_a_build_that_is_killed_leaves_nothing_half_valid(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(frames_module, "content_hash", killed)
+        patch.setattr(decoding, "content_hash", killed)
         with pytest.raises(KeyboardInterrupt):
             open_store(corpus, 8, cache, corpus.fingerprint())
     assert list(cache.iterdir()) == []
@@ -145,6 +143,160 @@ def test_a_store_without_its_index_is_built_again(corpus: Corpus, cache: Path) -
     (folder / "index.json").unlink()
     (folder / "frames.npy").write_bytes(b"half")
     assert grey_levels(corpus, cache) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_store_whose_files_are_cut_short_is_built_again(corpus: Corpus, cache: Path) -> None:
+    open_store(corpus, 8, cache, corpus.fingerprint())
+    (folder,) = cache.iterdir()
+    whole = (folder / "frames.npy").read_bytes()
+    (folder / "frames.npy").write_bytes(whole[:-1])
+    assert find_store(corpus, 8, cache, corpus.fingerprint()) is None
+    assert grey_levels(corpus, cache) == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("index", ['{"version": 1, "frames": 6, "size": 8}', "[]", '{"version": 2}', "half"])
+def test_a_store_of_an_older_version_is_built_again(corpus: Corpus, cache: Path, index: str) -> None:
+    open_store(corpus, 8, cache, corpus.fingerprint())
+    (folder,) = cache.iterdir()
+    (folder / "index.json").write_text(index)
+    np.save(folder / "frames.npy", np.zeros((6, 8, 8, 3), dtype=np.uint8))
+    assert find_store(corpus, 8, cache, corpus.fingerprint()) is None
+    assert grey_levels(corpus, cache) == [1, 2, 3, 4, 5, 6]
+
+
+def test_a_store_that_is_there_is_opened_without_writing(corpus: Corpus, cache: Path) -> None:
+    assert find_store(corpus, 8, cache, "x") is None
+    assert not cache.exists()
+    open_store(corpus, 8, cache, "x")
+    before = {file: file.stat().st_mtime_ns for file in cache.rglob("*")}
+    store = find_store(corpus, 8, cache, "x")
+    assert store is not None
+    assert not store.frames.flags.writeable
+    assert open_store(corpus, 8, cache, "x").content.tolist() == store.content.tolist()
+    assert {file: file.stat().st_mtime_ns for file in cache.rglob("*")} == before
+
+
+def test_what_is_read_is_an_array_of_its_own_of_any_shape(corpus: Corpus, cache: Path) -> None:
+    (corpus.root / corpus.frames[1]).unlink()
+    store = open_store(corpus, 8, cache, "x")
+    read = store.read(np.array([[1, 0], [5, 4], [3, 3]]))
+    assert read.shape == (3, 2, 8, 8, 3)
+    assert np.array_equal(read[0, 0], read[0, 1])
+    assert np.array_equal(read[1, 0], store.frames[5])
+    read[:] = 0
+    assert store.read(np.array([0])).min() > 0
+
+
+# Processes
+
+
+def test_processes_decode_what_one_does(corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frames, "FEWEST_FOR_PROCESSES", 1)
+    monkeypatch.setattr(decoding, "RUN", 2)
+    (corpus.root / corpus.frames[4]).unlink()
+    told: list[tuple[int, int]] = []
+    for kind in ("pixels", "jpeg"):
+        one = open_store(corpus, 8, tmp_path / "one", "x", kind=kind)
+        two = open_store(corpus, 8, tmp_path / "two", "x", lambda *counts: told.append(counts), processes=2, kind=kind)
+        assert np.array_equal(one.read(np.arange(6)), two.read(np.arange(6)))
+        assert np.array_equal(one.content, two.content)
+    assert told[-1] == (6, 6)
+
+
+def test_a_decoding_process_that_fails_leaves_no_store_and_is_told(
+    corpus: Corpus, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(frames, "FEWEST_FOR_PROCESSES", 1)
+    monkeypatch.setattr(decoding, "RUN", 2)
+    monkeypatch.setattr(frames, "_reserve", lambda *_: None)  # so that there is no file to write the pixels into
+    with pytest.raises(DataError, match=r"cannot write the frame store .*: No such file or directory: set FERBENCH"):
+        open_store(corpus, 8, cache, "x", processes=2)
+    assert list(cache.iterdir()) == []
+
+
+def test_shares_are_even_and_keep_a_video_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "RUN", 3)
+    entries = [f"a.mp4#t={t}.000" for t in range(5)] + [f"{i}.jpg" for i in range(7)] + ["b.mp4#t=0.000"]
+    entries.append("a.mp4#t=7.000")  # another track of the first video
+    dealt = decoding.shares_of(entries, 2)
+    assert sorted(np.concatenate(dealt).tolist()) == list(range(len(entries)))
+    assert sorted(map(len, dealt)) == [7, 7]
+    videos = [{entries[i].partition("#t=")[0] for i in places if "#t=" in entries[i]} for places in dealt]
+    assert not videos[0] & videos[1]
+    assert len(decoding.shares_of(entries[:5], 8)) == 1
+
+
+# What is kept
+
+
+def test_only_tracks_with_a_sample_or_an_enrolment_frame_are_kept(cache: Path, tmp_path: Path) -> None:
+    corpus = made_corpus(["anna", "ben", "anna", "ben"], [2, 3, 2, 2], root=tmp_path / "data")
+    for i, frame in enumerate(corpus.frames):
+        paint(corpus.root / frame, 20 * (i + 1))
+    (corpus.root / corpus.frames[3]).unlink()
+    second = replace(
+        corpus, sample_id=("one",), track=np.array([1]), start=np.array([3]), stop=np.array([5]), label=np.array([0]),
+        part=("",),
+    )  # fmt: skip
+    assert used_frames(corpus) is None
+    assert used_frames(second).tolist() == [2, 3, 4]
+    enrolled = replace(second, track_neutral=np.array([0, 8, 0, 8]))
+    assert used_frames(enrolled).tolist() == [2, 3, 4, 7, 8]
+    store = open_store(enrolled, 8, cache, "x")
+    assert store.frames.shape[0] == 5
+    shown = store.read(np.array([2, 3, 4, 8]))
+    assert [round(float(image.mean()) / 20) for image in shown] == [3, 3, 5, 9]
+    assert np.flatnonzero(store.missing).tolist() == [3]
+    with pytest.raises(IndexError, match="frame 5 is not in the store: no sample uses it"):
+        store.read(np.array([[2, 5]]))
+    assert len(open_store(second, 8, cache, "x").frames) == 3  # another choice of the same files is another store
+
+
+@pytest.mark.parametrize("kind", ["pixels", "jpeg"])
+def test_compressed_frames_answer_as_pixels_do(corpus: Corpus, cache: Path, kind: Kind) -> None:
+    (corpus.root / corpus.frames[1]).unlink()
+    for i in (3, 4, 5):
+        (corpus.root / corpus.frames[i]).unlink()
+    store = open_store(corpus, 16, cache, "x", kind=kind)
+    assert store.compressed == (kind == "jpeg")
+    assert store.frames.shape == (6, 16, 16, 3)
+    shown = store.read(np.array([[0, 1], [2, 4]]))
+    assert shown.dtype == np.uint8
+    assert [round(float(image.mean()) / 20) for image in shown.reshape(4, 16, 16, 3)] == [1, 1, 3, 0]
+    exact = open_store(corpus, 16, cache, "exact", kind="pixels")
+    difference = shown.astype(int) - exact.read(np.array([[0, 1], [2, 4]]))
+    assert np.abs(difference).max() <= (0 if kind == "pixels" else 8)
+    assert store.content.tolist() == exact.content.tolist()  # of the decoded frame, however it is kept
+
+
+def test_large_corpora_are_compressed(corpus: Corpus, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not open_store(corpus, 8, cache, "x").compressed
+    monkeypatch.setattr(frames, "LARGEST_PIXELS", 6 * 8 * 8 * 3 - 1)
+    assert open_store(corpus, 8, cache, "x").compressed
+    assert find_store(corpus, 8, cache, "x").compressed
+
+
+def test_a_video_is_decoded_once_whatever_tracks_it_has(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Second t of a video shows grey level 20 (t + 1); the picture at 2 s cannot be decoded."""
+    asked: list[tuple[str, list[float]]] = []
+
+    def read_frames(file: Path, seconds: NDArray[np.float64]) -> Iterator[NDArray[np.uint8] | None]:
+        asked.append((file.name, seconds.tolist()))
+        for second in seconds:
+            yield None if second == 2 else np.full((12, 18, 3), 20 * (second + 1), dtype=np.uint8)
+
+    monkeypatch.setitem(sys.modules, "datasets.video", SimpleNamespace(read_frames=read_frames))
+    names = ["a.mp4#t=0.000", "a.mp4#t=2.000", "b.mp4#t=4.000", "a.mp4#t=1.000", "a.mp4#t=3.000", "b.mp4#t=5.500"]
+    corpus = replace(made_corpus(["anna", "ben"], [3, 3], root=tmp_path), frames=tuple(names))
+    store = open_store(corpus, 8, cache, "x")
+    assert asked == [("a.mp4", [0, 1, 2, 3]), ("b.mp4", [4, 5.5])]
+    assert store.read(np.arange(6)).mean(axis=(1, 2, 3)).tolist() == [20, 20, 100, 40, 80, 130]
+    assert np.flatnonzero(store.missing).tolist() == [1]
+
+
+# Faces
 
 
 def test_a_box_is_cut_out_and_one_that_leaves_the_picture_is_clipped(tmp_path: Path) -> None:

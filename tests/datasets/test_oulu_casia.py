@@ -11,16 +11,33 @@ import pytest
 from PIL import Image
 
 from datasets.corpus import Corpus, DataError
-from datasets.oulu_casia import CLASSES, DATASET, film, read, sequence_files
+from datasets.dataset import Protocol
+from datasets.oulu_casia import CLASSES, DATASET, LIGHTS, MODALITIES, film, read, sequence_files
 from datasets.splits import split
 from datasets.synthetic.film import Film
 from datasets.synthetic.writer import write_film
+from datasets.views import instances
 
 PROTOCOL = DATASET.protocol
 
 
 def lit(modality: str = "VL", light: str = "Strong", **changes: object) -> dict[str, object]:
     return {"modality": modality, "light": light, **changes}
+
+
+def protocol(changes: dict[str, object]) -> Protocol:
+    return DATASET.changed_protocol(changes, "test")
+
+
+def made(root: Path, subjects: int = 2, frames: int = 4, light: str = "VL_Acropped/Strong") -> Path:
+    """Cropped trees of some subjects, with empty files."""
+    for subject in range(1, subjects + 1):
+        for emotion in CLASSES:
+            folder = root / "PreProcess_Img" / light / f"P{subject:03d}" / emotion
+            folder.mkdir(parents=True)
+            for i in range(frames):
+                (folder / f"{i:03d}.jpeg").touch()
+    return root
 
 
 def small_film(layout: str, modality: str = "VL") -> Film:
@@ -77,6 +94,7 @@ def test_the_original_tree_is_read_back_and_crops_come_before_it(cropped: Path, 
     corpus = read(tmp_path / "twin", PROTOCOL)
     assert_is_the_small_film(corpus, "original")
     assert corpus.frames[0] == "OriginalImg/VL/Strong/P001/Anger/000.jpeg"
+    assert {Image.open(corpus.root / frame).size for frame in corpus.frames} == {(320, 240)}
     shutil.copytree(cropped / "PreProcess_Img", tmp_path / "twin" / "PreProcess_Img")
     assert read(tmp_path / "twin", PROTOCOL).frames[0].startswith("PreProcess_Img/")
 
@@ -101,13 +119,68 @@ def test_both_modalities_of_a_subject_show_one_performance() -> None:
 
 def test_a_subject_is_in_the_same_part_in_every_modality(cropped: Path) -> None:
     folds = DATASET.changed_protocol({"folds": 2, "validation": 0.5}, "test")
-    one, other = (read(cropped, replace(folds, options=lit(modality))) for modality in ("VL", "NI"))
+    one, other = (
+        read(cropped, replace(folds, options={**folds.options, **lit(modality)})) for modality in ("VL", "NI")
+    )
     four = ("P001", "P002", "P003", "P004") * 3  # two subjects are too few for three parts
     one, other = (replace(corpus, track_subject=four) for corpus in (one, other))
     content = np.arange(1, 25, dtype=np.uint64)
     for fold in range(2):
         for a, b in zip(*(split(c, folds, fold, content).parts.values() for c in (one, other)), strict=True):
             assert a.tolist() == b.tolist()
+
+
+@pytest.mark.parametrize(("modality", "light"), [(m, k) for m in MODALITIES for k in LIGHTS])
+def test_a_subject_has_the_same_fold_in_every_modality_and_light(tmp_path: Path, modality: str, light: str) -> None:
+    corpus = read(made(tmp_path, subjects=23, light=f"{modality}_Acropped/{light}"), protocol(lit(modality, light)))
+    content = np.arange(1, len(corpus.frames) + 1, dtype=np.uint64)
+    subject = np.array(corpus.subject)
+    for fold in range(10):
+        test = split(corpus, PROTOCOL, fold, content).test
+        assert set(subject[test].tolist()) == {f"P{number:03d}" for number in range(fold + 1, 24, 10)}
+
+
+def test_a_subject_that_is_missing_in_between_would_move_the_folds_and_is_refused(tmp_path: Path) -> None:
+    shutil.rmtree(made(tmp_path, subjects=4) / "PreProcess_Img" / "VL_Acropped" / "Strong" / "P002")
+    with pytest.raises(DataError, match=r"P002: this subject is missing but P004 is there: .* incomplete; copy it"):
+        read(tmp_path, PROTOCOL)
+
+
+def test_the_last_three_frames_may_be_samples_of_their_own(tmp_path: Path) -> None:
+    corpus = read(made(tmp_path, frames=5), protocol({"sample": "last_3"}))
+    assert len(corpus) == 2 * 6 * 3
+    assert corpus.sample_id[:4] == ("P001/Anger/002", "P001/Anger/003", "P001/Anger/004", "P001/Disgust/002")
+    assert corpus.start[:4].tolist() == [2, 3, 4, 7]
+    assert (corpus.stop - corpus.start == 1).all()
+    seen = instances("image", corpus, PROTOCOL, np.arange(4), 1, np.arange(4)).frames
+    assert seen.ravel().tolist() == [2, 3, 4, 7]
+
+
+def test_at_scale_1_the_last_three_frames_are_the_1440_images_of_the_field() -> None:
+    lengths = [len(shot.files) for shot in film(1.0, 0, PROTOCOL, "cropped").shots]
+    assert sum(min(3, length) for length in lengths) == 1440
+
+
+@pytest.mark.parametrize(("sample", "a_sequence"), [("sequence", 1), ("last_3", 3)])
+def test_first_frames_may_be_a_seventh_class(tmp_path: Path, sample: str, a_sequence: int) -> None:
+    chosen = protocol({"classes": "six+neutral", "sample": sample, "neutral": "enrolment_frame"})
+    corpus = read(made(tmp_path, frames=5), chosen)
+    assert corpus.classes == (*CLASSES, "Neutral")
+    assert corpus.neutral_class == 6
+    neutral = corpus.label == 6
+    assert corpus.start[neutral].tolist() == corpus.track_start[:-1].tolist()
+    assert np.bincount(corpus.label).tolist() == [2 * a_sequence] * 6 + [12]
+    shown = np.concatenate([np.arange(a, b) for a, b in zip(corpus.start, corpus.stop, strict=True)])
+    assert len(set(shown.tolist())) == len(shown)  # no frame has two labels
+    pairs = instances("pair", corpus, chosen, np.arange(len(corpus)), 1, np.arange(len(corpus)))
+    assert (pairs.frames[:, 0] != pairs.frames[:, 1]).all()
+    subject = np.repeat(np.array(corpus.track_subject), np.diff(corpus.track_start))
+    assert (subject[pairs.frames[:, 0]] == subject[pairs.frames[:, 1]]).all()
+
+
+def test_a_neutral_sample_is_not_its_own_reference(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="would be its own reference: set neutral to enrolment_frame"):
+        read(made(tmp_path), protocol({"classes": "six+neutral"}))
 
 
 def test_the_film_at_scale_1_has_the_counts_of_the_release() -> None:
@@ -152,11 +225,17 @@ def test_a_light_that_is_not_there_is_an_error_that_says_what_is_expected(croppe
     ("changes", "message"),
     [
         ({"light": "Bright"}, "x: light must be one of Strong, Weak, Dark, not 'Bright'"),
-        ({"lights": "Dark"}, "x: unknown protocol key 'lights': use one of folds, .*light, missing, modality"),
+        (
+            {"lights": "Dark"},
+            "x: unknown protocol key 'lights': use one of classes, context, .*light, missing, modality",
+        ),
         ({"folds": "ten"}, "x: protocol key 'folds' takes a int, not 'ten'"),
         ({"folds": 0}, "x: folds and image_frames must be at least 1"),
         ({"validation": 1.0}, "x: validation must be a share between 0 and 1"),
-        ({"neutral": "last_frame"}, "x: neutral must be one of first_frame, training_neutral, not 'last_frame'"),
+        (
+            {"neutral": "last_frame"},
+            "x: neutral must be one of first_frame, training_neutral, enrolment_frame, not 'last_frame'",
+        ),
         ({"missing": "drop"}, "x: missing must be"),
     ],
 )

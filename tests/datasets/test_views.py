@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from made_corpus import made_corpus, reordered
 
-from datasets.corpus import DataError
+from datasets.corpus import Corpus, DataError
 from datasets.dataset import Protocol
-from datasets.views import instances, last_frames, neutral_frames, segments
+from datasets.views import frames_seen, instances, last_frames, neutral_frames, segments, shuffled
 
 ALL = np.arange(6)
 
@@ -97,3 +97,101 @@ def test_a_pair_without_any_neutral_is_refused() -> None:
         neutral_frames(corpus, rule, ALL, training=np.array([1, 2]))
     with pytest.raises(DataError, match="a pair needs a neutral face"):
         neutral_frames(replace(corpus, neutral_class=None), rule, ALL, training=ALL)
+
+
+def frame_level_corpus() -> Corpus:
+    """Tracks of 10, 3 and 7 frames; each frame is a sample but frames 2, 11 and 19, which have no label."""
+    corpus = made_corpus(list("abc"), [10, 3, 7])
+    labelled = np.array([f for f in range(20) if f not in (2, 11, 19)])
+    return replace(
+        corpus,
+        sample_id=tuple(f"frame {f}" for f in labelled),
+        track=np.searchsorted(corpus.track_start, labelled, side="right") - 1,
+        start=labelled,
+        stop=labelled + 1,
+        label=labelled % 3,
+        part=("",) * len(labelled),
+    )
+
+
+@pytest.mark.parametrize("context", [1, 2, 5, 9])
+def test_a_clip_of_a_frame_is_its_context(context: int) -> None:
+    corpus = frame_level_corpus()
+    found = instances("clip", corpus, protocol(context=context), np.arange(len(corpus)), context, training=ALL)
+    for clip, frame, track in zip(found.frames.tolist(), corpus.start, corpus.track, strict=True):
+        first, last = corpus.track_start[track], corpus.track_start[track + 1] - 1
+        around = [frame - context // 2 + k for k in range(context)]
+        assert clip == [min(max(f, first), last) for f in around]
+        assert clip[context // 2] == frame
+
+
+def test_windows_tile_the_tracks_and_name_the_sample_of_each_frame() -> None:
+    corpus = frame_level_corpus()
+    found = instances("sequence", corpus, protocol(context=4), np.arange(len(corpus)), 4, training=ALL)
+    windows = [[0, 1, 2, 3], [4, 5, 6, 7], [6, 7, 8, 9], [10, 11, 12, 12], [13, 14, 15, 16], [16, 17, 18, 19]]
+    assert found.frames.tolist() == windows
+    number = {int(f): i for i, f in enumerate(corpus.start)}
+    wanted = [[number.get(f, -1) for f in window] for window in windows]
+    wanted[3][3] = -1  # a track that is too short repeats its last frame, which is not scored twice
+    assert found.sample.tolist() == wanted
+
+
+def test_windows_show_only_the_samples_asked_for() -> None:
+    corpus = frame_level_corpus()
+    found = instances("sequence", corpus, protocol(context=4), np.array([4]), 4, training=ALL)
+    assert found.frames.tolist() == [[4, 5, 6, 7]]
+    assert found.sample.tolist() == [[-1, 4, -1, -1]]
+
+
+def test_training_windows_begin_anywhere_and_cover_every_sample() -> None:
+    corpus, rng = frame_level_corpus(), np.random.default_rng(0)
+    begins = set()
+    for _ in range(40):
+        found = instances("sequence", corpus, protocol(context=4), np.arange(len(corpus)), 4, ALL, rng)
+        assert set(found.sample[found.sample >= 0].tolist()) == set(range(len(corpus)))
+        track = np.searchsorted(corpus.track_start, found.frames, side="right")
+        assert (track == track[:, :1]).all()
+        begins |= set(found.frames[:, 0].tolist())
+    assert begins >= set(range(7))
+
+
+def test_a_sequence_without_context_labels_each_frame_with_its_sample() -> None:
+    corpus = made_corpus(list("abcdef"), [4, 1, 2, 9, 3, 5])
+    found = instances("sequence", corpus, protocol(), np.array([0, 3]), 3, training=ALL)
+    assert found.sample.tolist() == [[0, 0, 0], [3, 3, 3]]
+    assert found.frames.tolist() == instances("clip", corpus, protocol(), np.array([0, 3]), 3, ALL).frames.tolist()
+
+
+@pytest.mark.parametrize("context", [0, 5])
+@pytest.mark.parametrize("view", ["image", "pair", "clip", "sequence"])
+def test_frames_seen_are_all_that_any_draw_shows(view: str, context: int) -> None:
+    corpus, samples, rng = frame_level_corpus(), np.array([0, 5, 9, 15]), np.random.default_rng(0)
+    rule = protocol(context=context)
+    seen = frames_seen(view, corpus, rule, samples, ALL)
+    drawn = [instances(view, corpus, rule, samples, 3, ALL, rng).frames.ravel() for _ in range(200)]
+    assert set(np.concatenate(drawn).tolist()) <= set(seen.tolist())
+    assert seen.tolist() == sorted(set(seen.tolist()))
+    if view != "sequence" or not context:  # a training window of four need not reach a track's every frame
+        assert set(np.concatenate(drawn).tolist()) == set(seen.tolist())
+
+
+def test_an_enrolment_frame_is_that_of_the_subject() -> None:
+    corpus, rule = frame_level_corpus(), protocol(neutral="enrolment_frame")
+    with pytest.raises(DataError, match="it names no enrolment frames"):
+        neutral_frames(corpus, rule, ALL, training=ALL)
+    enrolled = replace(corpus, track_neutral=np.array([9, 12, 13]))
+    assert neutral_frames(enrolled, rule, np.array([0, 9, 16]), ALL).tolist() == [9, 12, 13]
+
+
+def test_a_random_order_keeps_frames_and_samples_together() -> None:
+    corpus = frame_level_corpus()
+    drawn = instances("sequence", corpus, protocol(context=4), np.arange(len(corpus)), 4, training=ALL)
+    mixed = shuffled(drawn, corpus, np.random.default_rng(0))
+    assert (np.sort(mixed.frames, axis=1) == drawn.frames).all()
+    assert not (mixed.frames == drawn.frames).all()
+    for i in range(len(drawn)):
+        pairs = zip(drawn.frames[i], drawn.sample[i], strict=True)
+        assert sorted(pairs) == sorted(zip(mixed.frames[i], mixed.sample[i], strict=True))
+    clip = instances("clip", corpus, protocol(context=4), np.array([4]), 4, training=ALL)
+    assert sorted(shuffled(clip, corpus).frames[0]) == clip.frames[0].tolist()
+    assert shuffled(clip, corpus).frames.tolist() == shuffled(clip, corpus).frames.tolist()

@@ -14,15 +14,17 @@ from torchvision.models.video import r2plus1d_18 as torchvision_r2plus1d_18
 from benchmark.efficiency import count_macs, count_parameters
 from benchmark.registry import architectures
 from models.c3d import C3D, C3DTrunk, c3d_trunk_tiny
-from models.cnn_lstm_attention import AdditiveAttention, CNNLSTMAttention
+from models.cnn_lstm_attention import AdditiveAttention, CNNLSTMAttention, LastFrameAttention
 from models.difference_of_embeddings import DifferenceOfEmbeddings
+from models.disentangled_difference_of_embeddings import DisentangledDifferenceOfEmbeddings
 from models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
 from models.parts.resnet import resnet_tiny
+from models.parts.squeeze_excitation import SqueezeExcitation
 from models.parts.temporal_shift import temporal_shift
 from models.parts.vit import ViT, vit_base, vit_tiny
 from models.r2plus1d import R2Plus1D, r2plus1d_18, r2plus1d_tiny
+from models.timesformer import TemporalAttention, TimeSformer
 from models.tsm import TSM, ShiftedResNet50, ShiftedResNetTiny
-from models.vit_se import SqueezeExcitation
 from models.vivit import ViViT
 
 
@@ -136,7 +138,21 @@ def test_with_equal_attention_the_clip_is_the_mean_of_its_hidden_states() -> Non
     torch.testing.assert_close(model.decode(features), model.classifier(model.lstm(features)[0].mean(dim=1)))
 
 
+def test_without_attention_the_clip_is_its_last_hidden_state() -> None:
+    assert LastFrameAttention()(torch.randn(2, 4, 3)).squeeze(2).tolist() == [[0, 0, 0, 1]] * 2
+    model, features = CNNLSTMAttention(3, mobilenet_v3_tiny(), attention=False).eval(), torch.randn(2, 5, 288)
+    torch.testing.assert_close(model.decode(features), model.classifier(model.lstm(features)[0][:, -1]))
+
+
 # ViT_SE
+
+
+def test_vit_ses_backbone_has_the_parameters_of_timms_vit() -> None:
+    with torch.device("meta"):
+        ours = architectures.get("vit_se").sizes["full"].build(8).get_submodule("backbone")
+        theirs = timm.create_model("vit_base_patch16_224", pretrained=False, num_classes=0)
+    shapes = [{name: p.shape for name, p in model.named_parameters()} for model in (ours, theirs)]
+    assert shapes[0] == shapes[1]
 
 
 def test_the_gate_only_scales_down() -> None:
@@ -163,6 +179,137 @@ def test_each_embedding_reads_what_it_says(embedding: str, reads_neutral: bool, 
     with_other_neutral = torch.stack((other_neutral, features[:, 1]), dim=1)
     assert torch.allclose(model.decode(features), model.decode(with_other_neutral), atol=1e-5) != reads_neutral
     assert torch.allclose(model.decode(features), model.decode(features + level), atol=1e-5) != reads_level
+
+
+# Disentangled Difference of Embeddings
+
+
+def disentangled(beside_identity: bool = True) -> DisentangledDifferenceOfEmbeddings:
+    return DisentangledDifferenceOfEmbeddings(4, mobilenet_v3_tiny(), resnet_tiny(), beside_identity).eval()
+
+
+def test_stage_1_classifies_emotion_beside_identity() -> None:
+    model, x = disentangled(), torch.randn(3, 3, 48, 48)
+    side_by_side = torch.cat((model.emotion(x), model.identity(x)), dim=1)
+    assert side_by_side.shape == (3, 288 + 128)
+    torch.testing.assert_close(model.disentangle(x), model.emotion_head(side_by_side))
+
+
+def test_stage_1_without_identity_does_not_look_at_it() -> None:
+    model, x = disentangled(beside_identity=False), torch.randn(3, 3, 48, 48)
+    before = model.disentangle(x)
+    for parameter in model.identity.parameters():
+        nn.init.normal_(parameter)
+    assert torch.equal(model.disentangle(x), before)
+
+
+def test_stage_2_is_difference_of_embeddings_over_the_emotion_encoder() -> None:
+    model, plain = disentangled(), DifferenceOfEmbeddings(4, mobilenet_v3_tiny()).eval()
+    plain.backbone.load_state_dict(model.emotion.state_dict())
+    plain.head.load_state_dict(model.head.state_dict())
+    pair = torch.randn(2, 2, 3, 48, 48)
+    assert torch.equal(model(pair), plain(pair))
+
+
+def test_disentangling_trains_with_eight_times_the_parameters_that_prediction_uses() -> None:
+    with torch.device("meta"):
+        model = architectures.get("disentangled_difference_of_embeddings").sizes["full"].build(8)
+    used = sum(count_parameters(part) for part in (model.emotion, model.head))
+    assert count_parameters(model) == pytest.approx(27.84e6, rel=0.001)
+    assert used == pytest.approx(3.51e6, rel=0.001)  # FACTS section 4, Difference of Embeddings
+    used_by_forward = torch.autograd.grad(
+        model.train()(torch.empty(2, 2, 3, 224, 224, device="meta")).sum(), list(model.parameters()), allow_unused=True
+    )
+    named = zip(model.named_parameters(), used_by_forward, strict=True)
+    assert sum(parameter.numel() for (_, parameter), gradient in named if gradient is not None) == used
+
+
+# TimeSformer
+
+THEIRS_TO_OURS = {
+    "embeddings.cls_token": "backbone.cls_token",
+    "embeddings.position_embeddings": "backbone.pos_embed",
+    "embeddings.patch_embeddings.projection": "backbone.patch_embed.proj",
+    "embeddings.time_embeddings": "time_embed",
+    "temporal_layernorm": "norm1",
+    "temporal_attention.attention.qkv": "attn.qkv",
+    "temporal_attention.output.dense": "attn.proj",
+    "temporal_dense": "fc",
+    "layernorm_before": "norm1",
+    "attention.attention.qkv": "attn.qkv",
+    "attention.output.dense": "attn.proj",
+    "layernorm_after": "norm2",
+    "intermediate.dense": "mlp.fc1",
+    "output.dense": "mlp.fc2",
+    "layernorm": "backbone.norm",
+    "classifier": "head",
+}
+"""Names in transformers, without prefix and number of the layer -> names here."""
+
+
+def name_here(theirs: str) -> str:
+    """The name of a parameter of transformers' Timesformer in ours."""
+    layer, _, rest = theirs.removeprefix("timesformer.").removeprefix("encoder.layer.").partition(".")
+    if not layer.isdigit():
+        layer, rest = "", theirs.removeprefix("timesformer.")
+    known = max((name for name in THEIRS_TO_OURS if rest.startswith(name)), key=len)
+    own = THEIRS_TO_OURS[known] + rest.removeprefix(known)
+    if not layer:
+        return own
+    return f"temporal.{layer}.{own}" if known.startswith("temporal") else f"backbone.blocks.{layer}.{own}"
+
+
+@pytest.mark.parametrize("frames", [1, 5])
+def test_timesformer_is_that_of_transformers_for_the_same_weights(frames: int) -> None:
+    transformers = pytest.importorskip("transformers", reason="test-only: make setup installs it")
+    config = transformers.TimesformerConfig(
+        image_size=32, patch_size=8, num_frames=frames, hidden_size=48, num_hidden_layers=3, num_attention_heads=4,
+        intermediate_size=96, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=5,
+    )  # fmt: skip
+    theirs = transformers.TimesformerForVideoClassification(config).eval()
+    for parameter in theirs.parameters():  # far from the initial values: nothing is zero, one or small
+        nn.init.normal_(parameter, std=0.5)
+    ours = TimeSformer(5, ViT(32, patch=8, width=48, depth=3, heads=4, mlp_ratio=2.0), frames).eval()
+    ours.load_state_dict({name_here(name): value for name, value in theirs.state_dict().items()})
+    x = torch.randn(3, frames, 3, 32, 32)
+    expected = theirs(x).logits
+    assert expected.std() > 1
+    torch.testing.assert_close(ours(x), expected, rtol=0, atol=1e-4)
+
+
+def test_at_the_start_a_frame_that_repeats_is_what_the_vit_makes_of_it() -> None:
+    model, still = TimeSformer(3, vit_tiny(), frames=4).eval(), torch.randn(2, 3, 48, 48)
+    expected = model.head(model.backbone(still))
+    torch.testing.assert_close(model(still[:, None].expand(-1, 4, -1, -1, -1)), expected)
+
+
+def test_attention_over_time_sees_only_its_own_place() -> None:
+    temporal, x = TemporalAttention(16, heads=2, drop_path=0.0), torch.randn(3, 4, 16)
+    nn.init.normal_(temporal.fc.weight)
+    other = torch.cat((x[:1], torch.randn(2, 4, 16)))
+    torch.testing.assert_close(temporal(x)[0], temporal(other)[0])
+    assert not torch.allclose(temporal(x)[1:], temporal(other)[1:])
+
+
+def test_full_timesformer_drops_paths_as_the_official_one() -> None:
+    with torch.device("meta"):
+        full = architectures.get("timesformer").sizes["full"].build(6)
+    expected = torch.linspace(0, 0.1, 12).tolist()
+    assert [layer.drop_path.drop_prob for layer in full.temporal] == pytest.approx(expected)
+    assert [getattr(block.drop_path2, "drop_prob", 0.0) for block in full.backbone.blocks] == pytest.approx(expected)
+
+
+def test_timesformer_refuses_a_clip_it_was_not_built_for() -> None:
+    with pytest.raises(ValueError, match=r"needs clips of shape \(4, 3, 48, 48\), not \(5, 3, 48, 48\)"):
+        TimeSformer(3, vit_tiny(), frames=4)(torch.randn(1, 5, 3, 48, 48))
+
+
+def test_timesformer_runs_as_many_operators_for_more_frames() -> None:
+    counts = [
+        OperatorCount.of(TimeSformer(3, vit_tiny(), frames).eval(), torch.randn(2, frames, 3, 48, 48))
+        for frames in (4, 8)
+    ]
+    assert counts[0] == counts[1] > 0
 
 
 # TSM

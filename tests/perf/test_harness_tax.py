@@ -60,7 +60,7 @@ def bare_epoch(model: nn.Module, data: Material) -> None:
     order = np.random.default_rng(0).permutation(data.split.train)
     model.train()
     for rows in np.array_split(order, math.ceil(len(order) / STAGE.batch_size)):
-        images = augment(normalise(torch.from_numpy(data.store.frames[rows]))[:, None], STAGE.augmentation, generator)
+        images = augment(normalise(torch.from_numpy(data.store.read(rows)))[:, None], STAGE.augmentation, generator)
         loss = loss_of(model(images[:, 0]), torch.from_numpy(data.corpus.label[rows]))
         update.zero_grad(set_to_none=True)
         loss.backward()

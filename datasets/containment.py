@@ -1,0 +1,31 @@
+"""Nothing is read from outside the data folder: not through `..`, not through a link, whoever wrote the path."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from datasets.corpus import DataError
+
+
+def path_inside(root: Path, written: str, where: str) -> str:
+    """A path that an annotation names, below `root`, with forward slashes; the file need not be there.
+
+    Args:
+        where: file and line in which the path is written, for the error.
+
+    Raises:
+        DataError: the path is absolute, climbs out with `..`, or leads out through a link.
+    """
+    path = Path(written.replace("\\", "/"))
+    if path.is_absolute() or ".." in path.parts or not (root / path).resolve().is_relative_to(root.resolve()):
+        raise DataError(f"{where}: {written!r} leads out of the data folder: name a file below {root}")
+    return path.as_posix()
+
+
+def refuse_link_outside(root: Path, found: Path) -> None:
+    """Raises DataError where a file or folder that was found below `root` is a link to somewhere else.
+
+    The data folder itself may be a link.
+    """
+    if found.is_symlink() and not found.resolve().is_relative_to(root.resolve()):
+        raise DataError(f"{found}: the link leads out of the data folder: put the file itself there")

@@ -1,0 +1,87 @@
+"""CNN with self-attention and sum: the frames look at each other, then are added.
+
+Seed: github.com/xinqi-fan/ABAW2021 (Aff-Wild2), `CnnSelfAttSum`, which the study's paper (arXiv 2107.05160) leaves out.
+
+    clip (B,T,3,H,W) -> ResNet-50 (B,T,2048) -> linear, layer norm (B,T,768)
+    -> twice: self-attention between the frames (4 heads), layer norm, dropout 0.2; no shortcut around it
+    -> sum over T, batch norm (B,768) -> linear
+
+There are no positions, so the order of frames counts for nothing. Works for every T, H and W. All of it is trained,
+from VGGFace2's weights; SGD, 5e-4, weight decay 5e-4, windows of 9 frames are the seed's.
+Deviations from the seed: it keeps the running statistics of its batch norms as they come; here they follow the data,
+and augmentation and normalisation are those of `cnn`. Tiny has the project's small ResNet as `cnn` leaves it, frozen,
+and 96 features: training on 9 frames a sample is beyond its budget.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from models.architecture import Architecture, Size, Stage, Trained
+from models.parts.attention_over_frames import AttentionOverFrames
+from models.parts.over_frames import OverFrames
+from models.parts.resnet import resnet_tiny
+from models.parts.vggface2 import VGGFace2ResNet50
+
+
+class SummedFrames(nn.Module):
+    """(B,T,F) -> (B,classes)."""
+
+    def __init__(self, classes: int, inputs: int, width: int) -> None:
+        super().__init__()
+        self.attention = AttentionOverFrames(inputs, width)
+        self.norm = nn.BatchNorm1d(width)
+        self.classifier = nn.Linear(width, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier(self.norm(self.attention(x).sum(dim=1)))
+
+
+ARCHITECTURE = Architecture(
+    name="cnn_self_attention_sum",
+    title="CNN, self-attention, sum",
+    view="clip",
+    source="xinqi-fan/ABAW2021",
+    models_time=False,
+    sizes={
+        "full": Size(
+            build=lambda classes: OverFrames(VGGFace2ResNet50(), SummedFrames(classes, 2048, 768)),
+            image_size=224,
+            frames=9,
+            stages=(
+                Stage(
+                    epochs=10,
+                    batch_size=96,
+                    optimizer="sgd",
+                    lr=5e-4,
+                    weight_decay=5e-4,
+                    schedule="constant",
+                    warmup=0.0,
+                    augmentation="heavy",
+                ),
+            ),
+            channels_last=True,
+        ),
+        "tiny": Size(
+            build=lambda classes: OverFrames(resnet_tiny(), SummedFrames(classes, 128, 96)),
+            image_size=48,
+            frames=9,
+            stages=(
+                Stage(
+                    epochs=40,
+                    max_samples=20_000,
+                    batch_size=32,
+                    lr=2e-3,
+                    weight_decay=0.05,
+                    label_smoothing=0.05,
+                    class_weights="sqrt_inverse",
+                    gradient_norm=5.0,
+                    frozen=("backbone",),
+                    reads="backbone",
+                ),
+            ),
+            trained=(Trained("cnn", "backbone", "backbone"),),
+            channels_last=True,
+        ),
+    },
+)

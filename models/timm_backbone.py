@@ -1,0 +1,85 @@
+"""Family `timm:<name>`: any image classifier of timm, named in a suite without a file of its own.
+
+    image (B,3,S,S) -> the model, with a new head -> (B,classes)
+
+Of a video it sees images; the harness averages its scores over the frames that the protocol shows. `full` has the input
+size that timm states for the model; `tiny` is the same model, no smaller, at 48×48. Transformers of a fixed input are
+built for that size. What a model cannot take it refuses in words.
+
+The recipe is one for all: nothing was tuned for any of them. Without official weights they start from random ones.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import timm
+from timm.models import get_pretrained_cfg
+from torch import nn
+
+from models.architecture import Architecture, Family, Size, Stage
+from models.parts.library_model import LibraryModel
+
+TINY = 48
+
+
+@cache
+def names() -> list[str]:
+    """Every model of timm, and every set of official weights as `<model>.<tag>`."""
+    return [*timm.list_models(), *timm.list_models(pretrained=True)]
+
+
+def build(name: str, image_size: int, classes: int) -> nn.Module:
+    """The model with random weights and a new head."""
+    config = get_pretrained_cfg(name, allow_unregistered=True)
+    fixed = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
+    return LibraryModel(
+        f"timm:{name}",
+        lambda: timm.create_model(name, pretrained=False, num_classes=classes, **fixed),
+        shape=(3, image_size, image_size),
+        own=(3, own_size(name), own_size(name)),
+    )
+
+
+def own_size(name: str) -> int:
+    """Pixels a side that timm states for the model."""
+    config = get_pretrained_cfg(name, allow_unregistered=True)
+    return 224 if config is None else config.input_size[-1]
+
+
+def make(name: str) -> Architecture:
+    """The architecture of one of `names`."""
+    return Architecture(
+        name=f"timm:{name}",
+        title=f"{name} (timm)",
+        view="image",
+        source="huggingface/pytorch-image-models",
+        sizes={
+            "full": Size(
+                build=lambda classes: build(name, own_size(name), classes),
+                image_size=own_size(name),
+                stages=(Stage(epochs=20, batch_size=32, lr=1e-4, weight_decay=0.05, gradient_norm=1.0),),
+                channels_last=True,
+            ),
+            "tiny": Size(
+                build=lambda classes: build(name, TINY, classes),
+                image_size=TINY,
+                stages=(
+                    Stage(
+                        epochs=12,
+                        max_samples=10_000,
+                        batch_size=32,
+                        lr=2e-3,
+                        weight_decay=0.05,
+                        label_smoothing=0.05,
+                        class_weights="sqrt_inverse",
+                        gradient_norm=5.0,
+                    ),
+                ),
+                channels_last=True,
+            ),
+        },
+    )
+
+
+FAMILY = Family(prefix="timm", names=names, make=make)

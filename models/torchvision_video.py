@@ -1,0 +1,96 @@
+"""Family `torchvision:<name>`: any video classifier of torchvision, named in a suite without a file of its own.
+
+    clip (B,T,3,S,S) -> the model, with a new head -> (B,classes)
+
+`full` has 16 frames of the size of torchvision's official weights; `tiny` is the same model, no smaller, at 8 frames of
+48×48. MViT takes 16 frames of 224×224 alone. What a model cannot take it refuses in words.
+
+The recipe is one for all: nothing was tuned for any of them. Without official weights they start from random ones.
+Deviation from the library: S3D pools over all positions; torchvision's pools 2×7×7, which is all of them at its own
+16 frames of 224×224, and more than there are in smaller clips.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from torch import nn
+from torchvision import models as torchvision_models
+from torchvision.models import video
+
+from models.architecture import Architecture, Family, Size, Stage
+from models.parts.library_model import LibraryModel
+
+TINY = 48
+TINY_FRAMES = 8
+FULL_FRAMES = 16
+
+
+@cache
+def names() -> list[str]:
+    """Every video model of torchvision."""
+    return torchvision_models.list_models(module=video)
+
+
+def build(name: str, frames: int, image_size: int, classes: int) -> nn.Module:
+    """The model with random weights and a new head."""
+
+    def create() -> nn.Module:
+        model = torchvision_models.get_model(name, weights=None, num_classes=classes)
+        if isinstance(model, video.S3D):
+            model.avgpool = nn.AdaptiveAvgPool3d(1)
+        return model
+
+    own = own_size(name)
+    return LibraryModel(
+        f"torchvision:{name}",
+        create,
+        shape=(frames, 3, image_size, image_size),
+        own=(FULL_FRAMES, 3, own, own),
+    )
+
+
+def own_size(name: str) -> int:
+    """Pixels a side of torchvision's official weights."""
+    size: int = torchvision_models.get_model_weights(name).DEFAULT.transforms().crop_size[0]
+    return size
+
+
+def make(name: str) -> Architecture:
+    """The architecture of one of `names`."""
+    return Architecture(
+        name=f"torchvision:{name}",
+        title=f"{name} (torchvision)",
+        view="clip",
+        source="pytorch/vision",
+        models_time=True,
+        sizes={
+            "full": Size(
+                build=lambda classes: build(name, FULL_FRAMES, own_size(name), classes),
+                image_size=own_size(name),
+                frames=FULL_FRAMES,
+                stages=(Stage(epochs=20, batch_size=8, lr=1e-4, weight_decay=0.05, gradient_norm=1.0),),
+            ),
+            "tiny": Size(
+                build=lambda classes: build(name, TINY_FRAMES, TINY, classes),
+                image_size=TINY,
+                frames=TINY_FRAMES,
+                stages=(
+                    Stage(
+                        epochs=4,
+                        max_samples=600,
+                        batch_size=8,
+                        lr=1e-3,
+                        weight_decay=0.05,
+                        label_smoothing=0.05,
+                        class_weights="sqrt_inverse",
+                        augmentation="none",
+                        gradient_norm=5.0,
+                    ),
+                ),
+            ),
+        },
+    )
+
+
+FAMILY = Family(prefix="torchvision", names=names, make=make)
