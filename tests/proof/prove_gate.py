@@ -167,8 +167,8 @@ def prove_itself(done: list[dict[str, Any]], gates: int) -> Iterator[dict[str, A
             yield {"gate": gate, **time_gate(base, head, is_inference)}
 
 
-def prove_accuracy(done: list[dict[str, Any]], baseline: Path, only: str) -> Iterator[dict[str, Any]]:
-    """The whole accuracy gate on a checkout with each fault in turn."""
+def prove_accuracy(done: list[dict[str, Any]], baseline: Path, only: str, names: str) -> Iterator[dict[str, Any]]:
+    """The accuracy gate, of all architectures or of those named, on a checkout with each fault in turn."""
     finished = {line["fault"] for line in done}
     for fault, patches in FAULTS.items():
         if fault in finished or only not in fault:
@@ -177,6 +177,7 @@ def prove_accuracy(done: list[dict[str, Any]], baseline: Path, only: str) -> Ite
             for file, old, new in patches:
                 patch(root, file, old, new)
             words = ["check", "--only", "accuracy", "--baseline", str(baseline.resolve()), "--work", work]
+            words += ["--architectures", names]
             ran = subprocess.run(
                 [sys.executable, "-m", "benchmark", *words],
                 cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, capture_output=True, text=True,
@@ -197,6 +198,7 @@ def main() -> None:
     parser.add_argument("--gates", type=int, default=50)
     parser.add_argument("--baseline", type=Path, default=BASELINE)
     parser.add_argument("--only", default="", help="faults whose name holds this")
+    parser.add_argument("--architectures", default="", help="those that the accuracy gate runs, as A,B")
     parser.add_argument("--out", type=Path, default=Path("results/proof"))
     asked = parser.parse_args()
     asked.out.mkdir(parents=True, exist_ok=True)
@@ -205,7 +207,7 @@ def main() -> None:
     lines = {
         "slowdown": lambda: prove_slowdown(done, asked.trials),
         "itself": lambda: prove_itself(done, asked.gates),
-        "accuracy": lambda: prove_accuracy(done, asked.baseline, asked.only),
+        "accuracy": lambda: prove_accuracy(done, asked.baseline, asked.only, asked.architectures),
     }[asked.proof]()
     for line in lines:
         with file.open("a") as out:
