@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmark.board.leaderboard import render
 from benchmark.board.sections import sections
+from benchmark.measured import board_rendering
 from benchmark.records import read_records
 from benchmark.statistics import bootstrap_interval
 from tests.benchmark.written_cells import write_cell
@@ -29,7 +29,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_render(benchmark: Any, results: Path, tmp_path: Path) -> None:
-    benchmark.pedantic(render, (results, tmp_path / "leaderboard.md"), rounds=3, warmup_rounds=1)
+    benchmark.pedantic(board_rendering(results, tmp_path / "leaderboard.md"), rounds=3, warmup_rounds=1)
 
 
 def test_scores_and_intervals_without_plots(benchmark: Any, results: Path) -> None:
