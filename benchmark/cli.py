@@ -69,6 +69,43 @@ def leaderboard(
 
 
 @app.command()
+def show(
+    cell: Annotated[str, typer.Argument(help="A cell's folder, or [SUITE/]DATASET/ARCHITECTURE[/seedS-foldF].")],
+    results: Results = Path("results"),
+) -> None:
+    """All that is known of a cell, or of all cells of an architecture on a data set."""
+    from benchmark.commands.leaderboard import folder_of
+    from benchmark.commands.show import show as show_cell
+
+    print(show_cell(folder_of(results), cell))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A cell's folder, or [SUITE/]DATASET/ARCHITECTURE[/seedS-foldF].")],
+    b: Annotated[str, typer.Argument(help="The other one.")],
+    results: Results = Path("results"),
+) -> None:
+    """What differs between two cells, by how much the second is better, and where they disagree."""
+    from benchmark.commands.compare import compare_cells
+    from benchmark.commands.leaderboard import folder_of
+
+    print(compare_cells(folder_of(results), a, b))
+
+
+@app.command()
+def export(
+    kind: Annotated[str, typer.Option("--format", help="csv, json, latex or cite.")] = "csv",
+    out: Annotated[Path | None, typer.Option(help="The file to write; printed when not named.")] = None,
+    results: Results = Path("results"),
+) -> None:
+    """The board as CSV, JSON, a LaTeX table, or a line to cite."""
+    from benchmark.commands.export import export as export_board
+
+    print(export_board(results, kind, out))
+
+
+@app.command()
 def check(
     base: Annotated[str, typer.Option(help="A git ref to measure times against, or a folder of records.")] = "",
     suite: Annotated[str, typer.Option(help="Name of the gate's suite, or a YAML file.")] = "gate",

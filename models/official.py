@@ -205,7 +205,9 @@ FETCHED = {
 """What is fetched by name: torchvision's first weights, from which the originals started, and timm's default."""
 
 
-def load_official(model: nn.Module, official: tuple[Official, ...], name: str, file: Path) -> tuple[Official, LoadReport]:
+def load_official(
+    model: nn.Module, official: tuple[Official, ...], name: str, file: Path
+) -> tuple[Official, LoadReport]:
     """Loads a file into the submodule of `model`, an architecture called `name`, that takes it.
 
     Returns:

@@ -112,7 +112,10 @@ def sizes(full: int, tiny: int) -> Mapping[str, Size]:
             image_size=224,
             frames=full,
             stages=(Stage(epochs=30, batch_size=8, optimizer="adam", lr=2e-5),),
-            official=(Official("timesformer/k400", without=("head",)), Official("timm/vit_base_patch16_224", "backbone")),
+            official=(
+                Official("timesformer/k400", without=("head",)),
+                Official("timm/vit_base_patch16_224", "backbone"),
+            ),
         ),
         "tiny": Size(
             build=lambda classes: TimeSformer(classes, vit_tiny(), tiny),

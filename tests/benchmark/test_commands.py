@@ -57,7 +57,7 @@ def test_nothing_to_publish_is_told(checkout: Path) -> None:
 def test_a_fresh_checkout_renders_the_published_board(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_cell(checkout / "results" / "published", "c3d")
     assert leaderboard.render_board(Path("results"), Path("leaderboard.md")) == Path("leaderboard.md")
-    assert "rendering the published ones" in capsys.readouterr().out
+    assert "taking the published ones" in capsys.readouterr().err
     with pytest.raises(RequestError, match="no records there: run `make bench` first"):
         leaderboard.render_board(checkout / "elsewhere", Path("leaderboard.md"))
 
