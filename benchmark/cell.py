@@ -18,7 +18,7 @@ from benchmark.baselines import TITLES
 from benchmark.data import Location, Report
 from benchmark.provenance import CHECKOUT, code_hash, commit, environment, hash_of
 from benchmark.records import Record, read_record, write_record
-from benchmark.registry import architectures, ensembles
+from benchmark.registry import architectures, data_sets, ensembles
 from benchmark.suite import Cell
 
 if TYPE_CHECKING:
@@ -103,6 +103,7 @@ def identity(cell: Cell, location: Location, device_type: str) -> dict[str, Any]
         "key_parts": parts,
         "architecture": cell.architecture,
         "dataset": location.name,
+        "folder": data_sets.get(cell.dataset).folder_name,
         "source": location.source,
         "suite": cell.suite,
         "size": cell.size,
