@@ -18,7 +18,7 @@ from benchmark.baselines import TITLES
 from benchmark.data import Location, Report
 from benchmark.provenance import CHECKOUT, code_hash, commit, environment, hash_of
 from benchmark.records import Record, read_record, write_record
-from benchmark.registry import architectures, ensembles
+from benchmark.registry import architectures, data_sets, ensembles
 from benchmark.suite import Cell
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from benchmark.training import Material, Run
     from datasets.corpus import Corpus
+    from datasets.dataset import Protocol
     from datasets.frames import FrameStore
     from datasets.splits import Split
     from models.architecture import Architecture, Size
@@ -102,6 +103,7 @@ def identity(cell: Cell, location: Location, device_type: str) -> dict[str, Any]
         "key_parts": parts,
         "architecture": cell.architecture,
         "dataset": location.name,
+        "folder": data_sets.get(cell.dataset).folder_name,
         "source": location.source,
         "suite": cell.suite,
         "size": cell.size,
@@ -230,7 +232,7 @@ def _architecture_cell(
         "started_from": started_from,
         "recipe": recipe_of(size, cell.epochs),
         "history": history,
-        "notes": notes_of(architecture, size, corpus),
+        "notes": notes_of(architecture, size, corpus, cell.protocol),
         "answers": answers,
         "validation_answers": validation,
         "precision": run.precision,
@@ -321,10 +323,13 @@ def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split) -> dict[str, Any]:
     }
 
 
-def notes_of(architecture: Architecture, size: Size, corpus: Corpus) -> list[str]:
+def notes_of(architecture: Architecture, size: Size, corpus: Corpus, protocol: Protocol) -> list[str]:
     """What the board must say of how this architecture sees these data and what it starts from."""
+    import numpy as np
+
     notes = []
-    if (corpus.stop - corpus.start == 1).all() and architecture.view in ("clip", "sequence"):
+    alone = protocol.context == 0 or bool((np.diff(corpus.track_start) == 1).all())
+    if alone and (corpus.stop - corpus.start == 1).all() and architecture.view in ("clip", "sequence"):
         notes.append("still clip: every frame is the same image")
     loaded = [*(weights.into for weights in size.weights), *(lent.into for lent in size.trained)]
     first = size.stages[0].frozen if size.stages else ()

@@ -107,13 +107,47 @@ def export(
 
 @app.command()
 def check(
-    base: Annotated[str, typer.Option(help="A git ref, or a folder of records, to compare with.")] = "",
-    results: Results = Path("results"),
+    base: Annotated[str, typer.Option(help="A git ref to measure times against, or a folder of records.")] = "",
+    suite: Annotated[str, typer.Option(help="Name of the gate's suite, or a YAML file.")] = "gate",
+    only: Annotated[str, typer.Option(help="accuracy (with cost) or latency; both when not named.")] = "",
+    architectures: Annotated[str, typer.Option(help="Only these, as A,B.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Cells side by side; 0: one a core, or one a GPU.")] = 0,
+    data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set; else FERBENCH_DATA.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Folder of the baseline; the committed one.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Folder of reports and raw samples: results/check.")] = None,
+    results: Annotated[Path, typer.Option(help="With a folder as --base: the records to compare.")] = Path("results"),
 ) -> None:
-    """Regression gate: compare the local records with published ones, sample by sample."""
-    from benchmark.commands.check import check_regression
+    """Regression gate: accuracy and cost against the committed baseline, times against a git ref."""
+    from benchmark.commands.check import BASELINE, WORK, Request, check_folders, check_gate, refuse_saved_times
 
-    raise typer.Exit(check_regression(base, results))
+    if only not in ("", "accuracy", "latency"):
+        raise RequestError(f"--only {only}: use accuracy or latency")
+    if base and Path(base).is_dir():
+        raise typer.Exit(check_folders(results, Path(base)))
+    if base and Path(base).is_file():
+        raise typer.Exit(refuse_saved_times(Path(base)))
+    names = tuple(_names(architectures) or ())
+    request = Request(
+        base, suite, only, names, device, workers, data, work or WORK, baseline or BASELINE,  # type: ignore[arg-type]
+    )  # fmt: skip
+    raise typer.Exit(check_gate(request))
+
+
+@app.command()
+def baseline(
+    suite: Annotated[str, typer.Option(help="Name of the gate's suite, or a YAML file.")] = "gate",
+    seeds: Annotated[int, typer.Option(min=2, help="With how many seeds each cell is run.")] = 3,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Cells side by side; 0: one a core.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder of the baseline; the committed one.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Folder of the records: results/check.")] = None,
+) -> None:
+    """Run the gate's cells several times over and keep them, with their spread, as what `check` compares with."""
+    from benchmark.commands.baseline import Request, make_baseline
+    from benchmark.commands.check import BASELINE, WORK
+
+    raise typer.Exit(make_baseline(Request(suite, seeds, device, workers, None, work or WORK, out or BASELINE)))
 
 
 @app.command()

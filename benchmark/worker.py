@@ -28,6 +28,10 @@ SETTINGS = {
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
 
+THREADS = "FERBENCH_THREADS"
+"""Threads of torch in a worker, one unless it is set: another number sums in another order, which the gate's baseline
+does on purpose."""
+
 _status_file: Path | None = None
 
 
@@ -49,6 +53,7 @@ def start(status_folder: Path, parent: int) -> None:
     from benchmark.training import make_deterministic
 
     make_deterministic()
+    torch.set_num_threads(int(os.environ.get(THREADS) or 1))
     if torch.cuda.is_available():  # one worker a GPU; one that replaces another may share a GPU for a while
         torch.cuda.set_device((multiprocessing.current_process()._identity[0] - 1) % torch.cuda.device_count())
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from benchmark.board.leaderboard import render
 from benchmark.board.sections import sections
+from benchmark.measured import board_rendering
 from benchmark.records import read_records
 from benchmark.statistics import bootstrap_interval, holm_pairs, pairwise_p, resampled, score
 from tests.benchmark.written_cells import write_cell
@@ -39,7 +39,7 @@ def forgetful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_render_what_was_rendered_before(benchmark: Any, results: Path, tmp_path: Path) -> None:
-    benchmark.pedantic(render, (results, tmp_path / "leaderboard.md"), rounds=3, warmup_rounds=1)
+    benchmark.pedantic(board_rendering(results, tmp_path / "leaderboard.md"), rounds=3, warmup_rounds=1)
 
 
 def test_scores_and_intervals_without_plots(benchmark: Any, results: Path) -> None:
