@@ -10,7 +10,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench leaderboard check baseline publish test perf lint format pretrain lock clean
+.PHONY: help setup bench leaderboard site check baseline publish test perf lint format pretrain lock clean
 
 help: ## Explain every target.
 	@echo "make TARGET [SUITE=default] [ARCH=a,b] [DATA=d,e] [DEVICE=auto] [BASE=ref]"
@@ -34,6 +34,9 @@ bench: $(READY) ## Run what is missing of a suite, then render leaderboard.md wi
 
 leaderboard: $(READY) ## Render leaderboard.md from the records alone.
 	$(PY) -m benchmark leaderboard
+
+site: $(READY) ## Write the board as web pages that open from disk: results/site/index.html.
+	$(PY) -m benchmark site
 
 check: $(READY) ## Regression gate: accuracy and cost against the baseline; with BASE=ref also the times against it.
 	$(PY) -m benchmark check --base '$(BASE)' --architectures '$(ARCH)' --device $(DEVICE)

@@ -69,6 +69,17 @@ def leaderboard(
 
 
 @app.command()
+def site(
+    results: Results = Path("results"),
+    out: Annotated[Path, typer.Option(help="Folder to write; an earlier site there is replaced.")] = Path("results/site"),
+) -> None:
+    """Write the board as web pages that open from disk: tables to sort and filter, charts, a page for each cell."""
+    from benchmark.commands.site import site as write
+
+    print(write(results, out))
+
+
+@app.command()
 def show(
     cell: Annotated[str, typer.Argument(help="A cell's folder, or [SUITE/]DATASET/ARCHITECTURE[/seedS-foldF].")],
     results: Results = Path("results"),

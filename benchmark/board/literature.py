@@ -64,7 +64,7 @@ class Literature:
             for name, architecture in entry.beside.items():
                 differs = f"; {entry.differs}" if entry.differs else ""
                 note = escape(f"published by {entry.source}: {entry.protocol}{differs}")
-                found[architecture] = Beside(escape(_numbers(entry.results[name])), note)
+                found[architecture] = Beside(escape(numbers(entry.results[name])), note)
         shown = {row.architecture for row in data.rows}
         return {architecture: each for architecture, each in found.items() if architecture in shown}
 
@@ -88,9 +88,9 @@ class Literature:
 
 
 def _listed(entry: Entry) -> str:
-    return "; ".join(f"{escape(name)} {escape(_numbers(each))}" for name, each in entry.results.items())
+    return "; ".join(f"{escape(name)} {escape(numbers(each))}" for name, each in entry.results.items())
 
 
-def _numbers(measures: dict[str, float]) -> str:
+def numbers(measures: dict[str, float]) -> str:
     """`accuracy 0.347, macro F1 0.413`."""
     return ", ".join(f"{_NAMES[name]} {figure(value, 4).rstrip('0')}" for name, value in measures.items())

@@ -16,10 +16,16 @@ _LIBRARIES = ("python", "torch", "torchvision", "timm", "numpy")
 
 def provenance(section: Section) -> str:
     """A list, one line a fact."""
+    lines = [f"- {name}: {escape(value)}" for name, value in facts(section).items()]
+    return "\n".join(lines + [_protocol(table) for table in section.tables])
+
+
+def facts(section: Section) -> dict[str, str]:
+    """What is known, by its name; plain text, not yet escaped."""
     records = section.records
     measured = [record for record in records if record.data["kind"] == "architecture"]
     failed = sum(record.data["status"] != "ok" for record in records)
-    facts = {
+    found = {
         "Cells": f"{len(records) - failed} finished, {failed} failed",
         "Hardware": _different(measured, hardware),
         "Host": _different(records, lambda record: _environment(record, "host_os")),
@@ -28,8 +34,7 @@ def provenance(section: Section) -> str:
         "Commit": _different(records, _commit),
         "Records from": _dates(records),
     }
-    lines = [f"- {name}: {escape(value)}" for name, value in facts.items() if value]
-    return "\n".join(lines + [_protocol(table) for table in section.tables])
+    return {name: value for name, value in found.items() if value}
 
 
 def _different(records: Iterable[Record], fact: Callable[[Record], str]) -> str:
@@ -64,10 +69,11 @@ def _dates(records: Iterable[Record]) -> str:
 
 
 def _protocol(table: DataTable) -> str:
-    return f"- Protocol of {escape(table.name)}: {escape(_words(table.protocol)) or 'not recorded'}"
+    return f"- Protocol of {escape(table.name)}: {escape(words(table.protocol)) or 'not recorded'}"
 
 
-def _words(protocol: Mapping[str, Any]) -> str:
+def words(protocol: Mapping[str, Any]) -> str:
+    """A protocol as one line of plain text."""
     return "; ".join(f"{name.replace('_', ' ')}: {_value(value)}" for name, value in sorted(protocol.items()))
 
 

@@ -66,7 +66,7 @@ def across(section: Section) -> str:
 def scores(data: DataTable, published: Published | None, literature: Literature) -> str:
     """One line a row, the best first, with what must be known to read it in footnotes."""
     marks = Marks()
-    everywhere, row_notes = _notes(data)
+    everywhere, row_notes = notes_of(data)
     rows = [row for row in data.rows if not data.base(row)]
     named = HEADLINES[data.headline]
     beside = literature.beside(data)
@@ -75,7 +75,7 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
     headers += (["published"] if beside else []) + (["reproduces published"] if published else [])
     lines = []
     for row in rows:
-        notes = row_notes[row.architecture] + ([beside[row.architecture].note] if row.architecture in beside else [])
+        notes = _escaped(row_notes[row.architecture]) + ([beside[row.architecture].note] if row.architecture in beside else [])
         rank = str(data.ranks.get(row.architecture, NOTHING)) if row.competes else row.kind
         group = data.comparison.letters(row.architecture) or NOTHING
         line = [rank, group, _name(row) + marks.of(notes), _view(row), *_score_cells(data, row)]
@@ -83,7 +83,7 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
         line += [beside[row.architecture].text if row.architecture in beside else NOTHING] if beside else []
         line += [escape(published.verdict(row, data.comparison.intervals.get(row.architecture)))] if published else []
         lines.append(line)
-    notes = marks.notes() + [f"All rows: {note}." for note in everywhere] + _caveats(data)
+    notes = marks.notes() + [f"All rows: {note}." for note in _escaped(everywhere)] + caveats(data)
     return _with_notes(table(headers, lines, _WORDS), notes)
 
 
@@ -113,6 +113,10 @@ def costs(data: DataTable) -> str:
     return _with_notes(table(headers, lines, _WORDS), [measured_on, pareto_note, *marks.notes()])
 
 
+def _escaped(notes: Sequence[str]) -> list[str]:
+    return [escape(note) for note in notes]
+
+
 def _with_notes(text: str, notes: Sequence[str]) -> str:
     return text + ("\n\n" + "<br>\n".join(notes) if notes else "")
 
@@ -134,7 +138,7 @@ def _score_anywhere(data: DataTable, architecture: str, marks: Marks) -> str:
         return NOTHING
     letters = data.comparison.letters(architecture)
     score = "failed" if row.score is None else figure(row.score) + (f" {letters}" if letters else "")
-    return score + marks.of(_failures(row) + _lacking(data, row))
+    return score + marks.of(_escaped(_failures(row) + _lacking(data, row)))
 
 
 def _means(section: Section, architecture: str) -> tuple[float | None, float | None]:
@@ -147,8 +151,8 @@ def _means(section: Section, architecture: str) -> tuple[float | None, float | N
     return mean, ranks.get(architecture)
 
 
-def _notes(data: DataTable) -> tuple[list[str], dict[str, list[str]]]:
-    """What is to be said of all rows alike, and of each row by itself."""
+def notes_of(data: DataTable) -> tuple[list[str], dict[str, list[str]]]:
+    """What is to be said of all rows alike, and of each row by itself; plain text, not yet escaped."""
     own = {row.architecture: _about(row) for row in data.rows}
     finished = [own[row.architecture] for row in data.rows if row.finished]
     common = [note for note in (finished[0] if finished else []) if all(note in notes for notes in finished)]
@@ -169,10 +173,10 @@ def _about(row: Row) -> list[str]:
     for record in row.finished:
         data = record.data
         if data["absent_classes"]:
-            notes[f"the data lack {escape(', '.join(data['absent_classes']))}"] = None
+            notes[f"the data lack {', '.join(data['absent_classes'])}"] = None
         if not data["subjects_known"]:
             notes["subjects are unknown, so it is not known whether training and test share people"] = None
-        notes.update((escape(note), None) for note in data["notes"])
+        notes.update((str(note), None) for note in data["notes"])
     return list(notes)
 
 
@@ -187,12 +191,12 @@ def _settings(data: DataTable) -> dict[str, list[str]]:
             most = min(numbers, key=lambda value: (-numbers[value], value))
             for name, values in found.items():
                 if values != [most]:
-                    note = f"{words} {escape(' and '.join(values))}, most rows {escape(most)}: compare with care"
+                    note = f"{words} {' and '.join(values)}, most rows {most}: compare with care"
                     notes.setdefault(name, []).append(note)
     return notes
 
 
-def _caveats(data: DataTable) -> list[str]:
+def caveats(data: DataTable) -> list[str]:
     """What the rank groups do and do not say."""
     if len(data.ranked) < 2:
         return []
@@ -219,7 +223,7 @@ def _lacking(data: DataTable, row: Row) -> list[str]:
 
 def _failures(row: Row) -> list[str]:
     return [
-        f"seed {record.data['seed']}, fold {record.data['fold']} failed: {escape(record.data['error'] or 'no reason')}"
+        f"seed {record.data['seed']}, fold {record.data['fold']} failed: {record.data['error'] or 'no reason'}"
         for record in row.failed
     ]
 

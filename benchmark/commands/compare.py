@@ -14,7 +14,7 @@ from benchmark.board.find import find_row
 from benchmark.board.rows import Row
 from benchmark.board.sections import protocol_id
 from benchmark.board.tables import HEADLINES
-from benchmark.commands.show import flat
+from benchmark.board.cell_facts import flat
 from benchmark.statistics import mcnemar
 
 _EXAMPLES = 10

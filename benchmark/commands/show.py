@@ -6,17 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 from tabulate import tabulate
 
+from benchmark.board.cell_facts import command, flat, hardest
 from benchmark.board.comparison import draw
 from benchmark.board.costs import cost
 from benchmark.board.find import find_row
 from benchmark.board.markdown import amount, count
 from benchmark.board.rows import Row
-
-_HARDEST = 10
 
 
 def show(results: Path, name: str) -> str:
@@ -39,15 +36,6 @@ def show(results: Path, name: str) -> str:
     parts += [f"{kind}\n{_entries(data[kind])}" for kind in ("protocol", "recipe", "environment")]
     parts.append(f"run it again with\n  {command(row)}")
     return "\n\n".join(part for part in parts if part)
-
-
-def command(row: Row) -> str:
-    """What runs these cells, if nothing has changed since."""
-    data = row.finished[0].data
-    dataset = data["dataset"].removesuffix("-twin")
-    return (
-        f"python -m benchmark run --suite {data['suite']} --architectures {data['architecture']} --datasets {dataset}"
-    )
 
 
 def _title(row: Row) -> str:
@@ -91,20 +79,14 @@ def _units(row: Row, kind: str, each: Mapping[str, float]) -> str:
 
 
 def _hardest(row: Row) -> str:
-    """The samples whose true class got the lowest score, averaged over the seeds."""
-    if row.headline == "ccc":
+    found = hardest(row)
+    if not found:
         return ""
-    names = row.finished[0].data["classes"]
-    tables = []
-    for record in row.finished:
-        table = record.predictions()
-        given = table[[f"score_{name}" for name in names]].to_numpy()
-        tables.append(table.assign(fold=record.data["fold"], given=given[np.arange(len(table)), table["label"]]))
-    every = pd.concat(tables)
-    means = every.groupby(["fold", "sample"], sort=True).agg({"given": "mean", "label": "first", "predicted": "first"})
-    worst = means.sort_values("given", kind="stable").head(_HARDEST).reset_index()
-    lines = [[w.sample, names[w.label], names[w.predicted], f"{w.given:.3f}"] for w in worst.itertuples()]
-    headers = ["hardest samples", "truth", "predicted", "score of the truth"]
+    if row.headline == "ccc":
+        headers = ["hardest samples", "truth", "predicted", "error"]
+    else:
+        headers = ["hardest samples", "truth", "predicted", "score of the truth"]
+    lines = [[each.sample, each.truth, each.predicted, f"{each.measure:.3f}"] for each in found]
     return tabulate(lines, headers, tablefmt="simple", disable_numparse=True)
 
 
@@ -126,16 +108,3 @@ def _cost(row: Row) -> str:
 
 def _entries(values: Mapping[str, Any]) -> str:
     return "\n".join(f"  {name}: {value}" for name, value in flat(values).items())
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested entries as `stages.0.lr: 0.001`."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, list) and value and all(isinstance(each, Mapping) for each in value):
-            value = {str(index): each for index, each in enumerate(value)}
-        if isinstance(value, Mapping):
-            found |= flat(value, f"{prefix}{name}.")
-        else:
-            found[f"{prefix}{name}"] = value
-    return found

@@ -1,0 +1,161 @@
+// The page of a board: its table (DataTables) and its charts (plotly).
+"use strict";
+(function () {
+  const charts = JSON.parse(document.getElementById("charts").textContent);
+  const DATA_SET = 1, RANK = 2;
+
+  // The table. Order within a data set only: scores of two data sets answer different questions.
+  window.dataTables.then(({ default: DataTable }) => {
+    const form = document.getElementById("filters");
+    const table = new DataTable("#board", {
+      paging: false, autoWidth: false, info: false,
+      layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
+      orderFixed: { pre: [[DATA_SET, "asc"]] },
+      order: [[RANK, "asc"]],
+      columnDefs: [{ targets: DATA_SET, orderable: false }],
+    });
+    const selects = [...form.querySelectorAll("[data-filter]")];
+    const front = document.getElementById("front"), search = document.getElementById("search");
+    table.search.fixed("filters", (_text, _data, index) => {
+      const row = table.row(index).node().dataset;
+      return selects.every((each) => !each.value || row[each.dataset.filter] === each.value) &&
+        (!front.checked || row.front !== "0");
+    });
+    function refresh() {
+      table.search(search.value).draw();
+      const { recordsDisplay, recordsTotal } = table.page.info();
+      document.getElementById("shown").textContent = `${recordsDisplay} of ${recordsTotal} rows`;
+    }
+    form.hidden = false;
+    form.addEventListener("submit", (event) => event.preventDefault());
+    for (const each of [...selects, front]) each.addEventListener("change", refresh);
+    search.addEventListener("input", refresh);
+    refresh();
+    document.getElementById("board").dataset.ready = "yes";
+  });
+
+  // The charts. Plotly takes text for markup, so what comes from a record is escaped.
+  const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+  const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+  const COSTS = {
+    params: { unit: 1e6, name: "parameters (millions)" },
+    macs: { unit: 1e9, name: "multiply-adds of one input (billions)" },
+    latency_ms_p50: { unit: 1, name: "latency at batch 1 (ms, median)" },
+  };
+
+  function layout() {
+    const axis = { gridcolor: css("--line"), linecolor: css("--line"), zerolinecolor: css("--line"), automargin: true };
+    return {
+      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: { color: css("--ink"), family: "inherit", size: 13 },
+      margin: { l: 50, r: 12, t: 12, b: 48 }, xaxis: { ...axis }, yaxis: { ...axis }, hoverlabel: { align: "left" },
+    };
+  }
+
+  const tables = document.getElementById("pareto-table"), costs = document.getElementById("pareto-cost");
+
+  // One choice a cost; of latency one for each hardware, for two must not be compared.
+  function choices(shown) {
+    const found = [];
+    for (const [cost, { name }] of Object.entries(COSTS)) {
+      const points = shown.points.filter((point) => point[cost]);
+      if (cost !== "latency_ms_p50") {
+        if (points.length) found.push({ cost, label: name, hardware: null });
+        continue;
+      }
+      const machines = [...new Set(points.map((point) => point.hardware))].sort();
+      for (const hardware of machines) found.push({ cost, hardware, label: `${name}, ${hardware}` });
+    }
+    return found;
+  }
+
+  function fill(select, labels) {
+    const before = select.selectedIndex;
+    select.replaceChildren(...labels.map((label, index) => new Option(label, index)));
+    select.selectedIndex = Math.min(Math.max(before, 0), labels.length - 1);
+  }
+
+  function pareto() {
+    const shown = charts.pareto[tables.selectedIndex];
+    const found = choices(shown);
+    fill(costs, found.map((each) => each.label));
+    if (!found.length) return;
+    const { cost, hardware } = found[costs.selectedIndex];
+    const points = shown.points
+      .filter((point) => point[cost] && (hardware === null || point.hardware === hardware))
+      .map((point) => ({ ...point, x: point[cost] / COSTS[cost].unit, best: point.front.includes(cost) }))
+      .sort((a, b) => a.x - b.x);
+    const narrow = document.getElementById("pareto-chart").clientWidth < 600;
+    const trace = (best) => {
+      const own = points.filter((point) => point.best === best);
+      return {
+        type: "scatter", mode: "markers+text", name: best ? "on the front" : "undercut",
+        x: own.map((p) => p.x), y: own.map((p) => p.score), customdata: own.map((p) => p.link),
+        text: own.map((p) => narrow ? String(p.number) : escaped(p.title)), textposition: "top center",
+        error_y: {
+          type: "data", symmetric: false, array: own.map((p) => p.high - p.score),
+          arrayminus: own.map((p) => p.score - p.low), thickness: 1, width: 3, color: css(best ? "--accent" : "--quiet"),
+        },
+        marker: { size: 11, color: css(best ? "--accent" : "--page"), line: { width: 2, color: css(best ? "--accent" : "--quiet") } },
+        hovertext: own.map((p) => `<b>${escaped(p.title)}</b> (${p.number})<br>${shown.measure} ${p.score.toFixed(3)} ` +
+          `[${p.low.toFixed(3)}, ${p.high.toFixed(3)}]<br>${COSTS[cost].name}: ${p.x.toPrecision(3)}`),
+        hoverinfo: "text",
+      };
+    };
+    const best = points.filter((point) => point.best);
+    const step = {
+      type: "scatter", mode: "lines", x: best.map((p) => p.x), y: best.map((p) => p.score), hoverinfo: "skip",
+      line: { shape: "hv", color: css("--accent"), width: 1.5, dash: "dot" }, showlegend: false,
+    };
+    const base = layout();
+    Plotly.react("pareto-chart", [step, trace(false), trace(true)], {
+      ...base, height: 460, showlegend: false, hovermode: "closest",
+      xaxis: { ...base.xaxis, type: "log", title: { text: COSTS[cost].name }, dtick: "D2", nticks: 8 },
+      yaxis: { ...base.yaxis, title: { text: shown.measure }, range: [shown.measure === "CCC" ? -0.2 : 0, 1.04] },
+      shapes: shown.references.map((each) => ({
+        type: "line", xref: "paper", x0: 0, x1: 1, y0: each.score, y1: each.score, line: { dash: "dash", width: 1, color: css("--quiet") },
+      })),
+      annotations: shown.references.map((each, index) => ({
+        xref: "paper", x: index % 2 ? 1 : 0, xanchor: index % 2 ? "right" : "left", y: each.score, yanchor: "bottom",
+        text: escaped(each.title), showarrow: false, font: { size: 11, color: css("--soft") },
+      })),
+    }, config);
+  }
+
+  function heat() {
+    const { rows, columns, scores } = charts.heat;
+    const chart = document.getElementById("heat-chart");
+    chart.style.minWidth = `${Math.max(300, 220 + 80 * columns.length)}px`;
+    const base = layout();
+    Plotly.react(chart, [{
+      type: "heatmap", z: scores, zmin: 0, zmax: 1, colorscale: "Cividis", xgap: 2, ygap: 2, hoverongaps: false,
+      x: columns.map((_, i) => i), y: rows.map((_, i) => i),
+      text: scores.map((row) => row.map((value) => value === null ? "" : value.toFixed(3))), texttemplate: "%{text}",
+      hovertext: scores.map((row, i) => row.map((value, j) =>
+        `${escaped(rows[i])}<br>${escaped(columns[j])}: ${value === null ? "no score" : value.toFixed(3)}`)),
+      hoverinfo: "text", colorbar: { thickness: 10, outlinewidth: 0 },
+    }], {
+      ...base, height: 36 * rows.length + 150,
+      xaxis: { ...base.xaxis, showgrid: false, zeroline: false, tickvals: columns.map((_, i) => i), ticktext: columns.map(escaped), side: "top" },
+      yaxis: { ...base.yaxis, showgrid: false, zeroline: false, autorange: "reversed", tickvals: rows.map((_, i) => i), ticktext: rows.map(escaped) },
+    }, config);
+  }
+
+  function draw() {
+    if (tables.options.length) pareto();
+    if (document.getElementById("heat-chart")) heat();
+  }
+
+  fill(tables, charts.pareto.map((each) => each.name));
+  document.getElementById("pareto-choice").hidden = false;
+  for (const each of [tables, costs]) each.addEventListener("change", pareto);
+  draw();
+  document.getElementById("pareto-chart").on?.("plotly_click", ({ points }) => {
+    if (points[0].customdata) location.href = points[0].customdata;
+  });
+  document.getElementById("heat-chart")?.on("plotly_click", ({ points }) => {
+    const link = charts.heat.links[points[0].y][points[0].x];
+    if (link) location.href = link;
+  });
+  document.addEventListener("themechange", draw);
+})();

@@ -1,0 +1,260 @@
+"""What the page of a section shows: one line a row of the board, ablations, and the data of its charts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from benchmark.board.costs import COSTS, cost, pareto
+from benchmark.board.literature import Literature, numbers
+from benchmark.board.markdown import NOTHING, amount, figure
+from benchmark.board.reproduction import Published
+from benchmark.board.rows import Row
+from benchmark.board.sections import DataTable, Section
+from benchmark.board.site import addresses
+from benchmark.board.tables import HEADLINES, caveats, notes_of
+
+COST_NAMES = {"params": "parameters", "macs": "multiply-adds", "latency_ms_p50": "latency"}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A cell of the table: what is written, and what it is sorted by (itself where that is empty)."""
+
+    text: str
+    order: float | str = ""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One row of the board."""
+
+    title: str
+    address: str
+    kind: str
+    view: str
+    dataset: str
+    front: list[str]
+    """Costs by which it is on the Pareto front, in words."""
+    values: list[Value]
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """A variant of a row, and how much better than that row it is."""
+
+    dataset: str
+    base: str
+    option: str
+    address: str
+    score: str
+    difference: str
+    p: str
+
+
+COLUMNS = {
+    "rank": "Place within its data set; floors and the oracle have none",
+    "group": "Rows of one data set that share a letter cannot be told apart",
+    "view": "How the architecture sees a sample",
+    "score": "ABAW, or CCC of a regression; 95% bootstrap interval in brackets",
+    "± seeds": "Standard deviation over seeds",
+    "± folds": "Standard deviation over folds",
+    "accuracy": "Share of samples that are right",
+    "macro F1": "Mean of the F1 of each class",
+    "UAR": "Mean of the recall of each class",
+    "params (M)": "Parameters of the size that ran, in millions",
+    "GMACs": "Multiply-adds of one input at the size that ran, in billions",
+    "latency (ms)": "Median at batch 1; compare on the same hardware only",
+    "inputs/s": "Inference, at the largest batch of the list that fits",
+    "Pareto front": "No row has at least this score for less of it",
+    "hardware": "What speeds were measured on",
+    "seeds x folds": "Cells that the row is made of",
+    "started from": "Weights before training",
+    "published": "Published for the same protocol on the real data",
+    "reproduces": "Whether the published record of this project lies within the interval",
+}
+"""Columns of the table, after data set and architecture, and what they mean."""
+_MAY_LACK = ("published", "reproduces", "± folds", "± seeds")
+
+
+def columns(lines: list[Line]) -> dict[str, str]:
+    """The columns that hold anything; of `_MAY_LACK` an empty one is left out."""
+    empty = {
+        name
+        for index, name in enumerate(COLUMNS)
+        if name in _MAY_LACK and all(line.values[index].text == NOTHING for line in lines)
+    }
+    return {name: meaning for name, meaning in COLUMNS.items() if name not in empty}
+
+
+def lines(section: Section, page: str, literature: Literature, published: Published | None) -> list[Line]:
+    """Every row of every data set, the best of each first; variants stand among the ablations instead."""
+    found = []
+    for table in section.tables:
+        _, notes = notes_of(table)
+        beside = _published_numbers(literature, table)
+        front = pareto(table)
+        for place, row in enumerate(row for row in table.rows if not table.base(row)):
+            values = _scores(table, row, place) + _costs(row, front[row.architecture])
+            verdict = published.verdict(row, table.comparison.intervals.get(row.architecture)) if published else NOTHING
+            values += [Value(beside.get(row.architecture, NOTHING)), Value(verdict)]
+            found.append(
+                Line(
+                    title=row.title,
+                    address=addresses.between(page, addresses.of_row(section, table, row)),
+                    kind=row.kind,
+                    view=row.view,
+                    dataset=table.name,
+                    front=[COST_NAMES[name] for name in front[row.architecture]],
+                    values=values,
+                    notes=notes[row.architecture],
+                )
+            )
+    return found
+
+
+def _scores(table: DataTable, row: Row, place: int) -> list[Value]:
+    interval = table.comparison.intervals.get(row.architecture)
+    rank = str(table.ranks.get(row.architecture, NOTHING)) if row.competes else row.kind
+    score = f"{figure(row.score)} [{figure(interval.low)}, {figure(interval.high)}]" if interval else "failed"
+    spreads = [float(each.std(ddof=1)) if len(each) > 1 else None for each in (row.seed_scores, row.fold_scores)]
+    return [
+        Value(rank, place),
+        Value(table.comparison.letters(row.architecture) or NOTHING),
+        Value(row.view if row.view != "none" else NOTHING),
+        Value(score, _order(row.score)),
+        *(Value(figure(each), _order(each)) for each in spreads),
+        *(Value(figure(v := row.scores.get(name)), _order(v)) for name in ("accuracy", "f1_macro", "uar")),
+    ]
+
+
+def _costs(row: Row, front: list[str]) -> list[Value]:
+    measured = cost(row)
+    units = {"params": 1e6, "macs": 1e9, "latency_ms_p50": 1.0, "infer_samples_per_s": 1.0}
+    each = {name: getattr(measured, name) if measured else None for name in units}
+    starts = sorted({str(record.data["started_from"] or "none") for record in row.records})
+    return [
+        *(Value(amount(value, units[name]), _order(value)) for name, value in each.items()),
+        Value(", ".join(COST_NAMES[name] for name in front) or NOTHING),
+        Value(measured.hardware if measured else NOTHING),
+        Value(f"{len(row.seeds)} x {len(row.folds)}" if row.finished else NOTHING),
+        Value(", ".join(starts) if row.competes else NOTHING),
+    ]
+
+
+def _order(value: float | None) -> float:
+    """What is not known is less than anything that is."""
+    return -1e9 if value is None or value != value else round(float(value), 9)
+
+
+def _published_numbers(literature: Literature, table: DataTable) -> dict[str, str]:
+    """By architecture, what was published for the same protocol, with its source."""
+    return {
+        architecture: f"{numbers(entry.results[name])} ({entry.source})"
+        for entry in literature.entries
+        if entry.matches(table)
+        for name, architecture in entry.beside.items()
+    }
+
+
+def other_protocols(section: Section, literature: Literature) -> dict[str, list[str]]:
+    """By real data set, what was published under other protocols; of twins nothing, for it has nothing to do with
+    them."""
+    found = {}
+    for table in section.tables if section.source == "real" else ():
+        entries = [each for each in literature.entries if each.dataset == table.dataset and not each.matches(table)]
+        if entries:
+            found[table.name] = [
+                f"{entry.protocol}: {'; '.join(f'{name} {numbers(each)}' for name, each in entry.results.items())}"
+                f" ({entry.source})"
+                for entry in entries
+            ]
+    return found
+
+
+def ablations(section: Section, page: str) -> list[Ablation]:
+    """Each variant of each row with its paired difference."""
+    found = []
+    for table in section.tables:
+        for name, variants in table.variants.items():
+            base = table.row(name)
+            assert base is not None
+            for row in variants:
+                change = table.comparison.changes.get(row.architecture)
+                interval = change.interval if change else None
+                found.append(
+                    Ablation(
+                        table.name,
+                        base.title,
+                        row.architecture.partition("@")[2].replace("=", ": ").replace("_", " "),
+                        addresses.between(page, addresses.of_row(section, table, row)),
+                        figure(row.score) if row.score is not None else "failed",
+                        f"{change.value:+.3f} [{interval.low:+.3f}, {interval.high:+.3f}]"
+                        if change and interval
+                        else NOTHING,
+                        NOTHING if change is None else "< 0.001" if change.p < 0.001 else figure(change.p),
+                    )
+                )
+    return found
+
+
+def remarks(section: Section) -> list[tuple[str, list[str]]]:
+    """By data set, what is to be said of all its rows alike, and what its rank groups do not say."""
+    found = [
+        (table.name, [f"All rows: {note}." for note in notes_of(table)[0]] + caveats(table)) for table in section.tables
+    ]
+    return [each for each in found if each[1]]
+
+
+def charts(section: Section, page: str) -> dict[str, Any]:
+    """The data of the Pareto scatter and of the heat map, as JSON that the page's script draws."""
+    titles = {row.architecture: row.title for row in section.architectures}
+    rows = [[table.row(name) for table in section.tables] for name in section.order]
+    return {
+        "pareto": [_scatter(section, table, page) for table in section.tables],
+        "heat": {
+            "rows": [f"{titles[name]} ({number})" for number, name in enumerate(section.order, start=1)],
+            "columns": [
+                table.name + ("" if table.headline == "abaw" else f" ({HEADLINES[table.headline]})")
+                for table in section.tables
+            ],
+            "scores": [[None if row is None or row.score is None else round(row.score, 4) for row in r] for r in rows],
+            "links": [
+                [
+                    None if row is None else addresses.between(page, addresses.of_row(section, table, row))
+                    for table, row in zip(section.tables, each, strict=True)
+                ]
+                for each in rows
+            ],
+        },
+    }
+
+
+def _scatter(section: Section, table: DataTable, page: str) -> dict[str, Any]:
+    front = pareto(table)
+    points = []
+    for row in table.ranked:
+        measured = cost(row)
+        interval = table.comparison.intervals[row.architecture]
+        if measured is None or row.score is None:
+            continue
+        points.append(
+            {
+                "title": row.title,
+                "link": addresses.between(page, addresses.of_row(section, table, row)),
+                "score": round(row.score, 4),
+                "low": round(interval.low, 4),
+                "high": round(interval.high, 4),
+                "hardware": measured.hardware,
+                "front": front[row.architecture],
+                "number": section.order.index(row.architecture) + 1,
+                **{name: getattr(measured, name) for name in COSTS},
+            }
+        )
+    references = [
+        {"title": row.title, "score": round(row.score, 4)}
+        for row in table.rows
+        if not row.competes and row.score is not None
+    ]
+    return {"name": table.name, "measure": HEADLINES[table.headline], "points": points, "references": references}

@@ -1,0 +1,28 @@
+"""`site`: records -> web pages that open from disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from benchmark.commands.leaderboard import PUBLISHED, folder_of
+from benchmark.errors import RequestError
+from benchmark.records import read_records
+
+
+def site(results: Path, out: Path) -> str:
+    """Writes the site of the records below `results`, or of the published ones where there are none; returns what
+    there is to print.
+
+    Raises:
+        RequestError: there are no records, `out` holds something else, or it cannot be written.
+    """
+    from benchmark.board.site.write import write_site
+
+    folder = folder_of(results)
+    same = folder.resolve() == PUBLISHED.resolve()
+    published = [] if same or not PUBLISHED.is_dir() else read_records(PUBLISHED)
+    try:
+        pages = write_site(read_records(folder), out, published)
+    except OSError as error:
+        raise RequestError(f"{error.filename}: the site cannot be written: {error.strerror}: use --out DIR") from None
+    return f"{pages} pages written: open {out / 'index.html'}"
