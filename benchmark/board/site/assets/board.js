@@ -38,6 +38,7 @@
   const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+  const SHADES = [[0, "#f2f7fc"], [0.5, "#79b4dc"], [1, "#08306b"]]; // light to dark, for any eye
   const COSTS = {
     params: { unit: 1e6, name: "parameters (millions)" },
     macs: { unit: 1e9, name: "multiply-adds of one input (billions)" },
@@ -69,6 +70,16 @@
     return found;
   }
 
+  // Ticks of a logarithmic axis at plain numbers: at 1, 2, 5 of each power of ten, at 1 alone over many of them.
+  function ticks(low, high) {
+    const found = [];
+    const marks = high / low > 2000 ? [1] : [1, 2, 5];
+    for (let power = Math.floor(Math.log10(low)); power <= Math.log10(high); power++) {
+      for (const mark of marks) found.push(Number(`${mark}e${power}`));
+    }
+    return found.filter((value) => value >= low && value <= high);
+  }
+
   function fill(select, labels) {
     const before = select.selectedIndex;
     select.replaceChildren(...labels.map((label, index) => new Option(label, index)));
@@ -91,7 +102,8 @@
       return {
         type: "scatter", mode: "markers+text", name: best ? "on the front" : "undercut",
         x: own.map((p) => p.x), y: own.map((p) => p.score), customdata: own.map((p) => p.link),
-        text: own.map((p) => narrow ? String(p.number) : escaped(p.title)), textposition: "top center",
+        text: own.map((p) => narrow ? String(p.number) : escaped(p.title)), 
+        textposition: narrow ? "top right" : best ? "top right" : "bottom right", cliponaxis: false,
         error_y: {
           type: "data", symmetric: false, array: own.map((p) => p.high - p.score),
           arrayminus: own.map((p) => p.score - p.low), thickness: 1, width: 3, color: css(best ? "--accent" : "--quiet"),
@@ -103,6 +115,8 @@
       };
     };
     const best = points.filter((point) => point.best);
+    const low = points[0].x / 1.3, high = points[points.length - 1].x * (narrow ? 1.3 : 1.8); // room for the names
+    const values = ticks(low, high);
     const step = {
       type: "scatter", mode: "lines", x: best.map((p) => p.x), y: best.map((p) => p.score), hoverinfo: "skip",
       line: { shape: "hv", color: css("--accent"), width: 1.5, dash: "dot" }, showlegend: false,
@@ -110,7 +124,7 @@
     const base = layout();
     Plotly.react("pareto-chart", [step, trace(false), trace(true)], {
       ...base, height: 460, showlegend: false, hovermode: "closest",
-      xaxis: { ...base.xaxis, type: "log", title: { text: COSTS[cost].name }, dtick: "D2", nticks: 8 },
+      xaxis: { ...base.xaxis, type: "log", title: { text: COSTS[cost].name }, range: [Math.log10(low), Math.log10(high)], tickvals: values, ticktext: values.map(String) },
       yaxis: { ...base.yaxis, title: { text: shown.measure }, range: [shown.measure === "CCC" ? -0.2 : 0, 1.04] },
       shapes: shown.references.map((each) => ({
         type: "line", xref: "paper", x0: 0, x1: 1, y0: each.score, y1: each.score, line: { dash: "dash", width: 1, color: css("--quiet") },
@@ -128,14 +142,14 @@
     chart.style.minWidth = `${Math.max(300, 220 + 80 * columns.length)}px`;
     const base = layout();
     Plotly.react(chart, [{
-      type: "heatmap", z: scores, zmin: 0, zmax: 1, colorscale: "Cividis", xgap: 2, ygap: 2, hoverongaps: false,
+      type: "heatmap", z: scores, zmin: 0, zmax: 1, colorscale: SHADES, xgap: 2, ygap: 2, hoverongaps: false,
       x: columns.map((_, i) => i), y: rows.map((_, i) => i),
       text: scores.map((row) => row.map((value) => value === null ? "" : value.toFixed(3))), texttemplate: "%{text}",
       hovertext: scores.map((row, i) => row.map((value, j) =>
         `${escaped(rows[i])}<br>${escaped(columns[j])}: ${value === null ? "no score" : value.toFixed(3)}`)),
       hoverinfo: "text", colorbar: { thickness: 10, outlinewidth: 0 },
     }], {
-      ...base, height: 36 * rows.length + 150,
+      ...base, margin: { ...base.margin, b: 12 }, height: 36 * rows.length + 90,
       xaxis: { ...base.xaxis, showgrid: false, zeroline: false, tickvals: columns.map((_, i) => i), ticktext: columns.map(escaped), side: "top" },
       yaxis: { ...base.yaxis, showgrid: false, zeroline: false, autorange: "reversed", tickvals: rows.map((_, i) => i), ticktext: rows.map(escaped) },
     }, config);
