@@ -71,7 +71,9 @@ def leaderboard(
 @app.command()
 def site(
     results: Results = Path("results"),
-    out: Annotated[Path, typer.Option(help="Folder to write; an earlier site there is replaced.")] = Path("results/site"),
+    out: Annotated[Path, typer.Option(help="Folder to write; an earlier site there is replaced.")] = Path(
+        "results/site"
+    ),
 ) -> None:
     """Write the board as web pages that open from disk: tables to sort and filter, charts, a page for each cell."""
     from benchmark.commands.site import site as write

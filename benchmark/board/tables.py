@@ -75,7 +75,9 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
     headers += (["published"] if beside else []) + (["reproduces published"] if published else [])
     lines = []
     for row in rows:
-        notes = _escaped(row_notes[row.architecture]) + ([beside[row.architecture].note] if row.architecture in beside else [])
+        notes = _escaped(row_notes[row.architecture]) + (
+            [beside[row.architecture].note] if row.architecture in beside else []
+        )
         rank = str(data.ranks.get(row.architecture, NOTHING)) if row.competes else row.kind
         group = data.comparison.letters(row.architecture) or NOTHING
         line = [rank, group, _name(row) + marks.of(notes), _view(row), *_score_cells(data, row)]

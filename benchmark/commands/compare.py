@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
+from benchmark.board.cell_facts import flat
 from benchmark.board.comparison import difference
 from benchmark.board.costs import hardware
 from benchmark.board.find import find_row
 from benchmark.board.rows import Row
 from benchmark.board.sections import protocol_id
 from benchmark.board.tables import HEADLINES
-from benchmark.board.cell_facts import flat
 from benchmark.statistics import mcnemar
 
 _EXAMPLES = 10

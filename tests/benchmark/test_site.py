@@ -57,7 +57,9 @@ def _name_a_sample(cell: Path) -> None:
     table = pd.read_parquet(cell / "predictions.parquet")
     wrong = table.index[table["label"] != table["predicted"]][0]
     table.loc[wrong, "sample"] = f"!{HOSTILE}"
-    table.loc[wrong, [f"score_{name}" for name in ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")]] = -1
+    table.loc[
+        wrong, [f"score_{name}" for name in ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")]
+    ] = -1
     table.to_parquet(cell / "predictions.parquet")
 
 
@@ -260,7 +262,9 @@ class Opened:
         context.set_default_timeout(60_000)
         self.page: Page = context.new_page()
         self.wrong: list[str] = []
-        self.page.on("console", lambda said: self.wrong.append(said.text) if said.type in ("error", "warning") else None)
+        self.page.on(
+            "console", lambda said: self.wrong.append(said.text) if said.type in ("error", "warning") else None
+        )
         self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
         self.page.on("dialog", lambda dialog: (self.wrong.append(f"dialog {dialog.message}"), dialog.dismiss()))
         self.page.on("request", lambda request: self._asked(request.url))
@@ -309,7 +313,7 @@ def test_a_person_sorts_filters_and_follows_links(browser: Browser, site: Path) 
     assert opened.column(0) == ["TSM"]
     assert page.locator("#shown").inner_text() == "1 of 12 rows"
 
-    page.get_by_role("link", name="TSM").click()
+    page.locator("#board").get_by_role("link", name="TSM").click()
     assert page.locator("h1").inner_text() == "TSM on oulu_casia-twin"
     page.get_by_role("link", name="Seed 1, fold 0").click()
     assert page.locator("h1").inner_text() == "TSM on oulu_casia-twin, seed 1, fold 0"
@@ -321,12 +325,12 @@ def test_a_person_sorts_filters_and_follows_links(browser: Browser, site: Path) 
 def test_charts_follow_choice_and_theme(browser: Browser, site: Path) -> None:
     opened = Opened(browser, scheme="dark")
     page = opened.board(site)
-    assert page.locator("#pareto-chart .xtitle").inner_text() == "parameters (millions)"
+    assert page.locator("#pareto-chart .xtitle").text_content() == "parameters (millions)"
     page.locator("#pareto-cost").select_option(label="multiply-adds of one input (billions)")
-    assert page.locator("#pareto-chart .xtitle").inner_text() == "multiply-adds of one input (billions)"
+    assert page.locator("#pareto-chart .xtitle").text_content() == "multiply-adds of one input (billions)"
     page.locator("#pareto-table").select_option(label="sendv1_valence-twin")
-    assert page.locator("#pareto-chart .ytitle").inner_text() == "CCC"
-    assert "<img" in page.locator("#heat-chart .ytick").all_inner_texts()[1]  # as text
+    assert page.locator("#pareto-chart .ytitle").text_content() == "CCC"
+    assert "<img" in page.locator("#heat-chart .ytick text").all_text_contents()[1]  # as text
 
     ink = "getComputedStyle(document.body).color"
     dark = page.evaluate(ink)
@@ -346,12 +350,22 @@ def test_it_works_by_keyboard(browser: Browser, site: Path) -> None:
     for _ in range(30):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.tagName"))
-        assert page.evaluate("document.activeElement === document.body || document.activeElement.matches(':focus-visible')")
+        assert page.evaluate(
+            "document.activeElement === document.body || document.activeElement.matches(':focus-visible')"
+        )
     assert {"theme", "search", "front", "board-scroll"} <= set(reached)
-    header = page.get_by_role("columnheader", name="accuracy")
-    header.locator("[tabindex='0']").or_(header).first.focus()
+    header = page.locator("#board thead th", has_text="accuracy")
+    header.get_by_role("button").focus()
     page.keyboard.press("Enter")
     assert header.get_attribute("aria-sort") == "ascending"
+    first = opened.column(1)[0]
+    accuracies = [
+        each for each, of in zip(opened.column(opened.index("accuracy")), opened.column(1), strict=True) if of == first
+    ]
+    assert accuracies == sorted(accuracies)
+    page.locator("#pareto-key a").first.focus()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/rows/**")
     assert opened.wrong == []
 
 

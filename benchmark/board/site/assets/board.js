@@ -26,6 +26,13 @@
       const { recordsDisplay, recordsTotal } = table.page.info();
       document.getElementById("shown").textContent = `${recordsDisplay} of ${recordsTotal} rows`;
     }
+    // DataTables tells the first column of an order only, and here that is always the data set.
+    table.on("draw", () => {
+      for (const each of document.querySelectorAll("#board thead th")) each.removeAttribute("aria-sort");
+      for (const [column, direction] of table.order()) {
+        table.column(column).header().setAttribute("aria-sort", direction === "asc" ? "ascending" : "descending");
+      }
+    });
     form.hidden = false;
     form.addEventListener("submit", (event) => event.preventDefault());
     for (const each of [...selects, front]) each.addEventListener("change", refresh);
@@ -38,7 +45,8 @@
   const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
-  const SHADES = [[0, "#f2f7fc"], [0.5, "#79b4dc"], [1, "#08306b"]]; // light to dark, for any eye
+  const SHADES = [[0, "#f2f7fc"], [0.5, "#6aa9d6"], [1, "#08306b"]]; // light to dark, for any eye
+  const LIGHT_INK = 0.68; // above this score white can be read better than dark
   const COSTS = {
     params: { unit: 1e6, name: "parameters (millions)" },
     macs: { unit: 1e9, name: "multiply-adds of one input (billions)" },
@@ -96,26 +104,25 @@
       .filter((point) => point[cost] && (hardware === null || point.hardware === hardware))
       .map((point) => ({ ...point, x: point[cost] / COSTS[cost].unit, best: point.front.includes(cost) }))
       .sort((a, b) => a.x - b.x);
-    const narrow = document.getElementById("pareto-chart").clientWidth < 600;
     const trace = (best) => {
       const own = points.filter((point) => point.best === best);
       return {
         type: "scatter", mode: "markers+text", name: best ? "on the front" : "undercut",
         x: own.map((p) => p.x), y: own.map((p) => p.score), customdata: own.map((p) => p.link),
-        text: own.map((p) => narrow ? String(p.number) : escaped(p.title)), 
-        textposition: narrow ? "top right" : best ? "top right" : "bottom right", cliponaxis: false,
+        text: own.map((p) => String(p.number)), textposition: "middle center",
+        textfont: { size: 11, color: css(best ? "--page" : "--ink") },
         error_y: {
           type: "data", symmetric: false, array: own.map((p) => p.high - p.score),
-          arrayminus: own.map((p) => p.score - p.low), thickness: 1, width: 3, color: css(best ? "--accent" : "--quiet"),
+          arrayminus: own.map((p) => p.score - p.low), thickness: 1.5, width: 0, color: css(best ? "--accent" : "--quiet"),
         },
-        marker: { size: 11, color: css(best ? "--accent" : "--page"), line: { width: 2, color: css(best ? "--accent" : "--quiet") } },
+        marker: { size: 20, color: css(best ? "--accent" : "--page"), line: { width: 2, color: css(best ? "--accent" : "--quiet") } },
         hovertext: own.map((p) => `<b>${escaped(p.title)}</b> (${p.number})<br>${shown.measure} ${p.score.toFixed(3)} ` +
           `[${p.low.toFixed(3)}, ${p.high.toFixed(3)}]<br>${COSTS[cost].name}: ${p.x.toPrecision(3)}`),
         hoverinfo: "text",
       };
     };
     const best = points.filter((point) => point.best);
-    const low = points[0].x / 1.3, high = points[points.length - 1].x * (narrow ? 1.3 : 1.8); // room for the names
+    const low = points[0].x / 1.3, high = points[points.length - 1].x * 1.3;
     const values = ticks(low, high);
     const step = {
       type: "scatter", mode: "lines", x: best.map((p) => p.x), y: best.map((p) => p.score), hoverinfo: "skip",
@@ -134,20 +141,38 @@
         text: escaped(each.title), showarrow: false, font: { size: 11, color: css("--soft") },
       })),
     }, config);
+    key(points);
+  }
+
+  // Which number is which architecture, as links, for a click on a point is not for everybody.
+  function key(points) {
+    const items = [...points].sort((a, b) => a.number - b.number).map((point) => {
+      const item = document.createElement("li"), link = document.createElement("a");
+      item.append(`${point.number} `, link);
+      link.href = point.link;
+      link.textContent = point.title;
+      item.classList.toggle("best", point.best);
+      return item;
+    });
+    document.getElementById("pareto-key").replaceChildren(...items);
   }
 
   function heat() {
     const { rows, columns, scores } = charts.heat;
+    const fields = scores.flatMap((row, y) => row.map((value, x) => ({ x, y, value }))).filter(({ value }) => value !== null);
     const chart = document.getElementById("heat-chart");
     chart.style.minWidth = `${Math.max(300, 220 + 80 * columns.length)}px`;
     const base = layout();
     Plotly.react(chart, [{
       type: "heatmap", z: scores, zmin: 0, zmax: 1, colorscale: SHADES, xgap: 2, ygap: 2, hoverongaps: false,
       x: columns.map((_, i) => i), y: rows.map((_, i) => i),
-      text: scores.map((row) => row.map((value) => value === null ? "" : value.toFixed(3))), texttemplate: "%{text}",
       hovertext: scores.map((row, i) => row.map((value, j) =>
         `${escaped(rows[i])}<br>${escaped(columns[j])}: ${value === null ? "no score" : value.toFixed(3)}`)),
       hoverinfo: "text", colorbar: { thickness: 10, outlinewidth: 0 },
+    }, {
+      type: "scatter", mode: "text", hoverinfo: "skip", x: fields.map((each) => each.x), y: fields.map((each) => each.y),
+      text: fields.map((each) => each.value.toFixed(3)),
+      textfont: { size: 12, color: fields.map((each) => each.value > LIGHT_INK ? "#ffffff" : "#0b1a2a") },
     }], {
       ...base, margin: { ...base.margin, b: 12 }, height: 36 * rows.length + 90,
       xaxis: { ...base.xaxis, showgrid: false, zeroline: false, tickvals: columns.map((_, i) => i), ticktext: columns.map(escaped), side: "top" },
