@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from shlex import quote
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
+from numpy.typing import NDArray
 
 from benchmark.board.rows import Row
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _HARDEST = 10
 
@@ -37,27 +40,40 @@ def command(row: Row) -> str:
 
 def hardest(row: Row) -> list[Hard]:
     """The samples whose true class got the lowest score, averaged over the seeds; of a regression those with the
-    largest error. The hardest first."""
-    names = row.records[0].data["classes"]
-    tables = []
-    for record in row.finished:
-        table = record.predictions().assign(fold=record.data["fold"])
-        if row.headline == "ccc":
-            tables.append(table[["fold", "sample", "target", "value"]])
-            continue
-        scores = table[[f"score_{name}" for name in names]].to_numpy()
-        tables.append(table.assign(given=scores[np.arange(len(table)), table["label"]]))
-    if not tables:
+    largest error of the mean prediction. The hardest first."""
+    if not row.finished:
         return []
-    every = pd.concat(tables).groupby(["fold", "sample"], sort=True)
-    if row.headline == "ccc":
-        means = every.agg({"target": "first", "value": "mean"})
-        means = means.assign(error=(means["value"] - means["target"]).abs())
-        worst = means.sort_values("error", ascending=False, kind="stable").head(_HARDEST).reset_index()
-        return [Hard(str(w.sample), f"{w.target:.3f}", f"{w.value:.3f}", float(w.error)) for w in worst.itertuples()]
-    means = every.agg({"given": "mean", "label": "first", "predicted": "first"})
-    worst = means.sort_values("given", kind="stable").head(_HARDEST).reset_index()
-    return [Hard(str(w.sample), names[w.label], names[w.predicted], float(w.given)) for w in worst.itertuples()]
+    names = row.finished[0].data["classes"]
+    truth, said = ("target", "value") if row.headline == "ccc" else ("label", "predicted")
+    scores = [] if row.headline == "ccc" else [f"score_{name}" for name in names]
+    read = [(record.data["fold"], record.columns(["sample", truth, said, *scores])) for record in row.finished]
+    keys = [(fold, name) for fold, table in read for name in table["sample"].to_pylist()]
+    truths = np.concatenate([table[truth].to_numpy() for _, table in read])
+    first: dict[tuple[int, str], int] = {}
+    for index, key in enumerate(keys):
+        first.setdefault(key, index)
+    place = {key: number for number, key in enumerate(first)}
+    inverse = np.array([place[key] for key in keys])
+    where = np.array(list(first.values()))
+    predictions = np.concatenate([table[said].to_numpy() for _, table in read])
+    given = np.concatenate([_of_truth(table, truth, scores) for _, table in read]) if scores else predictions
+    means = np.bincount(inverse, given) / np.bincount(inverse)
+    hard = means if scores else -np.abs(means - truths[where])
+    worst = sorted(range(len(where)), key=lambda number: (hard[number], *keys[where[number]]))[:_HARDEST]
+    if not scores:
+        return [
+            Hard(str(keys[where[n]][1]), f"{truths[where[n]]:.3f}", f"{means[n]:.3f}", float(-hard[n])) for n in worst
+        ]
+    return [
+        Hard(str(keys[i][1]), names[truths[i]], names[predictions[i]], float(means[n]))
+        for n, i in ((n, where[n]) for n in worst)
+    ]
+
+
+def _of_truth(table: pa.Table, truth: str, scores: Sequence[str]) -> NDArray[np.float64]:
+    """(N,) the score that each sample's true class got."""
+    given = np.stack([table[name].to_numpy() for name in scores], axis=1)
+    return given[np.arange(len(given)), table[truth].to_numpy()]
 
 
 def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -73,7 +73,7 @@ def row_page(section: Section, table: DataTable, row: Row, notes: Sequence[str])
     return _page(addresses.of_row(section, table, row), row, None, interval, list(notes), cells)
 
 
-def cell_page(record: Record, row: Row) -> Page:
+def cell_page(record: Record, table: DataTable, row: Row) -> Page:
     """One cell of a row."""
     alone = pool([record], row.finished[0] if row.finished else None)
     notes = list(map(str, record.data["notes"]))
@@ -81,7 +81,8 @@ def cell_page(record: Record, row: Row) -> Page:
         notes.insert(0, f"the data lack {', '.join(record.data['absent_classes'])}")
     if record in row.outdated:
         notes.insert(0, "of an earlier version of its code, weights or data: not part of any figure on the board")
-    interval = compare([alone], [], {}).intervals.get(alone.architecture)
+    whole = row.finished == (record,)  # then the row's interval is the cell's
+    interval = (table.comparison if whole else compare([alone], [], {})).intervals.get(row.architecture)
     return _page(addresses.of_cell(record), alone, record, interval, notes, [])
 
 

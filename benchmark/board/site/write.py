@@ -115,7 +115,7 @@ def _table(section: Section, table: DataTable, up: str) -> Iterator[tuple[str, s
         pooled = row_page(section, table, row, notes[row.architecture])
         yield pooled.address, _cell(section, pooled, [(up, _source(section))])
         for record in (*row.records, *row.outdated):
-            page = cell_page(record, row)
+            page = cell_page(record, table, row)
             yield page.address, _cell(section, page, [(up, _source(section)), (pooled.address, pooled.title)])
 
 

@@ -46,7 +46,7 @@
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
   const SHADES = [[0, "#f2f7fc"], [0.5, "#6aa9d6"], [1, "#08306b"]]; // light to dark, for any eye
-  const LIGHT_INK = 0.68; // above this score white can be read better than dark
+  const LIGHT_INK = 0.62; // above this score white can be read better than dark
   const COSTS = {
     params: { unit: 1e6, name: "parameters (millions)" },
     macs: { unit: 1e9, name: "multiply-adds of one input (billions)" },
