@@ -200,11 +200,14 @@ def ablations(section: Section, page: str) -> list[Ablation]:
 
 
 def remarks(section: Section) -> list[tuple[str, list[str]]]:
-    """By data set, what is to be said of all its rows alike, and what its rank groups do not say."""
-    found = [
-        (table.name, [f"All rows: {note}." for note in notes_of(table)[0]] + caveats(table)) for table in section.tables
-    ]
-    return [each for each in found if each[1]]
+    """What is to be said of all rows of a data set alike, and what its rank groups do not say; data sets of which the
+    same is to be said are named together."""
+    found: dict[tuple[str, ...], list[str]] = {}
+    for table in section.tables:
+        said = [f"All rows: {note}." for note in notes_of(table)[0]] + caveats(table)
+        if said:
+            found.setdefault(tuple(said), []).append(table.name)
+    return [(", ".join(names), list(said)) for said, names in found.items()]
 
 
 def charts(section: Section, page: str) -> dict[str, Any]:
