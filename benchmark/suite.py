@@ -166,7 +166,7 @@ def cells_of(
     """Every cell of a suite, floors and oracle first, data set by data set; who starts from another comes after it.
 
     An ensemble brings its members along; `all` includes those whose members are all chosen. Of the data sets `all`
-    includes an optional one where its folder is below `data`, or where it is asked for.
+    includes an optional one where its folder is below `data`; one that is asked for runs under any suite.
 
     Raises:
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
@@ -175,9 +175,10 @@ def cells_of(
     rows, known = _rows(named, suite.also, asked)
     chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: _borrows(a, suite.size))
     fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
-    there = [d for d in data_sets.names() if d in (only_datasets or ()) or not _is_left_out(d, data)]
-    named_data = there if suite.datasets == "all" else suite.datasets
-    datasets = _chosen(named_data, only_datasets, data_sets.names(), "data set")
+    own = [d for d in only_datasets or () if d in data_sets.names() and data_sets.get(d).optional]
+    every = suite.datasets == "all"
+    named_data = [d for d in data_sets.names() if not _is_left_out(d, data)] if every else suite.datasets
+    datasets = _chosen([*named_data, *own], only_datasets, data_sets.names(), "data set")
     for key, entries in (("twins", suite.twins), ("protocols", suite.protocols)):
         for dataset in entries:
             if dataset not in data_sets.names():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from benchmark.suite import BASELINES, Cell, cells_of, load_suite, suite_names
 GOOD = "description: a test\nsize: tiny\n"
 
 
-def cells(tmp_path: Path, text: str, **only: list[str]) -> list[Cell]:
+def cells(tmp_path: Path, text: str, **only: Any) -> list[Cell]:
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     return cells_of(*load_suite(str(file)), **only)
@@ -29,18 +30,21 @@ def test_every_shipped_suite_is_right_and_has_every_pair() -> None:
 
 
 def test_a_folder_of_ones_own_is_run_where_it_is_there_or_asked_for(tmp_path: Path) -> None:
-    suite = load_suite("smoke")
-
-    def chosen(asked: list[str] | None = None, data: Path | None = None) -> set[str]:
-        return {cell.dataset for cell in cells_of(*suite, ["c3d"], asked, data)}
+    def chosen(named: str, asked: list[str] | None = None, data: Path | None = None) -> set[str]:
+        text = GOOD + f"architectures: [c3d]\ndatasets: {named}\n"
+        return {cell.dataset for cell in cells(tmp_path, text, only_datasets=asked, data=data)}
 
     assert data_sets.get("folder").optional
-    everything = chosen()
-    assert "folder" not in everything | chosen(data=tmp_path)
-    assert chosen(["folder"]) == {"folder"}
+    everything = chosen("all")
+    assert everything == {name for name in data_sets.names() if name != "folder"}
+    assert chosen("all", data=tmp_path) == everything
+    for named in ("all", "[oulu_casia]"):
+        assert chosen(named, ["folder"]) == {"folder"}
+        assert chosen(named, ["oulu_casia", "folder"]) == {"oulu_casia", "folder"}
     (tmp_path / "folder").mkdir()
-    assert chosen(data=tmp_path) == everything | {"folder"}
-    assert chosen(["oulu_casia"], data=tmp_path) == {"oulu_casia"}
+    assert chosen("all", data=tmp_path) == everything | {"folder"}
+    assert chosen("all", ["oulu_casia"], data=tmp_path) == {"oulu_casia"}
+    assert chosen("[oulu_casia]", data=tmp_path) == {"oulu_casia"}
 
 
 def test_the_ablation_suite_has_each_variant_beside_its_base() -> None:
