@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.baselines import TITLES
 from benchmark.data import Location, Report
 from benchmark.provenance import CHECKOUT, code_hash, commit, environment, hash_of
-from benchmark.records import Record, read_record, write_record
+from benchmark.records import Headline, Record, read_record, write_record
 from benchmark.registry import architectures, data_sets, ensembles
 from benchmark.suite import Cell
 
@@ -146,8 +146,8 @@ def run_cell(
     workers: int,
     results: Path,
     report: Report,
-) -> float:
-    """Trains, tests and measures a cell of this identity, and writes its record. Returns its ABAW."""
+) -> Headline:
+    """Trains, tests and measures a cell of this identity, and writes its record."""
     import torch
 
     from benchmark.data import open_data
@@ -191,7 +191,7 @@ def run_cell(
     }
     record["timing"]["total_s"] = time.perf_counter() - began
     write_record(cell.folder(results, location.name), record, table, validation)
-    return float(record["metrics"][record["metrics"]["headline"]])
+    return Record(cell.folder(results, location.name), record).headline
 
 
 def _architecture_cell(

@@ -50,6 +50,8 @@ class Suite(BaseModel):
     """Changes to a data set's protocol, by data set."""
     also: list[str] = []
     """Rows beside `architectures` that `all` leaves out: a family's (`timm:resnet18`), a variant (`tsm@shuffled`)."""
+    without: list[str] = []
+    """Data sets that `all` passes over here, such as further tasks on one folder; asked for by name they run."""
 
 
 @dataclass(frozen=True)
@@ -175,11 +177,12 @@ def cells_of(
     rows, known = _rows(named, suite.also, asked)
     chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: _borrows(a, suite.size))
     fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
-    own = [d for d in only_datasets or () if d in data_sets.names() and data_sets.get(d).optional]
+    left_out = {d for d in data_sets.names() if d in suite.without or _is_left_out(d, data)}
+    own = [d for d in only_datasets or () if d in left_out]
     every = suite.datasets == "all"
-    named_data = [d for d in data_sets.names() if not _is_left_out(d, data)] if every else suite.datasets
+    named_data = [d for d in data_sets.names() if d not in left_out] if every else suite.datasets
     datasets = _chosen([*named_data, *own], only_datasets, data_sets.names(), "data set")
-    for key, entries in (("twins", suite.twins), ("protocols", suite.protocols)):
+    for key, entries in (("twins", suite.twins), ("protocols", suite.protocols), ("without", suite.without)):
         for dataset in entries:
             if dataset not in data_sets.names():
                 raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
@@ -202,7 +205,7 @@ def cells_of(
         for architecture in (*BASELINES, *chosen, *fused):
             for seed in dict.fromkeys(suite.seeds[:1] if architecture in BASELINES else suite.seeds):
                 for fold in folds:
-                    twin = suite.twins.get(dataset, Twin())
+                    twin = _twin(suite, dataset)
                     cells.append(
                         Cell(
                             name,
@@ -237,6 +240,11 @@ def _with_members(
         None if only is None else expanded(only),
         fused,
     )
+
+
+def _twin(suite: Suite, dataset: str) -> Twin:
+    """How large a data set's twin is: as the suite says of it, or of the one whose folder it shares."""
+    return suite.twins.get(dataset) or suite.twins.get(data_sets.get(dataset).folder_name) or Twin()
 
 
 def _is_left_out(dataset: str, data: Path | None) -> bool:
