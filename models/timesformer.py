@@ -111,7 +111,10 @@ def sizes(frames: int = 8) -> Mapping[str, Size]:
             image_size=224,
             frames=frames,
             stages=(Stage(epochs=30, batch_size=8, optimizer="adam", lr=2e-5),),
-            official=(Official("timesformer/k400", without=("head",)), Official("timm/vit_base_patch16_224", "backbone")),
+            official=(
+                Official("timesformer/k400", without=("head",)),
+                Official("timm/vit_base_patch16_224", "backbone"),
+            ),
         ),
         "tiny": Size(
             build=lambda classes: TimeSformer(classes, vit_tiny(), frames),
