@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import RequestError, unknown_name
+from benchmark.official import GivenWeights
 from benchmark.registry import architectures, data_sets, ensembles, is_of_family
 from datasets.corpus import DataError
 from datasets.dataset import Protocol
@@ -71,6 +72,8 @@ class Cell:
     twin: Twin
     beside: tuple[str, ...] = ()
     """Of a floor or the oracle: the architectures that stand beside it."""
+    weights: tuple[GivenWeights, ...] = ()
+    """Official weights that the request gives, for whichever architectures."""
 
     @property
     def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:
