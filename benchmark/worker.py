@@ -75,7 +75,7 @@ def prepare_data(location: Location, size: int, processes: int) -> None:
 def make_cell(
     cell: Cell, location: Location, about: dict[str, Any], device_type: str, workers: int, results: Path
 ) -> tuple[Headline, float]:
-    """Runs one cell to its record; returns its headline measure and the seconds that it took (not those that it waited)."""
+    """Runs one cell to its record; returns its headline measure and the seconds that it took, without waiting."""
     began = time.monotonic()
     say = Teller(f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}")
     headline = run_cell(cell, location, about, device_type, workers, results, say)
