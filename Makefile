@@ -35,12 +35,11 @@ bench: $(READY) ## Run what is missing of a suite, then render leaderboard.md wi
 leaderboard: $(READY) ## Render leaderboard.md from the records alone.
 	$(PY) -m benchmark leaderboard
 
-check: $(READY) ## Regression gate: compare this machine's records with the published ones, or those of BASE.
-	$(PY) -m benchmark check --base '$(BASE)'
+check: $(READY) ## Regression gate: accuracy and cost against the baseline; with BASE=ref also the times against it.
+	$(PY) -m benchmark check --base '$(BASE)' --architectures '$(ARCH)' --device $(DEVICE)
 
-baseline: $(READY) ## Run the suite anew where anything changed and publish it as what `make check` compares with.
-	$(PY) -m benchmark run --suite $(SUITE) --device $(DEVICE)
-	$(PY) -m benchmark publish --suite $(SUITE)
+baseline: $(READY) ## Accept the present state: run the gate's cells again, with other seeds too, as what check compares with.
+	$(PY) -m benchmark baseline --device $(DEVICE)
 
 publish: $(READY) ## Replace the published records of the suite by this machine's.
 	$(PY) -m benchmark publish --suite $(SUITE)

@@ -30,6 +30,10 @@ app.add_typer(list_app, name="list")
 app.add_typer(data_app, name="data")
 
 Results = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
+OfficialWeights = Annotated[
+    list[str] | None,
+    typer.Option(help="Official weights as ARCHITECTURE=FILE, or imagenet to fetch them; may be repeated."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -48,13 +52,15 @@ def run(
     results: Results = Path("results"),
     data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set; else FERBENCH_DATA.")] = None,
     backend: Annotated[str, typer.Option(help="Where cells run: local.")] = "local",
+    weights: OfficialWeights = None,
 ) -> None:
     """Run what is missing, then render the board."""
     from benchmark.commands.run import run_suite
 
     if backend != "local":
         raise RequestError(f"unknown backend {backend!r}: there is: local")
-    raise typer.Exit(run_suite(suite, _names(architectures), _names(datasets), device, workers, results, data))
+    asked = (_names(architectures), _names(datasets))
+    raise typer.Exit(run_suite(suite, *asked, device, workers, results, data, weights))
 
 
 @app.command()
@@ -69,14 +75,85 @@ def leaderboard(
 
 
 @app.command()
-def check(
-    base: Annotated[str, typer.Option(help="A git ref, or a folder of records, to compare with.")] = "",
+def show(
+    cell: Annotated[str, typer.Argument(help="A cell's folder, or [SUITE/]DATASET/ARCHITECTURE[/seedS-foldF].")],
     results: Results = Path("results"),
 ) -> None:
-    """Regression gate: compare the local records with published ones, sample by sample."""
-    from benchmark.commands.check import check_regression
+    """All that is known of a cell, or of all cells of an architecture on a data set."""
+    from benchmark.commands.leaderboard import folder_of
+    from benchmark.commands.show import show as show_cell
 
-    raise typer.Exit(check_regression(base, results))
+    print(show_cell(folder_of(results), cell))
+
+
+@app.command()
+def compare(
+    a: Annotated[str, typer.Argument(help="A cell's folder, or [SUITE/]DATASET/ARCHITECTURE[/seedS-foldF].")],
+    b: Annotated[str, typer.Argument(help="The other one.")],
+    results: Results = Path("results"),
+) -> None:
+    """What differs between two cells, by how much the second is better, and where they disagree."""
+    from benchmark.commands.compare import compare_cells
+    from benchmark.commands.leaderboard import folder_of
+
+    print(compare_cells(folder_of(results), a, b))
+
+
+@app.command()
+def export(
+    kind: Annotated[str, typer.Option("--format", help="csv, json, latex or cite.")] = "csv",
+    out: Annotated[Path | None, typer.Option(help="The file to write; printed when not named.")] = None,
+    results: Results = Path("results"),
+) -> None:
+    """The board as CSV, JSON, a LaTeX table, or a line to cite."""
+    from benchmark.commands.export import export as export_board
+
+    print(export_board(results, kind, out))
+
+
+@app.command()
+def check(
+    base: Annotated[str, typer.Option(help="A git ref to measure times against, or a folder of records.")] = "",
+    suite: Annotated[str, typer.Option(help="Name of the gate's suite, or a YAML file.")] = "gate",
+    only: Annotated[str, typer.Option(help="accuracy (with cost) or latency; both when not named.")] = "",
+    architectures: Annotated[str, typer.Option(help="Only these, as A,B.")] = "",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Cells side by side; 0: one a core, or one a GPU.")] = 0,
+    data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set; else FERBENCH_DATA.")] = None,
+    baseline: Annotated[Path | None, typer.Option(help="Folder of the baseline; the committed one.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Folder of reports and raw samples: results/check.")] = None,
+    results: Annotated[Path, typer.Option(help="With a folder as --base: the records to compare.")] = Path("results"),
+) -> None:
+    """Regression gate: accuracy and cost against the committed baseline, times against a git ref."""
+    from benchmark.commands.check import BASELINE, WORK, Request, check_folders, check_gate, refuse_saved_times
+
+    if only not in ("", "accuracy", "latency"):
+        raise RequestError(f"--only {only}: use accuracy or latency")
+    if base and Path(base).is_dir():
+        raise typer.Exit(check_folders(results, Path(base)))
+    if base and Path(base).is_file():
+        raise typer.Exit(refuse_saved_times(Path(base)))
+    names = tuple(_names(architectures) or ())
+    request = Request(
+        base, suite, only, names, device, workers, data, work or WORK, baseline or BASELINE,  # type: ignore[arg-type]
+    )  # fmt: skip
+    raise typer.Exit(check_gate(request))
+
+
+@app.command()
+def baseline(
+    suite: Annotated[str, typer.Option(help="Name of the gate's suite, or a YAML file.")] = "gate",
+    seeds: Annotated[int, typer.Option(min=2, help="With how many seeds each cell is run.")] = 3,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    workers: Annotated[int, typer.Option(min=0, help="Cells side by side; 0: one a core.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder of the baseline; the committed one.")] = None,
+    work: Annotated[Path | None, typer.Option(help="Folder of the records: results/check.")] = None,
+) -> None:
+    """Run the gate's cells several times over and keep them, with their spread, as what `check` compares with."""
+    from benchmark.commands.baseline import Request, make_baseline
+    from benchmark.commands.check import BASELINE, WORK
+
+    raise typer.Exit(make_baseline(Request(suite, seeds, device, workers, None, work or WORK, out or BASELINE)))
 
 
 @app.command()
@@ -95,11 +172,12 @@ def profile(
     size: Annotated[str, typer.Option(help="full or tiny.")] = "tiny",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: AsJson = False,
+    weights: OfficialWeights = None,
 ) -> None:
     """Parameters, multiply-adds, throughput, latency and memory."""
     from benchmark.commands.profile import profile_rows
 
-    rows = profile_rows(names or [], size, device)
+    rows = profile_rows(names or [], size, device, weights)
     _print_rows(rows, as_json)
 
 

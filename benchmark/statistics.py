@@ -1,8 +1,14 @@
 """How sure a score is, and whether two differ. Pure functions of arrays.
 
-Samples of one person are alike, so the unit that is resampled is the person wherever it is known (cluster bootstrap);
-a bootstrap over samples would claim an interval that is too narrow. A resample is a count of how often each unit was
-drawn; multiplied by the units' class tallies it gives the tallies of all resamples at once, and no sample is copied.
+Samples of one person are alike, so the unit that is resampled is the person wherever it is known, else the video
+(cluster bootstrap); a bootstrap over samples would claim an interval that is too narrow, and stands only where every
+sample is a still of somebody unknown. A resample is a count of how often each unit was drawn; multiplied by the units'
+class tallies it gives the tallies of all resamples at once, and no sample is copied.
+
+The plain percentile interval of few units is too narrow as well: of 8 subjects it covers 89%. So its tails are widened
+as Student's t with units - 1 degrees of freedom is wider than the normal (the expanded percentile interval of
+Hesterberg, The American Statistician 69(4), 2015), and p-values are Student's t of the difference over its bootstrap
+standard error. `docs/statistics.md` holds the simulations.
 """
 
 from __future__ import annotations
@@ -13,18 +19,25 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.optimize import brentq
+from scipy.special import fdtrc, ndtr, stdtr, stdtrit
 
 from benchmark.metrics import Array, Metric, Tallies, measure
 
-Unit = Literal["subject", "sample"]
+Unit = Literal["subject", "video", "sample"]
 
 RESAMPLES = 10_000
 CONFIDENCE = 0.95
+ALPHA = 1 - CONFIDENCE
 NOT_PREDICTED = -1
 """Stands in a row of predictions for a sample that this result does not have."""
+FEWEST_DATA_SETS = 5
+"""With fewer, Friedman's test is not asked: its approximation needs blocks, and a rank reversal on one decides."""
 
 _CHUNK_NUMBERS = 4_000_000
-"""Draws held in memory at a time: 32 MB."""
+"""Numbers held in memory at a time: draws, or tallies of resamples."""
+_ROUNDING = 1e-12
+"""Differences of scores below this are none."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +58,29 @@ class Difference:
     p: float
 
 
+@dataclass(frozen=True)
+class Friedman:
+    """Whether architectures differ over data sets at all, and by how much mean ranks must differ for a pair to.
+
+    mean_ranks: (K,), 1 is best. `decides`: a difference could be shown at all, and the test says that there is one.
+    """
+
+    mean_ranks: Array
+    data_sets: int
+    statistic: float
+    p: float
+    critical_difference: float
+
+    @property
+    def too_few(self) -> bool:
+        """Whether no difference could be shown, whatever the ranks were."""
+        return self.data_sets < FEWEST_DATA_SETS or self.critical_difference >= len(self.mean_ranks) - 1
+
+    @property
+    def decides(self) -> bool:
+        return not self.too_few and self.p < ALPHA
+
+
 def bootstrap_interval(
     labels: ArrayLike,
     predicted: ArrayLike,
@@ -53,15 +89,17 @@ def bootstrap_interval(
     metric: Metric = "abaw",
     resamples: int = RESAMPLES,
     seed: int = 0,
+    unit: Unit = "subject",
 ) -> Interval:
-    """95% percentile interval of a metric.
+    """95% interval of a metric.
 
     labels: (N,) class indices. predicted: (N,), or (P, N) for P results on the same samples (such as P training seeds,
     with `NOT_PREDICTED` where one lacks a sample); the metric is then their mean, and the units are drawn jointly.
     clusters: (N,) whom each sample belongs to, or None where that is unknown: then samples are drawn.
+    unit: what a cluster is called.
     """
     drawn = resampled(labels, predicted, clusters, num_classes, metric, resamples, seed).mean(axis=1)
-    return _interval(drawn, clusters)
+    return interval_of(drawn, *units_of(labels, clusters, unit))
 
 
 def paired_bootstrap(
@@ -73,18 +111,159 @@ def paired_bootstrap(
     metric: Metric = "abaw",
     resamples: int = RESAMPLES,
     seed: int = 0,
+    unit: Unit = "subject",
 ) -> Difference:
-    """How much better `b` is than `a`, two lists of predictions (N,) for the same samples.
+    """How much better `b` is than `a`, predictions (N,) for the same samples, both scored on the same resamples.
 
-    Both are scored on the same resamples. p is the share of resamples whose difference lies as far from the observed
-    one as zero does (the bootstrap distribution shifted to the hypothesis of no difference).
+    `a` and `b` may be (P, N) and (Q, N), results of several training seeds: their means are compared, and the spread
+    of the seeds widens p (see `seed_variance`).
     """
-    both = np.stack([np.asarray(a), np.asarray(b)])
-    before, after = score(labels, both, num_classes, metric)
+    one, other = np.atleast_2d(a), np.atleast_2d(b)
+    both = np.concatenate([one, other])
+    each = score(labels, both, num_classes, metric)
     drawn = resampled(labels, both, clusters, num_classes, metric, resamples, seed)
-    value, differences = float(after - before), drawn[:, 1] - drawn[:, 0]
-    as_far = np.abs(differences - value) >= abs(value) - 1e-12
-    return Difference(value, _interval(differences, clusters), float((as_far.sum() + 1) / (resamples + 1)))
+    return difference_of(drawn, each, len(one), *units_of(labels, clusters, unit))
+
+
+def difference_of(drawn: Array, scores: Array, of_a: int, units: int, unit: Unit) -> Difference:
+    """The difference of two groups of results: the first `of_a` of drawn (R, P) and scores (P,) are `a`, others `b`."""
+    value = float(scores[of_a:].mean() - scores[:of_a].mean())
+    differences = drawn[:, of_a:].mean(axis=1) - drawn[:, :of_a].mean(axis=1)
+    p = _student_p(value, differences.var(), units, seed_variance(scores[:of_a]), seed_variance(scores[of_a:]))
+    return Difference(value, interval_of(differences, units, unit), float(p))
+
+
+def units_of(labels: ArrayLike, clusters: ArrayLike | None, unit: Unit = "subject") -> tuple[int, Unit]:
+    """How many units are drawn, and what they are called."""
+    if clusters is None:
+        return np.asarray(labels).size, "sample"
+    return len(set(np.asarray(clusters).tolist())), unit
+
+
+def interval_of(drawn: Array, units: int, unit: Unit) -> Interval:
+    """95% interval of resampled values (R,): the percentiles whose normal deviates are those of Student's t with
+    units - 1 degrees of freedom, times sqrt(units / (units - 1)). A single unit says nothing: all that was drawn."""
+    if units < 2:
+        return Interval(float(np.min(drawn)), float(np.max(drawn)), unit)
+    tail = ndtr(stdtrit(units - 1, ALPHA / 2) * np.sqrt(units / (units - 1)))
+    low, high = np.quantile(drawn, [tail, 1 - tail])
+    return Interval(float(low), float(high), unit)
+
+
+def seed_variance(scores: ArrayLike) -> tuple[float, int]:
+    """Variance of the mean of the scores (S,) of S training seeds, and its degrees of freedom; (0, 0) of one seed.
+
+    A bootstrap over subjects asks how sure the score of these trained models is. That another training would give
+    another model is known only where there are several.
+    """
+    each = np.asarray(scores, dtype=float)
+    return (float(each.var(ddof=1) / each.size), each.size - 1) if each.size > 1 else (0.0, 0)
+
+
+def pairwise_p(drawn: Array, scores: Array, groups: ArrayLike, units: int) -> Array:
+    """Two-sided p that each two of K rows score the same, (K, K), 1 on the diagonal; not corrected for their number.
+
+    drawn: (R, P) resampled scores of the results of all rows, on the same resamples. scores: (P,) on all samples.
+    groups: (P,) which of the K rows each result is of, 0..K-1; several results of a row are its training seeds.
+    """
+    rows = np.asarray(groups)
+    members = [rows == row for row in range(int(rows.max()) + 1)]
+    means = np.stack([drawn[:, own].mean(axis=1) for own in members])
+    covariance = np.cov(means, ddof=0).reshape(len(members), len(members))
+    alone = np.diag(covariance)
+    values = np.array([scores[own].mean() for own in members])
+    spread, freedom = np.array([seed_variance(scores[own]) for own in members]).T
+    column = (spread[:, None], freedom[:, None])
+    return _student_p(
+        values[:, None] - values, alone[:, None] + alone - 2 * covariance, units, column, (spread, freedom)
+    )
+
+
+def _student_p(
+    value: ArrayLike, variance: ArrayLike, units: int, *spread: tuple[ArrayLike, ArrayLike]
+) -> NDArray[np.float64]:
+    """Two-sided p of differences whose bootstrap over `units` has this variance. spread: variance and degrees of
+    freedom that the seeds of either side add (Welch and Satterthwaite); nothing where they are 0."""
+    size = np.abs(np.asarray(value, dtype=float))
+    if units < 2:
+        return np.ones(size.shape)
+    over_units = np.maximum(np.asarray(variance, dtype=float), 0) * units / (units - 1)
+    total = over_units + sum(np.asarray(v) for v, _ in spread)
+    shares = sum(np.square(v) / np.maximum(f, 1) for v, f in spread) + np.square(over_units) / (units - 1)
+    sure = np.where(size > _ROUNDING, np.inf, 0.0)  # no variance at all: every unit shows the same difference
+    t = np.divide(size, np.sqrt(total), out=sure, where=total > _ROUNDING**2)
+    freedom = np.divide(np.square(total), shares, out=np.full(total.shape, units - 1.0), where=total > _ROUNDING**2)
+    return np.asarray(2 * stdtr(freedom, -t))
+
+
+def holm(p: ArrayLike) -> Array:
+    """The p-values of a family of tests, (M,), corrected for their number after Holm (1979): the chance of one false
+    alarm among all of them stays below the level."""
+    each = np.asarray(p, dtype=float)
+    order = np.argsort(each, kind="stable")
+    stepped = np.maximum.accumulate(each[order] * np.arange(each.size, 0, -1))
+    corrected = np.empty(each.size)
+    corrected[order] = np.minimum(stepped, 1)
+    return corrected
+
+
+def holm_pairs(p: Array) -> Array:
+    """`holm` over all pairs of a symmetric (K, K) matrix of p-values."""
+    pairs = np.triu_indices(len(p), 1)
+    corrected = np.ones(p.shape)
+    corrected[pairs] = holm(p[pairs])
+    return np.minimum(corrected, corrected.T)
+
+
+def tie_groups(scores: ArrayLike, apart: NDArray[np.bool_]) -> list[tuple[int, ...]]:
+    """Runs of ranks that cannot be told apart, the best first; a row may be in several.
+
+    scores: (K,). apart: (K, K), symmetric. Two rows that are not told apart always share a group. A group reaches from
+    a row down to the last one that it is not told apart from, so it may hold a pair inside that is: groups claim fewer
+    differences than the tests, never more, and stay readable where tests of unequal noise contradict the order.
+    """
+    order = np.argsort(-np.asarray(scores, dtype=float), kind="stable")
+    tied = ~apart[np.ix_(order, order)]
+    groups: list[tuple[int, ...]] = []
+    end = -1
+    for first in range(len(order)):
+        last = max(int(np.flatnonzero(tied[first]).max(initial=first)), first)
+        if last > end:
+            groups.append(tuple(order[first : last + 1].tolist()))
+            end = last
+    return groups
+
+
+def friedman(ranks: ArrayLike) -> Friedman:
+    """Friedman's test in the form of Iman and Davenport, and Nemenyi's critical difference of mean ranks.
+
+    ranks: (N, K), of each of N data sets the ranks of K >= 2 architectures, ties averaged. After Demšar, Journal of
+    Machine Learning Research 7, 2006.
+    """
+    each = np.asarray(ranks, dtype=float)
+    n, k = each.shape
+    mean = each.mean(axis=0)
+    spread = n * np.square(mean - (k + 1) / 2).sum()
+    total = np.square(each - (k + 1) / 2).sum()  # n k (k^2 - 1) / 12 without ties, less with them
+    chi2 = (k - 1) * n * spread / total if total else 0.0
+    chi2 = float(chi2)
+    left = n * (k - 1) - chi2
+    statistic = (n - 1) * chi2 / left if left > _ROUNDING else np.inf
+    p = float(fdtrc(k - 1, (k - 1) * (n - 1), statistic)) if n > 1 else 1.0
+    critical = float(studentized_range_quantile(k) / np.sqrt(2) * np.sqrt(k * (k + 1) / (6 * n)))
+    return Friedman(mean, n, float(statistic), p, critical)
+
+
+def studentized_range_quantile(count: int, confidence: float = CONFIDENCE) -> float:
+    """Quantile of the range of `count` independent standard normals (infinite degrees of freedom)."""
+    z = np.linspace(-9, 9, 2001)
+    density = np.exp(-np.square(z) / 2) / np.sqrt(2 * np.pi)
+
+    def beyond(q: float) -> float:
+        within = count * density * (ndtr(z) - ndtr(z - q)) ** (count - 1)
+        return float(np.trapezoid(within, z)) - confidence
+
+    return float(brentq(beyond, 0.01, 20, xtol=1e-10))
 
 
 def mcnemar(labels: ArrayLike, a: ArrayLike, b: ArrayLike) -> float:
@@ -103,8 +282,8 @@ def mcnemar(labels: ArrayLike, a: ArrayLike, b: ArrayLike) -> float:
 def score(labels: ArrayLike, predictions: ArrayLike, num_classes: int, metric: Metric = "abaw") -> Array:
     """The metric of P results (P, N) on labels (N,), as (P,)."""
     truth, guesses = np.asarray(labels), np.atleast_2d(predictions)
-    units = np.zeros(len(truth), dtype=np.int64)
-    return measure(_as_tallies(_unit_tallies(truth, guesses, units, 1, num_classes)), metric)[0]
+    each = _unit_tallies(truth, guesses, np.zeros(len(truth), dtype=np.int64), 1, num_classes)
+    return measure(Tallies(each.hits, np.broadcast_to(each.truth, each.hits.shape), each.predicted), metric)[0]
 
 
 def resampled(
@@ -127,28 +306,46 @@ def resampled(
         # Samples with the same truth and the same predictions are interchangeable: draw how many of each kind.
         kinds, sizes = np.unique(np.concatenate([truth[None], guesses]), axis=1, return_counts=True)
         each = _unit_tallies(kinds[0], kinds[1:], np.arange(len(sizes)), len(sizes), num_classes)
-        draws = _draw_samples(rng, sizes, resamples)
+        draws, drawn = _draw_samples(rng, sizes, resamples), truth.size
     else:
-        names, units = np.unique(np.asarray(clusters), return_inverse=True)
-        each = _unit_tallies(truth, guesses, units, len(names), num_classes)
-        draws = _draw_units(rng, len(names), resamples)
-    flat = each.reshape(len(each), -1)
-    scored = [measure(_as_tallies((times @ flat).reshape(-1, *each.shape[1:])), metric) for times in draws]
-    return _without_gaps(np.concatenate(scored))
+        units, count = numbered(clusters)
+        each = _unit_tallies(truth, guesses, units, count, num_classes)
+        draws, drawn = _draw_units(rng, count, resamples), count
+    return _without_gaps(_scored(each, draws, drawn, metric))
 
 
-def _draw_units(rng: np.random.Generator, units: int, resamples: int) -> Iterator[Array]:
+def resampled_means(values: ArrayLike, clusters: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> Array:
+    """The mean of P results' values (P, V), such as the CCC of each of V videos, on each resample: (resamples, P).
+
+    clusters: (V,) whom each value belongs to. All P see the same resamples.
+    """
+    each = np.atleast_2d(np.asarray(values, dtype=float))
+    units, count = numbered(clusters)
+    sums = np.stack([np.bincount(units, row, count) for row in each], axis=1)
+    sizes = np.bincount(units, minlength=count)
+    draws = _draw_units(np.random.default_rng(seed), count, resamples)
+    return np.concatenate([(times @ sums) / (times @ sizes)[:, None] for times in draws])
+
+
+def numbered(clusters: ArrayLike) -> tuple[NDArray[np.int64], int]:
+    """Each sample's cluster as a number by the order of the names, and how many clusters there are."""
+    names = np.asarray(clusters).tolist()  # a dictionary is faster than sorting a million strings
+    number = {name: index for index, name in enumerate(sorted(set(names)))}
+    return np.fromiter((number[name] for name in names), np.int64, len(names)), len(number)
+
+
+def _draw_units(rng: np.random.Generator, units: int, resamples: int) -> Iterator[NDArray[np.int64]]:
     """How often each unit is drawn in each resample, in chunks of (R, units)."""
     for size in _chunks(resamples, units):
         drawn = rng.integers(units, size=(size, units)) + np.arange(size)[:, None] * units
-        yield np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units).astype(np.float64)
+        yield np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
 
 
-def _draw_samples(rng: np.random.Generator, sizes: NDArray[np.int64], resamples: int) -> Iterator[Array]:
+def _draw_samples(rng: np.random.Generator, sizes: NDArray[np.int64], resamples: int) -> Iterator[NDArray[np.int64]]:
     """How many samples of each kind are drawn in each resample, in chunks of (R, kinds)."""
     total = int(sizes.sum())
     for size in _chunks(resamples, len(sizes)):
-        yield rng.multinomial(total, sizes / total, size=size).astype(np.float64)
+        yield rng.multinomial(total, sizes / total, size=size)
 
 
 def _chunks(resamples: int, width: int) -> Iterator[int]:
@@ -157,33 +354,48 @@ def _chunks(resamples: int, width: int) -> Iterator[int]:
         yield min(step, resamples - start)
 
 
+def _scored(each: Tallies, draws: Iterator[NDArray[np.int64]], drawn: int, metric: Metric) -> Array:
+    """The metric of all resamples, (R, P). each: tallies of every unit; drawn: how many units a resample draws.
+
+    Counts below 2**24 are exact in float32, so the products are exact and half as dear as in float64.
+    """
+    parts = (each.hits, each.truth, each.predicted)
+    exact = np.float32 if max(part.max() for part in parts) * drawn < 2**24 else np.float64
+    flat: list[NDArray[Any]] = [part.reshape(len(part), -1).astype(exact) for part in parts]
+    shape = each.hits.shape[1:]
+    found = []
+    for times in draws:
+        for some in np.array_split(times, max(1, len(times) * flat[0].shape[1] // _CHUNK_NUMBERS)):
+            weights: NDArray[Any] = some.astype(exact)
+            counts = [(weights @ part).astype(np.float64).reshape(len(some), -1, shape[1]) for part in flat]
+            found.append(measure(Tallies(*(np.broadcast_to(c, (len(some), *shape)) for c in counts)), metric))
+    return np.concatenate(found)
+
+
 def _unit_tallies(
     labels: NDArray[Any], predictions: NDArray[Any], units: NDArray[np.int64], num_units: int, num_classes: int
-) -> Array:
-    """Hits, truth and predicted of each unit, (U, P, 3, C). labels and units are (N,), predictions (P, N)."""
+) -> Tallies:
+    """Hits and predicted of each unit, (U, P, C); truth (U, P, C), or (U, 1, C) where all results have all samples.
+
+    labels and units are (N,), predictions (P, N).
+    """
     for name, values, lowest in (("labels", labels, 0), ("predictions", predictions, NOT_PREDICTED)):
         if values.min() < lowest or values.max() >= num_classes:
             raise ValueError(f"{name} must lie in {lowest}..{num_classes - 1}, found {values.min()}..{values.max()}")
-    counts = np.zeros((len(predictions), 3, num_units * num_classes))
-    for tally, guess in zip(counts, predictions, strict=True):
-        there = guess != NOT_PREDICTED
-        row, truth, said = units[there] * num_classes, labels[there], guess[there]
-        for kind, where in enumerate(((row + truth)[truth == said], row + truth, row + said)):
-            tally[kind] = np.bincount(where, minlength=num_units * num_classes)
-    return counts.reshape(len(predictions), 3, num_units, num_classes).transpose(2, 0, 1, 3)
+    row = units * num_classes
 
+    def count(where: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.bincount(where, minlength=num_units * num_classes).reshape(num_units, num_classes)
 
-def _as_tallies(counts: Array) -> Tallies:
-    return Tallies(counts[..., 0, :], counts[..., 1, :], counts[..., 2, :])
+    there = [guess != NOT_PREDICTED for guess in predictions]
+    complete = all(own.all() for own in there)
+    truths = [count((row + labels)[own]) for own in ([slice(None)] if complete else there)]
+    hits = [count((row + labels)[guess == labels]) for guess in predictions]
+    said = [count((row + guess)[own]) for guess, own in zip(predictions, there, strict=True)]
+    return Tallies(*(np.stack(counts, axis=1) for counts in (hits, truths, said)))
 
 
 def _without_gaps(drawn: Array) -> Array:
     """A result that lacks some units can miss a resample altogether; its mean score stands in for that one."""
     missing = np.isnan(drawn)
     return np.where(missing, np.nanmean(drawn, axis=0), drawn) if missing.any() else drawn
-
-
-def _interval(drawn: Array, clusters: ArrayLike | None) -> Interval:
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(drawn, [tail, 1 - tail])
-    return Interval(float(low), float(high), "sample" if clusters is None else "subject")

@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmark.cell import run_cell
 from benchmark.data import Location, open_data
+from benchmark.records import Headline
 from benchmark.suite import Cell
 
 SETTINGS = {
@@ -27,6 +28,10 @@ SETTINGS = {
     "OMP_NUM_THREADS": "1",
     "CUBLAS_WORKSPACE_CONFIG": ":4096:8",
 }
+
+THREADS = "FERBENCH_THREADS"
+"""Threads of torch in a worker, one unless it is set: another number sums in another order, which the gate's baseline
+does on purpose."""
 
 _status_file: Path | None = None
 
@@ -49,6 +54,7 @@ def start(status_folder: Path, parent: int) -> None:
     from benchmark.training import make_deterministic
 
     make_deterministic()
+    torch.set_num_threads(int(os.environ.get(THREADS) or 1))
     if torch.cuda.is_available():  # one worker a GPU; one that replaces another may share a GPU for a while
         torch.cuda.set_device((multiprocessing.current_process()._identity[0] - 1) % torch.cuda.device_count())
 
@@ -68,12 +74,12 @@ def prepare_data(location: Location, size: int, processes: int) -> None:
 
 def make_cell(
     cell: Cell, location: Location, about: dict[str, Any], device_type: str, workers: int, results: Path
-) -> tuple[float, float]:
-    """Runs one cell to its record; returns its ABAW and the seconds that it took (not those that it waited)."""
+) -> tuple[Headline, float]:
+    """Runs one cell to its record; returns its headline measure and the seconds that it took, without waiting."""
     began = time.monotonic()
     say = Teller(f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}")
-    abaw = run_cell(cell, location, about, device_type, workers, results, say)
-    return abaw, time.monotonic() - began
+    headline = run_cell(cell, location, about, device_type, workers, results, say)
+    return headline, time.monotonic() - began
 
 
 class Teller:

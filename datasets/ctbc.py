@@ -200,6 +200,7 @@ DATASET = DataSet(
     official_counts={"subjects": SUBJECTS, "samples": IMAGES - SUBJECTS},
     marks=("CTBC", "cam*"),
     layouts=("cam",),
+    sparse=True,
     read=read,
     film=film,
 )

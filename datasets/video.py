@@ -111,7 +111,9 @@ def write_video(file: Path, pictures: NDArray[np.uint8], seconds: NDArray[np.flo
     with av.open(str(file), "w") as container:
         period = float(np.median(np.diff(seconds))) if len(seconds) > 1 else 1.0
         stream = container.add_stream("libx264", rate=Fraction(1 / period).limit_denominator(1000))
-        stream.options = {"crf": "18", "preset": "fast", "threads": "1"}
+        # A constant quantiser: with x264's rate control the bytes of small pictures depend on what memory held before
+        # (seen at 32x32: another file at each call; never with this).
+        stream.options = {"qp": "20", "preset": "fast", "threads": "1"}
         stream.height, stream.width, stream.pix_fmt = pictures.shape[1], pictures.shape[2], "yuv420p"
         stream.codec_context.time_base = tick
         for picture, second in zip(pictures, seconds, strict=True):

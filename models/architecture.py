@@ -70,6 +70,18 @@ class Weights:
 
 
 @dataclass(frozen=True)
+class Official:
+    """Weights that others have published, which a user may give in a file (`models.official`)."""
+
+    source: str
+    """Name of one of `models.official.LAYOUTS`."""
+    into: str = ""
+    """Submodule that they are loaded into; empty: the model itself."""
+    without: tuple[str, ...] = ()
+    """Submodules of it that the file knows nothing of: they stay as they are built."""
+
+
+@dataclass(frozen=True)
 class Trained:
     """Weights with which another architecture ends on the same training part: same size, data, seed and fold.
 
@@ -99,6 +111,8 @@ class Size:
     """T of a clip or a sequence; 1 for an image, 2 for a pair."""
     weights: tuple[Weights, ...] = ()
     trained: tuple[Trained, ...] = ()
+    official: tuple[Official, ...] = ()
+    """What it can start from instead of random weights, or of `weights`, where the user gives the file."""
     precision: Mapping[str, Literal["float32", "bfloat16"]] = field(
         default_factory=lambda: {"cpu": "float32", "cuda": "bfloat16"}
     )

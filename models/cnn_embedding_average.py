@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Size, Stage, Trained
+from models.architecture import Architecture, Official, Size, Stage, Trained
 from models.parts.over_frames import OverFrames, need_frames
 from models.parts.resnet import resnet_tiny
 from models.parts.vggface2 import VGGFace2ResNet50
@@ -63,6 +63,7 @@ ARCHITECTURE = Architecture(
                     augmentation="heavy",
                 ),
             ),
+            official=(Official("vggface2/resnet50", "backbone"),),
             channels_last=True,
         ),
         "tiny": Size(
@@ -74,7 +75,7 @@ ARCHITECTURE = Architecture(
                     epochs=40,
                     max_samples=20_000,
                     batch_size=32,
-                    lr=2e-3,
+                    lr=1e-2,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Size, Stage, Weights
+from models.architecture import Architecture, Official, Size, Stage, Weights
 from models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
 
 
@@ -70,6 +70,7 @@ def sizes(attention: bool = True) -> Mapping[str, Size]:
             image_size=224,
             frames=8,
             stages=(Stage(epochs=50, batch_size=16, optimizer="adam", lr=1e-4),),
+            official=(Official("torchvision/mobilenet_v3_large", "backbone"),),
             channels_last=True,
         ),
         "tiny": Size(

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Size, Stage, Weights
+from models.architecture import Architecture, Official, Size, Stage, Weights
 from models.parts.difference import Embedding, classifier, embed, embedding_width
 from models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
 
@@ -59,6 +59,7 @@ def sizes(embedding: Embedding) -> Mapping[str, Size]:
                     reads="backbone",
                 ),
             ),
+            official=(Official("torchvision/mobilenet_v3_large", "backbone"),),
             channels_last=True,
         ),
         "tiny": Size(

@@ -28,7 +28,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Size, Stage, Weights
+from models.architecture import Architecture, Official, Size, Stage, Weights
 from models.parts.difference import classifier, embed, embedding_width
 from models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
 from models.parts.resnet import ResNet, resnet_tiny
@@ -82,6 +82,10 @@ def sizes(beside_identity: bool = True) -> Mapping[str, Size]:
             stages=(
                 replace(STAGE_1, epochs=30, batch_size=32, optimizer="adam", lr=1e-4),
                 replace(STAGE_2, epochs=30, batch_size=32, optimizer="adam", lr=1e-3, augmentation="none"),
+            ),
+            official=(
+                Official("torchvision/mobilenet_v3_large", "emotion"),
+                Official("vggface2/resnet50", "identity"),
             ),
             channels_last=True,
         ),

@@ -19,7 +19,7 @@ Tiny has the project's small MobileNetV3, made of the same inverted residuals wi
 
 from __future__ import annotations
 
-from models.architecture import Architecture, Size, Stage, Weights
+from models.architecture import Architecture, Official, Size, Stage, Weights
 from models.parts.efficientnet import efficientnet_b3
 from models.parts.lstm import FeatureLSTM
 from models.parts.mobilenet import mobilenet_v3_tiny
@@ -48,6 +48,7 @@ ARCHITECTURE = Architecture(
                     reads="backbone",
                 ),
             ),
+            official=(Official("torchvision/efficientnet_b3", "backbone"),),
             channels_last=True,
         ),
         "tiny": Size(
@@ -59,7 +60,7 @@ ARCHITECTURE = Architecture(
                     epochs=40,
                     max_samples=20_000,
                     batch_size=32,
-                    lr=2e-3,
+                    lr=5e-3,
                     weight_decay=0.01,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",

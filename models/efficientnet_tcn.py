@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Size, Stage, Weights
+from models.architecture import Architecture, Official, Size, Stage, Weights
 from models.parts.efficientnet import EfficientNet, efficientnet_b3
 from models.parts.mobilenet import MobileNetV3, mobilenet_v3_tiny
 from models.parts.tcn import TCN
@@ -74,6 +74,7 @@ ARCHITECTURE = Architecture(
                     reads="backbone",
                 ),
             ),
+            official=(Official("torchvision/efficientnet_b3", "backbone"),),
             channels_last=True,
         ),
         "tiny": Size(
@@ -85,7 +86,7 @@ ARCHITECTURE = Architecture(
                     epochs=40,
                     max_samples=20_000,
                     batch_size=32,
-                    lr=2e-3,
+                    lr=5e-3,
                     weight_decay=0.01,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",

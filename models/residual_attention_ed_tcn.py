@@ -72,13 +72,13 @@ ARCHITECTURE = Architecture(
             frames=12,
             stages=(
                 Stage(
-                    epochs=40,
+                    epochs=20,
                     max_samples=12_000,
                     batch_size=32,
                     lr=2e-3,
                     weight_decay=0.01,
                     class_weights="sqrt_inverse",
-                    augmentation="light",
+                    augmentation="none",
                     gradient_norm=5.0,
                     frozen=("backbone",),
                     reads="backbone",

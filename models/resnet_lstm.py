@@ -19,7 +19,7 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from models.architecture import Architecture, Size, Stage, Weights
+from models.architecture import Architecture, Official, Size, Stage, Weights
 from models.parts.lstm import FeatureLSTM
 from models.parts.resnet import resnet_tiny
 
@@ -58,6 +58,7 @@ ARCHITECTURE = Architecture(
                     reads="backbone",
                 ),
             ),
+            official=(Official("torchvision/resnet152", "backbone"),),
             channels_last=True,
         ),
         "tiny": Size(
@@ -73,7 +74,7 @@ ARCHITECTURE = Architecture(
                     weight_decay=0.01,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
-                    augmentation="light",
+                    augmentation="none",
                     gradient_norm=5.0,
                     frozen=("backbone",),
                     reads="backbone",

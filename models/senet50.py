@@ -17,7 +17,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
-from models.architecture import Architecture, Size, Stage, Weights
+from models.architecture import Architecture, Official, Size, Stage, Weights
 from models.parts.resnet import resnet_tiny
 from models.parts.squeeze_excitation import SqueezeExcitation
 from models.parts.vggface2 import VGGFace2SEResNet50
@@ -30,7 +30,7 @@ class SEResNetTiny(nn.Module):
         super().__init__()
         self.resnet = resnet_tiny()
         self.width = self.resnet.width
-        self.gates = nn.ModuleList(nearly_open_gate(block.conv2.out_channels) for block in self.resnet.stages)
+        self.gates = nn.ModuleList(nearly_open_gate(width) for width in self.resnet.channels)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.resnet.stem(x)
@@ -43,6 +43,7 @@ def nearly_open_gate(width: int) -> SqueezeExcitation:
     """A gate that leaves about 0.95 of each channel, whatever the image, until it is trained."""
     gate = SqueezeExcitation(width, reduction=width // 16)  # 16 between the layers, as in the paper's first stage
     last = gate.gate[2]
+    assert isinstance(last, nn.Linear)
     nn.init.normal_(last.weight, std=0.01)
     nn.init.constant_(last.bias, 3.0)
     return gate
@@ -88,6 +89,7 @@ ARCHITECTURE = Architecture(
                     augmentation="heavy",
                 ),
             ),
+            official=(Official("vggface2/senet50", "backbone"),),
             channels_last=True,
         ),
         "tiny": Size(

@@ -36,7 +36,7 @@ from timm.layers.drop import DropPath
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Size, Stage, Weights
+from models.architecture import Architecture, Official, Size, Stage, Weights
 from models.parts.vit import ViT, vit_base, vit_tiny
 
 
@@ -117,6 +117,10 @@ def sizes(full: int, tiny: int) -> Mapping[str, Size]:
             image_size=224,
             frames=full,
             stages=(Stage(epochs=30, batch_size=8, optimizer="adam", lr=2e-5),),
+            official=(
+                Official("timesformer/k400", without=("head",)),
+                Official("timm/vit_base_patch16_224", "backbone"),
+            ),
         ),
         "tiny": Size(
             build=lambda classes: TimeSformer(classes, vit_tiny(), tiny),

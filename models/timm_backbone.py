@@ -12,6 +12,7 @@ The recipe is one for all: nothing was tuned for any of them. Without official w
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import timm
 from timm.models import get_pretrained_cfg
@@ -32,7 +33,7 @@ def names() -> list[str]:
 def build(name: str, image_size: int, classes: int) -> nn.Module:
     """The model with random weights and a new head."""
     config = get_pretrained_cfg(name, allow_unregistered=True)
-    fixed = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
+    fixed: dict[str, Any] = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
     return LibraryModel(
         f"timm:{name}",
         lambda: timm.create_model(name, pretrained=False, num_classes=classes, **fixed),
@@ -67,7 +68,7 @@ def make(name: str) -> Architecture:
                 stages=(
                     Stage(
                         epochs=12,
-                        max_samples=10_000,
+                        max_samples=8_000,
                         batch_size=32,
                         lr=2e-3,
                         weight_decay=0.05,

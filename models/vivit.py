@@ -22,7 +22,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Size, Stage, Weights
+from models.architecture import Architecture, Official, Size, Stage, Weights
 from models.parts.vit import ViT, vit_base, vit_tiny
 
 
@@ -79,6 +79,7 @@ ARCHITECTURE = Architecture(
             image_size=224,
             frames=8,
             stages=(Stage(epochs=30, batch_size=8, optimizer="adam", lr=2e-5),),
+            official=(Official("timm/vit_base_patch16_224", "backbone"),),
         ),
         "tiny": Size(
             build=lambda classes: ViViT(classes, vit_tiny(), frames=8, heads=2, hidden=128),

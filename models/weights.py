@@ -24,10 +24,18 @@ class LoadReport:
     unexpected: tuple[str, ...]
     """In the file, not in the module."""
     other_shape: tuple[str, ...]
+    dropped: tuple[str, ...] = ()
+    """In the file, and left out on purpose: the head of other classes."""
 
     @property
     def fits(self) -> bool:
         return not (self.missing or self.unexpected or self.other_shape)
+
+    @property
+    def summary(self) -> str:
+        """What was loaded and what was not, of weights that fit."""
+        dropped = f"{len(self.dropped)} dropped ({_first(self.dropped)})" if self.dropped else "none dropped"
+        return f"{len(self.matched)} tensors matched, {dropped}, none missing"
 
     def __str__(self) -> str:
         """What does not fit, with the first names of each kind."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmark.board.markdown import count
 from benchmark.board.rows import Row
+from benchmark.board.sections import DataTable
 from benchmark.records import Record
 
 
@@ -30,6 +31,12 @@ class Cost:
     latency_ms_p50: float | None
     latency_ms_p95: float | None
     peak_memory_mb: float | None
+    throughput_by_batch: dict[int, float]
+    """Inputs a second by batch size; empty where only the best was measured."""
+
+
+COSTS = ("params", "macs", "latency_ms_p50")
+"""What a score is weighed against."""
 
 
 def cost(row: Row) -> Cost | None:
@@ -56,7 +63,34 @@ def cost(row: Row) -> Cost | None:
         latency_ms_p50=_middle(costs, "latency_ms_p50"),
         latency_ms_p95=_middle(costs, "latency_ms_p95"),
         peak_memory_mb=_middle(costs, "peak_memory_mb"),
+        throughput_by_batch=_by_batch(costs),
     )
+
+
+def pareto(data: DataTable) -> dict[str, list[str]]:
+    """Of each row, the costs (of `COSTS`) by which it lies on the Pareto front of its table: no other ranked row has at
+    least its score for less, or more for as much. Latencies are compared on one hardware only."""
+    found: dict[str, list[str]] = {row.architecture: [] for row in data.rows}
+    ranked = [(row, measured) for row in data.ranked if (measured := cost(row)) is not None and row.score is not None]
+    for name in COSTS:
+        groups: dict[str, list[tuple[str, float, float]]] = defaultdict(list)
+        for row, measured in ranked:
+            if (value := getattr(measured, name)) is not None and row.score is not None:
+                group = measured.hardware if name == "latency_ms_p50" else ""
+                groups[group].append((row.architecture, row.score, value))
+        for group_rows in groups.values():
+            for architecture, score, value in group_rows:
+                beaten = any(s >= score and v <= value and (s > score or v < value) for _, s, v in group_rows)
+                if not beaten:
+                    found[architecture].append(name)
+    return found
+
+
+def setting(record: Record) -> dict[str, str]:
+    """What must be equal for two scores to differ by nothing but the architecture, in words."""
+    torch = record.data["environment"].get("torch")
+    machine = ", ".join(filter(None, [hardware(record), f"torch {torch}" if torch else ""]))
+    return {"machine": machine, "training": str(record.data["key_parts"].get("training_code", ""))}
 
 
 def hardware(record: Record) -> str:
@@ -77,6 +111,13 @@ def hardware_letters(rows: Iterable[Row]) -> dict[str, str]:
     """A letter for each hardware that these rows were measured on."""
     names = sorted({found.hardware for row in rows if (found := cost(row)) is not None})
     return {name: chr(ord("A") + index) for index, name in enumerate(names)}
+
+
+def _by_batch(costs: Sequence[dict[str, Any]]) -> dict[int, float]:
+    """The median over the cells, of each batch size that all of them could hold."""
+    each = [{int(batch): value for batch, value in (c.get("throughput_by_batch") or {}).items()} for c in costs]
+    shared = sorted(set.intersection(*map(set, each)))
+    return {batch: float(median(found[batch] for found in each)) for batch in shared}
 
 
 def _middle(costs: Sequence[dict[str, Any]], figure: str) -> float | None:

@@ -1,6 +1,7 @@
-"""What all plots share: one style, a colour and a marker for each architecture, and files whose bytes repeat.
+"""What all plots share: one style, panels, legends, and files whose bytes repeat.
 
-The colours are those of Okabe and Ito, told apart by colour-blind readers; markers and line styles differ as well.
+The colours are those of Okabe and Ito, told apart by colour-blind readers; markers differ as well, and in plots of
+points an architecture is its number. Thirty colours nobody can tell apart, so only the first places have one.
 Sizes are chosen for a picture shown 450 pixels wide.
 """
 
@@ -9,18 +10,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
 
+HEAT = "Blues"
+"""Colour map of all heat maps: lightness alone carries the value."""
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")
-_MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-_LINES = ("-", "--", ":", "-.")
+_MARKERS = ("o", "s", "^", "D", "v", "P")
+OTHERS = "the others"
 
 _STYLE: Any = {
     "axes.axisbelow": True,
@@ -35,31 +40,12 @@ _STYLE: Any = {
     "legend.fontsize": 13,
     "legend.frameon": False,
     "savefig.dpi": 110,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "ferbench",
     "text.parse_math": False,
     "xtick.labelsize": 13,
     "ytick.labelsize": 13,
 }
-
-
-@dataclass(frozen=True)
-class Look:
-    """How an architecture is drawn, the same in every plot of a section."""
-
-    color: str
-    marker: str
-    line: str
-
-
-def looks(architectures: Sequence[str]) -> dict[str, Look]:
-    """Colours and markers have numbers of no common factor, so the first 56 architectures all look different."""
-    return {
-        name: Look(
-            COLORS[index % len(COLORS)],
-            _MARKERS[index % len(_MARKERS)],
-            _LINES[index // len(COLORS) % len(_LINES)],
-        )
-        for index, name in enumerate(architectures)
-    }
 
 
 @contextmanager
@@ -82,22 +68,64 @@ def panels(number: int, width: float, height: float, columns: int = 2) -> tuple[
     return figure, axes[:number]
 
 
-def legend_below(figure: Figure, axes: Sequence[Axes]) -> None:
-    """One legend for all panels, under them, where it hides nothing."""
+def line(axis: Axes, xs: Sequence[float], ys: Sequence[float], place: int, title: str | None) -> None:
+    """A line of an architecture: those of the first places have a colour and a marker each, the others are grey.
+
+    place: counted from 0. title: what the legend calls it; None where that has been said.
+    """
+    if place < len(_MARKERS):
+        each: Any = {"color": COLORS[place], "marker": _MARKERS[place], "markevery": max(1, len(xs) // 6)}
+        axis.plot(xs, ys, ms=7, lw=2, label=title, zorder=3, **each)
+    else:
+        axis.plot(xs, ys, color="#c4c4c4", lw=1.1, zorder=2, label=title and OTHERS)
+
+
+def legend_below(figure: Figure, axes: Sequence[Axes], order: Sequence[str]) -> None:
+    """One legend of all lines, under the panels, where it hides nothing; titles in this order, the others last."""
     entries: dict[str, Any] = {}
     for axis in axes:
-        handles, labels = axis.get_legend_handles_labels()
-        for handle, label in zip(handles, labels, strict=True):
+        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    names = sorted(entries, key=str.casefold)
+    names = sorted(entries, key=lambda name: order.index(name) if name in order else len(order))
+    if names:
+        _legend(figure, [entries[name] for name in names], names)
+
+
+def key_below(figure: Figure, titles: Sequence[str]) -> None:
+    """Which number stands for which architecture, counted from 1."""
+    names = [f"{number}  {title}" for number, title in enumerate(titles, start=1)]
+    _legend(figure, [Line2D([], [], linestyle="none") for _ in names], names, handlelength=0, handletextpad=0)
+
+
+def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], **options: Any) -> None:
     inches = float(figure.get_size_inches()[0])
-    longest = max((len(name) for name in names), default=1)
-    columns = max(1, min(len(names), int(inches / (0.115 * longest + 0.6))))
-    figure.legend([entries[name] for name in names], names, loc="outside lower center", ncols=columns)
+    longest = max(len(name) for name in names)
+    columns = max(1, min(len(names), int(inches / (0.098 * longest + 0.45))))
+    figure.legend(handles, names, loc="outside lower center", ncols=columns, **options)
+
+
+def spread(points: NDArray[np.float64], least: float) -> NDArray[np.float64]:
+    """Points (N, 2) moved until no two are nearer than `least`, as little as need be; the same every time."""
+    moved = points + 1e-4 * np.stack([np.cos(np.arange(len(points))), np.sin(np.arange(len(points)))], axis=1)
+    for _ in range(200):
+        apart = moved[:, None] - moved
+        distance = np.hypot(apart[..., 0], apart[..., 1]) + np.eye(len(points)) * 2 * least
+        overlap = np.maximum(least - distance, 0)
+        if not overlap.any():
+            break
+        moved = moved + (apart / np.maximum(distance, 1e-9)[..., None] * overlap[..., None] * 0.5).sum(axis=1)
+    return moved
+
+
+def ink(share: float) -> str:
+    """A colour of text that can be read on `share` of the colour map that all heat maps use."""
+    return "white" if share > 0.55 else "#222222"
 
 
 def save(figure: Figure, file: Path) -> None:
-    """A PNG without date and version, so that the same figure is the same file."""
+    """`file` as PNG and as SVG without date and version, so that the same figure is the same bytes."""
     file.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)
-    figure.savefig(file, format="png", metadata={"Software": None})
+    figure.savefig(file.with_name(f"{file.name}.png"), format="png", metadata={"Software": None})
+    figure.set_layout_engine("none")  # everything has its place by now
+    figure.savefig(file.with_name(f"{file.name}.svg"), format="svg", metadata={"Date": None, "Creator": None})

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.board import tables
+from benchmark.board import breakdowns, tables
+from benchmark.board.literature import Literature
 from benchmark.board.markdown import escape
-from benchmark.board.plots import Plots, draw
+from benchmark.board.plots import Picture, Plots, draw
 from benchmark.board.provenance import provenance
 from benchmark.board.reproduction import Published
-from benchmark.board.sections import DataTable, Section, sections
+from benchmark.board.sections import DataTable, Section, prepare, sections
 from benchmark.errors import RequestError
 from benchmark.records import read_records
 
@@ -22,8 +24,11 @@ its scores compare architectures on that stand-in and say nothing about real fac
 a table.
 - **Score.** The headline is ABAW = 0.67 macro F1 + 0.33 accuracy, from 0 to 1. Read every row between the *floors* \
 (always the most frequent class; a random draw) and the *oracle*, which sees what the images were made from.
-- **Interval.** In brackets: 95% bootstrap over subjects (over samples where subjects are unknown). Where intervals \
-overlap, a rank may be chance."""
+- **Interval.** In brackets: 95% bootstrap over subjects (over videos where subjects are unknown, over samples where \
+every sample is a still of somebody unknown). The spread over seeds and over folds is another thing and has columns of \
+its own (standard deviations).
+- **Rank groups.** Rows of one data set that cannot be told apart on its samples share a letter; between \
+them a rank is chance. `docs/statistics.md` says how all this is computed and how it was tested."""
 
 
 class NoRecordsError(RequestError, ValueError):
@@ -43,8 +48,10 @@ def render(results: Path, out: Path, published: Path | None = None) -> None:
         RequestError: a record or its predictions cannot be read.
     """
     found = sections(read_records(results))
+    literature = Literature()
     if not found:
         raise NoRecordsError(f"no records below {results}: run `make bench` first, or name a folder with --results")
+    prepare(found)
     reference = _published(results, published)
     kept: dict[Path, set[str]] = {}
     parts = [_HOW_TO_READ]
@@ -54,9 +61,9 @@ def render(results: Path, out: Path, published: Path | None = None) -> None:
         folder = results / section.suite / "plots"
         plots = draw(section, folder)
         kept.setdefault(folder, set()).update(plots.files())
-        parts.append(_section(section, plots, os.path.relpath(folder, out.parent), reference))
+        parts.append(_section(section, plots, os.path.relpath(folder, out.parent), reference, literature))
     for folder, names in kept.items():
-        for stale in set(folder.glob("*.png")) - {folder / name for name in names}:
+        for stale in {*folder.glob("*.png"), *folder.glob("*.svg")} - {folder / name for name in names}:
             stale.unlink()
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
@@ -69,28 +76,37 @@ def _published(results: Path, published: Path | None) -> Published | None:
     return Published(records) if records else None
 
 
-def _section(section: Section, plots: Plots, folder: str, published: Published | None) -> str:
+def _section(section: Section, plots: Plots, folder: str, published: Published | None, literature: Literature) -> str:
     """One heading with its tables and plots."""
     kind = "Twins: synthetic data" if section.source == "twin" else "Real data"
     schema = f", record schema {section.schema}" if section.schema != 1 else ""
     parts = [f"### {kind}, size {escape(section.size)}{schema}", "#### All data sets", tables.all_datasets(section)]
-    parts += [_picture(folder, plots.macs, "ABAW against multiply-adds")] if plots.macs else []
-    parts += [_picture(folder, plots.latency, "ABAW against latency")] if plots.latency else []
+    parts += [tables.across(section), *_pictures(folder, plots.across)]
     for table in section.tables:
-        parts += _table(table, plots, folder, published)
-    if plots.curves:
-        parts += ["#### Learning curves", _picture(folder, plots.curves, "ABAW and loss over epochs")]
+        parts += _table(table, plots, folder, published, literature)
+    curves = _pictures(folder, plots.training)
+    parts += ["#### Learning curves and throughput", *curves] if curves else []
     return "\n\n".join([*parts, "#### Where these figures come from", provenance(section)])
 
 
-def _table(table: DataTable, plots: Plots, folder: str, published: Published | None) -> list[str]:
-    parts = [f"#### {escape(table.name)}", tables.scores(table, published)]
-    costs = tables.costs(table)
-    parts += [costs] if costs else []
-    confusion = plots.confusions.get(table.name)
-    return parts + ([_picture(folder, confusion, f"Confusion matrices on {table.name}")] if confusion else [])
+def _table(
+    table: DataTable, plots: Plots, folder: str, published: Published | None, literature: Literature
+) -> list[str]:
+    parts = [f"#### {escape(table.name)}", tables.scores(table, published, literature)]
+    parts += _pictures(folder, plots.ranks.get(table.name, []))
+    parts += [words] if (words := literature.words(table)) else []
+    parts += [ablation] if (ablation := breakdowns.ablation(table)) else []
+    parts += breakdowns.folded("What it costs", tables.costs(table))
+    each = [breakdowns.classes(table), breakdowns.units(table, "subject"), breakdowns.units(table, "video")]
+    return parts + breakdowns.folded(
+        "Classes, subjects and videos", *_pictures(folder, plots.classes.get(table.name, [])), *each
+    )
 
 
-def _picture(folder: str, file: str, title: str) -> str:
-    path = Path(folder, file).as_posix().replace(" ", "%20")
-    return f"![{escape(title)}]({path})"
+def _pictures(folder: str, drawn: Sequence[Picture]) -> list[str]:
+    """Each picture, which leads to the one that can be enlarged."""
+    parts = []
+    for picture in drawn:
+        path = Path(folder, picture.name).as_posix().replace(" ", "%20")
+        parts.append(f"[![{escape(picture.title)}]({path}.png)]({path}.svg)")
+    return parts

@@ -9,6 +9,7 @@ from benchmark.board.markdown import NOTHING, figure
 from benchmark.board.rows import Row, pool
 from benchmark.board.sections import protocol_id
 from benchmark.records import Record
+from benchmark.statistics import Interval
 
 _Question = tuple[str, str, str, str]
 _Protocol = tuple[str, tuple[str, ...]]
@@ -25,9 +26,9 @@ class Published:
         for (question, protocol), group in grouped.items():
             self._rows[question][protocol] = pool(group)
 
-    def verdict(self, row: Row) -> str:
+    def verdict(self, row: Row, interval: Interval | None) -> str:
         """`yes`, `no (published 0.512)`, `other protocol`, or `-` when these seeds and folds are not published."""
-        if row.interval is None:
+        if interval is None or not row.finished:
             return NOTHING
         record = row.finished[0]
         same_cells = {
@@ -40,9 +41,10 @@ class Published:
         other = same_cells.get(protocol_id(record))
         if other is None:
             return "other protocol"
-        score = other.scores["abaw"]
+        score = other.score
+        assert score is not None  # it has the same finished cells
         # Two equal scores on a board must not differ by a rounding of the last bit.
-        inside = row.interval.low - 1e-9 <= score <= row.interval.high + 1e-9
+        inside = interval.low - 1e-9 <= score <= interval.high + 1e-9
         return "yes" if inside else f"no (published {figure(score)})"
 
 

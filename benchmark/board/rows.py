@@ -1,34 +1,90 @@
 """The cells of one architecture on one data set, pooled into one row of the board.
 
 The folds of one seed test different samples, so their predictions are pooled and scored once; the seeds test the same
-samples, so their scores are averaged. The interval draws whole subjects, the same ones for every seed.
+samples, so their scores are averaged. Cells of two versions of the code, the weights or the data are never averaged:
+a row is made of the newest, and says how many others it leaves out.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
+from benchmark.board.memory import key_of, remembered
 from benchmark.errors import RequestError
-from benchmark.metrics import METRICS, Metric, confusion_matrix
+from benchmark.metrics import METRICS, Array, concordance, confusion_matrix, scores
 from benchmark.records import Record
-from benchmark.statistics import NOT_PREDICTED, Interval, bootstrap_interval, score
+from benchmark.statistics import NOT_PREDICTED, Unit, score
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERSION = ("code", "training_code", "recipe", "starting_weights", "lenders", "epochs", "data")
+"""Parts of a cell's key that must be equal for the cells of a row to be averaged."""
+
+COMPETITORS = ("architecture", "ensemble")
+"""Kinds of rows that have a rank; floors and oracles have none."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """What a row was scored on: labels (N,), predictions (P, N) of P seeds, subjects (N,) or None if unknown."""
+    """What a row was scored on, in the order of (fold, sample).
 
-    labels: NDArray[np.int64]
-    predicted: NDArray[np.int64]
-    subjects: NDArray[Any] | None
+    labels: (N,) classes, or values of a regression. predicted: (P, N) of P seeds, `NOT_PREDICTED` (NaN of a
+    regression) where a seed lacks a sample. names and folds: (N,). clusters: (N,) who or which video each sample is
+    of, or None where neither is known. videos: (N,), None where the predictions do not name them.
+    """
+
+    labels: NDArray[Any]
+    predicted: NDArray[Any]
+    names: NDArray[Any]
+    folds: NDArray[np.int64]
+    clusters: NDArray[Any] | None
+    unit: Unit
+    videos: NDArray[Any] | None
+
+    def same_as(self, other: Samples) -> bool:
+        """Whether both hold the same samples, every one predicted, so that they can be compared pairwise."""
+        alike = ("folds", "names", "labels")
+        same = all(np.array_equal(getattr(self, name), getattr(other, name)) for name in alike)
+        return same and self.unit == other.unit and self.complete and other.complete
+
+    @cached_property
+    def complete(self) -> bool:
+        if self.predicted.dtype.kind == "f":
+            return bool(np.isfinite(self.predicted).all())
+        return bool((self.predicted != NOT_PREDICTED).all())
+
+    def of_fold(self, fold: int) -> Samples:
+        """The samples that one fold tests."""
+        own = self.folds == fold
+        cut = {name: None if (v := getattr(self, name)) is None else v[own] for name in ("clusters", "videos")}
+        return Samples(
+            self.labels[own], self.predicted[:, own], self.names[own], self.folds[own], unit=self.unit, **cut
+        )
+
+
+@dataclass(frozen=True)
+class Figures:
+    """What is computed of a row's predictions; empty when no cell has finished."""
+
+    scores: dict[str, float] = field(default_factory=dict)
+    seed_scores: list[float] = field(default_factory=list)
+    fold_scores: list[float] = field(default_factory=list)
+    confusion: list[list[int]] | None = None
+    f1_per_class: list[float | None] = field(default_factory=list)
+    """Of the summed confusion counts; None for a class that is absent in truth and predictions."""
+    by_subject: dict[str, float] = field(default_factory=dict)
+    """Accuracy (CCC of a regression) of each subject, averaged over seeds; empty where subjects are unknown."""
+    by_video: dict[str, float] = field(default_factory=dict)
+    """The same of each video; empty where they are unknown, or where every sample is a still of its own."""
 
 
 @dataclass(frozen=True)
@@ -40,35 +96,55 @@ class Row:
     title: str
     view: str
     num_classes: int
+    headline: str
+    """The measure that ranks: `abaw`, or `ccc` of a regression."""
     finished: tuple[Record, ...]
     failed: tuple[Record, ...]
-    samples: Samples | None
-    """None when no cell has finished."""
+    outdated: tuple[Record, ...]
+    """Finished cells of another version, which are not part of any figure."""
 
     @cached_property
-    def scores(self) -> dict[Metric, float]:
+    def samples(self) -> Samples | None:
+        """Read when they are first asked for; None when no cell has finished."""
+        return _samples(self.finished, self.headline) if self.finished else None
+
+    @cached_property
+    def digest(self) -> str:
+        """Equal for rows of the same records."""
+        return key_of(*(record.digest for record in self.finished))
+
+    @cached_property
+    def figures(self) -> Figures:
+        return Figures(**remembered(key_of("figures", self.digest), lambda: asdict(_figures(self))))
+
+    @property
+    def scores(self) -> dict[str, float]:
         """Each measure, averaged over the seeds; empty when no cell has finished."""
-        if self.samples is None:
-            return {}
-        labels, predicted = self.samples.labels, self.samples.predicted
-        return {metric: float(score(labels, predicted, self.num_classes, metric).mean()) for metric in METRICS}
+        return self.figures.scores
 
-    @cached_property
-    def interval(self) -> Interval | None:
-        """The 95% interval of the ABAW measure."""
-        if self.samples is None:
-            return None
-        return bootstrap_interval(
-            self.samples.labels, self.samples.predicted, self.samples.subjects, self.num_classes, "abaw"
-        )
+    @property
+    def competes(self) -> bool:
+        return self.kind in COMPETITORS
 
-    @cached_property
+    @property
+    def score(self) -> float | None:
+        """The headline measure."""
+        return self.scores.get(self.headline)
+
+    @property
+    def seed_scores(self) -> Array:
+        """The headline measure of each seed, (P,)."""
+        return np.array(self.figures.seed_scores)
+
+    @property
+    def fold_scores(self) -> Array:
+        """The headline measure of each fold, averaged over the seeds that finished it, (folds,)."""
+        return np.array(self.figures.fold_scores)
+
+    @property
     def confusion(self) -> NDArray[np.int64] | None:
-        """Counts (C, C), truth in rows, summed over all seeds and folds."""
-        if self.samples is None:
-            return None
-        pairs = [(self.samples.labels[run >= 0], run[run >= 0]) for run in self.samples.predicted]
-        return np.sum([confusion_matrix(*pair, self.num_classes) for pair in pairs], axis=0)
+        """Counts (C, C), truth in rows, summed over all seeds and folds; None where there are no classes."""
+        return None if self.figures.confusion is None else np.array(self.figures.confusion)
 
     @property
     def records(self) -> tuple[Record, ...]:
@@ -88,6 +164,69 @@ class Row:
         return bool(done) and all((seed, fold) in done for seed in self.seeds for fold in folds)
 
 
+def _figures(row: Row) -> Figures:
+    samples = row.samples
+    if samples is None:
+        return Figures()
+    each = headline_scores(samples, row.headline, row.num_classes)
+    of_folds = [headline_scores(samples.of_fold(fold), row.headline, row.num_classes) for fold in row.folds]
+    shared = {
+        "seed_scores": each.tolist(),
+        "fold_scores": [float(np.nanmean(scores)) for scores in of_folds],
+        "by_subject": _breakdown(samples, samples.clusters if samples.unit == "subject" else None, row.headline),
+        "by_video": _breakdown(samples, samples.videos if _repeats(samples.videos) else None, row.headline),
+    }
+    if row.headline == "ccc":
+        return Figures(scores={"ccc": float(each.mean())}, **shared)
+    labels, predicted = samples.labels, samples.predicted
+    pairs = [(labels[run >= 0], run[run >= 0]) for run in predicted]
+    confusion = np.sum([confusion_matrix(*pair, row.num_classes) for pair in pairs], axis=0)
+    return Figures(
+        scores={metric: float(np.nanmean(score(labels, predicted, row.num_classes, metric))) for metric in METRICS},
+        confusion=confusion.tolist(),
+        f1_per_class=scores(confusion).f1_per_class,
+        **shared,
+    )
+
+
+def _breakdown(samples: Samples, names: NDArray[Any] | None, headline: str) -> dict[str, float]:
+    """Accuracy, or CCC, of the samples of each name, over the seeds that hold them."""
+    if names is None:
+        return {}
+    order = np.argsort(names, kind="stable")
+    starts = np.flatnonzero(np.r_[True, names[order][1:] != names[order][:-1]])
+    found = {}
+    for part in np.split(order, starts[1:]):
+        truth, said = samples.labels[part], samples.predicted[:, part]
+        if headline == "ccc":
+            found[str(names[part[0]])] = float(np.mean([concordance(truth, run) for run in said]))
+        elif (held := said != NOT_PREDICTED).any():
+            found[str(names[part[0]])] = float((said == truth)[held].mean())
+    return found
+
+
+def headline_scores(samples: Samples, headline: str, num_classes: int) -> Array:
+    """The headline measure of each seed, (P,)."""
+    if headline != "ccc":
+        return score(samples.labels, samples.predicted, num_classes)
+    return video_concordance(samples)[0].mean(axis=1)
+
+
+def video_concordance(samples: Samples) -> tuple[Array, NDArray[Any]]:
+    """The CCC of each seed on each video, (P, V), and whom each video is of, (V,).
+
+    The official score of SENDv1 is their mean. Without names of videos, a subject counts as one.
+    """
+    videos = samples.videos if samples.videos is not None else samples.clusters
+    assert videos is not None, "a regression is scored by video"
+    order = np.argsort(videos, kind="stable")
+    starts = np.flatnonzero(np.r_[True, videos[order][1:] != videos[order][:-1]])
+    parts = np.split(order, starts[1:])
+    scores = [[concordance(samples.labels[part], run[part]) for part in parts] for run in samples.predicted]
+    clusters = samples.clusters if samples.clusters is not None else videos
+    return np.array(scores), clusters[order[starts]]
+
+
 def pool(records: Sequence[Record], described: Record | None = None) -> Row:
     """The row of these records: one architecture, one data set, one size and one protocol, any seeds and folds.
 
@@ -97,57 +236,106 @@ def pool(records: Sequence[Record], described: Record | None = None) -> Row:
     for before, after in pairwise(ordered):
         if all(before.data[axis] == after.data[axis] for axis in ("seed", "fold")):
             raise RequestError(f"two records of the same cell: {before.path} and {after.path}: delete one of them")
-    finished = tuple(record for record in ordered if record.data["status"] == "ok")
-    about = (finished[0] if finished else described or ordered[0]).data
+    finished = [record for record in ordered if record.data["status"] == "ok"]
+    newest = max(finished, key=_age, default=None)
+    newest_version = version(newest) if newest else None
+    current = tuple(record for record in finished if version(record) == newest_version)
+    about = (current[0] if current else described or ordered[0]).data
     return Row(
         architecture=about["architecture"],
         kind=about["kind"],
         title=about["title"],
         view=about["view"],
         num_classes=len(about["classes"]),
-        finished=finished,
+        headline=headline_of(about),
+        finished=current,
         failed=tuple(record for record in ordered if record.data["status"] != "ok"),
-        samples=_samples(finished) if finished else None,
+        outdated=tuple(record for record in finished if version(record) != newest_version),
     )
 
 
-def _samples(records: Sequence[Record]) -> Samples:
-    """The predictions of all cells, one line a seed, aligned by (fold, sample)."""
-    frames = [
-        _predictions(record).assign(seed=record.data["seed"], fold=record.data["fold"], cell=index)
-        for index, record in enumerate(records)
-    ]
-    every = pd.concat(frames, ignore_index=True)
-    twice = every.duplicated(["cell", "sample"])
-    if twice.any():
-        first = every[twice].iloc[0]
-        raise RequestError(f"{records[first['cell']].path}: sample {first['sample']!r} is predicted twice")
-    place = every.groupby(["fold", "sample"], sort=True).ngroup().to_numpy()
-    seeds = np.unique(every["seed"], return_inverse=True)[1]
-    labels = np.zeros(place.max() + 1, dtype=np.int64)
-    labels[place[::-1]] = every["label"].to_numpy()[::-1]
-    unlike = labels[place] != every["label"]
-    if unlike.any():
-        first = every[unlike].iloc[0]
-        raise RequestError(
-            f"{records[first['cell']].path}: sample {first['sample']!r} has another label than elsewhere"
-        )
-    predicted = np.full((seeds.max() + 1, len(labels)), NOT_PREDICTED, dtype=np.int64)
-    predicted[seeds, place] = every["predicted"]
-    known = all(record.data["subjects_known"] for record in records) and not every["subject"].isna().any()
-    if not known:
-        return Samples(labels, predicted, None)
-    subjects = np.empty(len(labels), dtype=object)
-    subjects[place] = every["subject"].to_numpy(dtype=object)
-    return Samples(labels, predicted, subjects)
+def headline_of(data: dict[str, Any]) -> str:
+    """The measure that ranks this record; ABAW unless it says otherwise."""
+    return str((data["metrics"] or {}).get("headline", "abaw")).lower()
 
 
-def _predictions(record: Record) -> pd.DataFrame:
-    columns = ["sample", "subject", "label", "predicted"]
-    predictions = record.predictions()
-    missing = [column for column in columns if column not in predictions]
-    if missing:
-        raise RequestError(
-            f"{record.path}: its predictions have no column {', '.join(missing)}: delete the folder and run again"
-        )
-    return predictions[columns]
+def version(record: Record) -> tuple[Any, ...]:
+    """What code, weights and data a finished cell is of."""
+    return tuple(record.data["key_parts"].get(part) for part in VERSION)
+
+
+def _age(record: Record) -> tuple[str, str]:
+    return str(record.data["environment"].get("created")), str(version(record))
+
+
+def _samples(records: Sequence[Record], headline: str) -> Samples:
+    """The predictions of all cells, one line a seed, in the order of (fold, sample)."""
+    seeds = sorted({record.data["seed"] for record in records})
+    by_fold: dict[int, dict[int, Record]] = defaultdict(dict)
+    for record in records:
+        by_fold[record.data["fold"]][seeds.index(record.data["seed"])] = record
+    parts = {fold: _fold(by_fold[fold], len(seeds), headline) for fold in sorted(by_fold)}
+    joined = {
+        name: np.concatenate([part[name] for part in parts.values()], axis=-1)
+        for name in ("sample", "subject", "track", "truth", "said")
+    }
+    videos = _known(joined["track"])
+    subjects = _known(joined["subject"]) if all(record.data["subjects_known"] for record in records) else None
+    clips = _repeats(videos)
+    return Samples(
+        labels=joined["truth"],
+        predicted=joined["said"],
+        names=joined["sample"],
+        folds=np.concatenate([np.full(len(part["sample"]), fold) for fold, part in parts.items()]),
+        clusters=subjects if subjects is not None else videos if clips else None,
+        unit="subject" if subjects is not None else "video" if clips else "sample",
+        videos=videos,
+    )
+
+
+def _fold(cells: dict[int, Record], seeds: int, headline: str) -> dict[str, NDArray[Any]]:
+    """Samples, truths, subjects and videos of one fold, sorted by sample, and the predictions (P, N) of its cells."""
+    truth, said, missing = ("target", "value", np.nan) if headline == "ccc" else ("label", "predicted", NOT_PREDICTED)
+    read = {seed: record.columns(["sample", "subject", truth, said], ["track"]) for seed, record in cells.items()}
+    first = next(iter(read.values()))
+    # Words are dear to convert, and the seeds of a fold nearly always hold the same samples: then once is enough.
+    same = all(first["sample"].equals(each["sample"]) for each in read.values())
+
+    def column(name: str) -> NDArray[Any]:
+        return np.concatenate([_column(each, name) for each in ([first] if same else read.values())])
+
+    names, where = np.unique(column("sample"), return_index=True)
+    found = {name: column(name)[where] for name in ("subject", "track")}
+    found |= {"sample": names, "truth": column(truth)[where], "said": np.full((seeds, len(names)), missing)}
+    inverse = np.searchsorted(names, _column(first, "sample"))
+    for seed, each in read.items():
+        places = inverse if same else np.searchsorted(names, _column(each, "sample"))
+        if len(set(places.tolist())) < len(places):
+            twice = names[np.bincount(places).argmax()]
+            raise RequestError(f"{cells[seed].path}: sample {twice!r} is predicted twice")
+        unlike = _column(each, truth) != found["truth"][places]
+        if unlike.any():
+            name = names[places[unlike.argmax()]]
+            raise RequestError(f"{cells[seed].path}: sample {name!r} has another {truth} than elsewhere")
+        found["said"][seed, places] = _column(each, said)
+    return found
+
+
+def _column(table: pa.Table, name: str) -> NDArray[Any]:
+    """A column as an array; words as objects, and None for each where there is no such column."""
+    if name not in table.column_names:
+        return np.full(table.num_rows, None)
+    values = table[name]
+    if str(values.type) in ("int64", "float64"):
+        return np.concatenate([chunk.to_numpy() for chunk in values.chunks])
+    return np.array(values.to_pylist(), dtype=object)
+
+
+def _repeats(names: NDArray[Any] | None) -> bool:
+    """Whether the names are of things with several samples: a still is not a video."""
+    return names is not None and len(set(names.tolist())) < len(names)
+
+
+def _known(names: NDArray[Any]) -> NDArray[Any] | None:
+    """A column of names, or None where a sample has none."""
+    return None if any(name is None or name != name for name in names.tolist()) else names

@@ -7,26 +7,43 @@ real data, two sizes, or two protocols never share one.
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.board.comparison import Comparison, compare
 from benchmark.board.rows import Row, pool
 from benchmark.records import Record
+from benchmark.statistics import Friedman, friedman, tie_groups
 
+MANY = 1000
+"""Records from which on several processes prepare the board."""
 _SUITES_FIRST = ("default", "full")
 
 
 @dataclass(frozen=True)
 class DataTable:
-    """All rows of one data set under one protocol, the best first; rows without a score last."""
+    """All rows of one data set under one protocol."""
 
     dataset: str
     variant: str
     """A letter where the section holds several protocols of this data set, otherwise empty."""
-    rows: tuple[Row, ...]
+    unsorted: tuple[Row, ...]
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        """The best first; rows without a score last."""
+        return tuple(
+            sorted(self.unsorted, key=lambda row: (2.0 if row.score is None else -row.score, row.architecture))
+        )
 
     @property
     def name(self) -> str:
@@ -45,15 +62,44 @@ class DataTable:
         """Every fold that some row finished."""
         return tuple(sorted({fold for row in self.rows for fold in row.folds}))
 
+    @property
+    def headline(self) -> str:
+        """The measure that ranks, `abaw` or `ccc`."""
+        return self.rows[0].headline
+
+    @cached_property
+    def ranked(self) -> tuple[Row, ...]:
+        """Rows that have a rank, the best first: no floor, no oracle, no row that lacks folds, no variant of another
+        row (see `variants`)."""
+        return tuple(row for row in self.rows if row.competes and row.covers(self.folds) and not self.base(row))
+
     @cached_property
     def ranks(self) -> dict[str, int]:
-        """Place of each architecture by ABAW; equals share one. Floors, oracles and rows that lack folds have none."""
-        ranked = [row for row in self.rows if row.kind == "architecture" and row.covers(self.folds)]
-        values = [row.scores["abaw"] for row in ranked]
+        """Place of each ranked row by the headline measure; equals share one."""
+        values = [row.score or 0.0 for row in self.ranked]
         return {
             row.architecture: 1 + sum(other > value for other in values)
-            for row, value in zip(ranked, values, strict=True)
+            for row, value in zip(self.ranked, values, strict=True)
         }
+
+    @cached_property
+    def comparison(self) -> Comparison:
+        """Intervals of all rows, and which of the ranked ones can be told apart."""
+        return compare(self.rows, [row.architecture for row in self.ranked], self.variants)
+
+    def base(self, row: Row) -> Row | None:
+        """The row that this one is a variant of: `name@option=value` is one of `name` where that is here as well."""
+        name, _, changed = row.architecture.partition("@")
+        return self.row(name) if changed else None
+
+    @cached_property
+    def variants(self) -> dict[str, list[Row]]:
+        """Variants of each row that has some, by its name; the best first."""
+        found: dict[str, list[Row]] = defaultdict(list)
+        for row in self.rows:
+            if base := self.base(row):
+                found[base.architecture].append(row)
+        return dict(sorted(found.items()))
 
     def row(self, architecture: str) -> Row | None:
         return next((row for row in self.rows if row.architecture == architecture), None)
@@ -71,18 +117,97 @@ class Section:
 
     @cached_property
     def records(self) -> list[Record]:
-        return [record for table in self.tables for row in table.rows for record in row.records]
+        return [record for table in self.tables for row in table.unsorted for record in row.records]
 
     @cached_property
     def architectures(self) -> list[Row]:
         """One row of each architecture, floor and oracle, by name."""
-        found = {row.architecture: row for table in reversed(self.tables) for row in table.rows}
+        found = {row.architecture: row for table in reversed(self.tables) for row in table.unsorted}
         return [found[name] for name in sorted(found)]
+
+    @cached_property
+    def across(self) -> Across | None:
+        """Mean ranks over all data sets, of the architectures that have a rank on each; None with fewer than two."""
+        names = [name for name in self.tables[0].ranks if all(name in table.ranks for table in self.tables)]
+        if len(names) < 2:
+            return None
+        scores = np.array([[table.row(name).score for name in names] for table in self.tables])  # type: ignore[union-attr]
+        folders = [str(table.rows[0].records[0].data.get("folder", table.dataset)) for table in self.tables]
+        return across(names, scores, folders)
+
+    @cached_property
+    def order(self) -> list[str]:
+        """Competing architectures, the best first: by mean rank, then by mean place where they have one, then by name.
+        Its places are the numbers that stand for architectures in plots."""
+        names = [row.architecture for row in self.architectures if row.competes]
+        mean = self.across.mean_rank if self.across else {}
+
+        def place(name: str) -> tuple[float, float, str]:
+            ranks = [table.ranks[name] for table in self.tables if name in table.ranks]
+            return mean.get(name, np.inf), float(np.mean(ranks)) if ranks else np.inf, name
+
+        return sorted(names, key=place)
 
     @property
     def slug(self) -> str:
         """Names this section's files within its suite."""
         return f"{self.source}-{self.size}" + (f"-schema{self.schema}" if self.schema != 1 else "")
+
+
+@dataclass(frozen=True)
+class Across:
+    """Architectures that have a rank on every data set of a section."""
+
+    names: tuple[str, ...]
+    """The best mean rank first."""
+    test: Friedman
+    """Over blocks: data sets that share their faces (one folder) are one block, with their mean ranks."""
+
+    @property
+    def mean_rank(self) -> dict[str, float]:
+        return dict(zip(self.names, self.test.mean_ranks.tolist(), strict=True))
+
+    @cached_property
+    def groups(self) -> list[tuple[str, ...]]:
+        """Architectures whose mean ranks lie within the critical difference; groups of one are left out."""
+        ranks = self.test.mean_ranks
+        apart = np.abs(ranks[:, None] - ranks) >= self.test.critical_difference
+        return [tuple(self.names[i] for i in group) for group in tie_groups(-ranks, apart) if len(group) > 1]
+
+
+def across(names: Sequence[str], scores: NDArray[np.float64], folders: Sequence[str]) -> Across:
+    """scores: (N, K) of K architectures on N data sets; folders: (N,), equal for data sets that share their faces."""
+    ranks = np.array([rankdata(-row) for row in scores])
+    blocks = [ranks[[other == folder for other in folders]].mean(axis=0) for folder in dict.fromkeys(folders)]
+    order = sorted(range(len(names)), key=lambda i: (np.mean(blocks, axis=0)[i], names[i]))
+    return Across(tuple(names[i] for i in order), friedman(np.array(blocks)[:, order]))
+
+
+def rankdata(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1, the smallest first; equal values share the mean of their ranks."""
+    return np.array([(values < v).sum() + ((values == v).sum() + 1) / 2 for v in values])
+
+
+def prepare(found: Sequence[Section]) -> None:
+    """Computes what is to be known of many records in a process for each core; what one finds the others remember.
+
+    A few records are sooner read than a process is started.
+    """
+    tables = [table for section in found for table in section.tables]
+    if cores() > 1 and len(tables) > 1 and sum(len(section.records) for section in found) >= MANY:
+        with ProcessPoolExecutor(cores(), multiprocessing.get_context("fork")) as workers:
+            list(workers.map(_computed, sorted(tables, key=lambda t: -sum(len(row.records) for row in t.unsorted))))
+
+
+def cores() -> int:
+    """Processor cores that this process may use; 1 where processes cannot be forked."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _computed(table: DataTable) -> None:
+    _ = table.comparison
 
 
 def sections(records: Iterable[Record]) -> list[Section]:
@@ -137,5 +262,4 @@ def _rows(records: Iterable[Record], described: Mapping[str, Record]) -> tuple[R
     grouped: dict[str, list[Record]] = defaultdict(list)
     for record in records:
         grouped[record.data["architecture"]].append(record)
-    rows = [pool(grouped[name], described.get(name)) for name in grouped]
-    return tuple(sorted(rows, key=lambda row: (-row.scores.get("abaw", -1.0), row.architecture)))
+    return tuple(pool(grouped[name], described.get(name)) for name in sorted(grouped))

@@ -2,62 +2,105 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
-from benchmark.board.costs import Cost, cost, hardware_letters
+from benchmark.board.costs import Cost, cost, hardware_letters, pareto, setting
+from benchmark.board.literature import Literature
 from benchmark.board.markdown import NOTHING, Marks, amount, count, escape, figure, table
 from benchmark.board.reproduction import Published
 from benchmark.board.rows import Row
 from benchmark.board.sections import DataTable, Section
+from benchmark.statistics import FEWEST_DATA_SETS
 
-_WORDS = ("rank", "architecture", "view", "started from", "reproduces published", "hardware")
+_WORDS = ("rank", "group", "architecture", "view", "started from", "published", "reproduces published", "hardware")
+HEADLINES = {"abaw": "ABAW", "ccc": "CCC"}
+FRONT = "◆"
+"""Stands beside a cost that no row undercuts at an equal or a better score."""
 
 
 def all_datasets(section: Section) -> str:
-    """ABAW of every row on every data set. Means are over all data sets or not at all: a mean over some of them
-    would compare different questions."""
+    """The headline measure of every row on every data set, with its rank groups. Means are over all data sets or not
+    at all: a mean over some of them would compare different questions."""
     marks = Marks()
     lines = []
     for row in section.architectures:
-        scores = [_score_anywhere(table, row.architecture, marks) for table in section.tables]
-        mean, mean_rank = _means(section, row.architecture)
-        title = escape(row.title) if row.kind == "architecture" else _name(row)
-        line = [title, _view(row), *scores, figure(mean), figure(mean_rank, 1)]
-        lines.append(((mean is None, -(mean or 0.0), row.architecture), line))
+        name = row.architecture
+        if any(table.base(row) for table in section.tables if table.row(name)):
+            continue  # a variant stands in the table of its ablation
+        number = str(section.order.index(name) + 1) if row.competes else NOTHING
+        scores = [_score_anywhere(table, name, marks) for table in section.tables]
+        mean, mean_rank = _means(section, name)
+        title = escape(row.title) if row.competes else _name(row)
+        key = (section.order.index(name) if row.competes else len(section.order), -(mean or 0.0), name)
+        lines.append((key, [number, title, _view(row), *scores, figure(mean_rank, 1), figure(mean)]))
     lines.sort(key=lambda sortable: sortable[0])
-    headers = ["architecture", "view", *(escape(table.name) for table in section.tables), "mean ABAW", "mean rank"]
-    return _with_notes(table(headers, [line for _, line in lines], _WORDS), marks.notes())
+    headers = ["#", "architecture", "view", *(_column(table) for table in section.tables), "mean rank", "mean"]
+    legend = "After a score: its rank groups. Rows of one data set that cannot be told apart share a letter."
+    return _with_notes(table(headers, [line for _, line in lines], _WORDS), [legend, *marks.notes()])
 
 
-def scores(data: DataTable, published: Published | None) -> str:
+def across(section: Section) -> str:
+    """What can be said of all data sets together, in a sentence or two."""
+    found = section.across
+    if found is None:
+        return "Over all data sets nothing can be said: fewer than two architectures have a rank on each of them."
+    test, numbers = found.test, f"{len(found.names)} architectures"
+    blocks = count(test.data_sets, "data set")
+    if test.data_sets != len(section.tables):
+        blocks += f" ({len(section.tables)} tables; those that share their faces count as one)"
+    critical = f"by Nemenyi's test mean ranks must differ by {test.critical_difference:.1f}"
+    if test.data_sets < FEWEST_DATA_SETS:
+        return (
+            f"{blocks} cannot decide which of {numbers} is better in general: at least {FEWEST_DATA_SETS} are needed, "
+            f"and {critical}. Mean ranks describe these data sets only."
+        )
+    if test.too_few:
+        return f"{blocks} are too few to tell {numbers} apart: {critical}, more than any two could."
+    p = f"Friedman's test over {blocks} and {numbers}: p {f'= {figure(test.p)}' if test.p >= 0.001 else '< 0.001'}"
+    if not test.decides:
+        return f"{p}: no difference in general is shown. Mean ranks describe these data sets only."
+    return f"{p}; {critical} for a pair to differ in general."
+
+
+def scores(data: DataTable, published: Published | None, literature: Literature) -> str:
     """One line a row, the best first, with what must be known to read it in footnotes."""
     marks = Marks()
     everywhere, row_notes = _notes(data)
-    unit = next((row.interval.unit for row in data.rows if row.interval), "sample")
-    headers = ["rank", "architecture", "view", f"ABAW [95% over {unit}s]", "accuracy", "macro F1", "weighted F1", "UAR"]
-    headers += ["seeds x folds", "started from"] + (["reproduces published"] if published else [])
+    rows = [row for row in data.rows if not data.base(row)]
+    named = HEADLINES[data.headline]
+    beside = literature.beside(data)
+    headers = ["rank", "group", "architecture", "view", f"{named} [95% over {data.comparison.unit}s]"]
+    headers += ["± seeds", "± folds", *(label for label, _ in _further(data)), "seeds x folds", "started from"]
+    headers += (["published"] if beside else []) + (["reproduces published"] if published else [])
     lines = []
-    for row in data.rows:
-        mark = marks.of(row_notes[row.architecture])
-        line = [_rank(data, row), _name(row) + mark, _view(row), *_score_cells(row), _cells(row), _started_from(row)]
-        lines.append([*line, escape(published.verdict(row))] if published else line)
-    notes = marks.notes() + [f"All rows: {note}." for note in everywhere]
+    for row in rows:
+        notes = row_notes[row.architecture] + ([beside[row.architecture].note] if row.architecture in beside else [])
+        rank = str(data.ranks.get(row.architecture, NOTHING)) if row.competes else row.kind
+        group = data.comparison.letters(row.architecture) or NOTHING
+        line = [rank, group, _name(row) + marks.of(notes), _view(row), *_score_cells(data, row)]
+        line += [_cells(row), _started_from(row)]
+        line += [beside[row.architecture].text if row.architecture in beside else NOTHING] if beside else []
+        line += [escape(published.verdict(row, data.comparison.intervals.get(row.architecture)))] if published else []
+        lines.append(line)
+    notes = marks.notes() + [f"All rows: {note}." for note in everywhere] + _caveats(data)
     return _with_notes(table(headers, lines, _WORDS), notes)
 
 
 def costs(data: DataTable) -> str:
     """One line an architecture, in the order of the scores; empty when nothing was measured."""
-    found = [(row, measured) for row in data.rows if (measured := cost(row)) is not None]
+    found = [(row, measured) for row in data.rows if not data.base(row) and (measured := cost(row)) is not None]
     if not found:
         return ""
     letters = hardware_letters(row for row, _ in found)
+    front = pareto(data)
     marks = Marks()
     headers = ["architecture", "params (M)", "GMACs", "paper's params (M)", "paper's GMACs", "training (inputs/s)"]
     headers += ["inference (inputs/s)", "batch", "latency p50 (ms)", "p95 (ms)", "memory (MB)"]
     headers += ["hardware"] if len(letters) > 1 else []
     lines = []
     for row, measured in found:
-        line = [escape(row.title), *_cost_cells(measured)]
+        line = [escape(row.title), *_cost_cells(measured, front[row.architecture])]
         if len(letters) > 1:
             line.append(letters[measured.hardware] + marks.of(_elsewhere(measured)))
         lines.append(line)
@@ -65,28 +108,43 @@ def costs(data: DataTable) -> str:
     measured_on = f"Measured on {'; '.join(names)}."
     if len(letters) > 1:
         measured_on += " Speeds and memory of different hardware must not be compared."
-    return _with_notes(table(headers, lines, _WORDS), [measured_on, *marks.notes()])
+    pareto_note = f"{FRONT} on the Pareto front: no row has at least this {HEADLINES[data.headline]} for less"
+    pareto_note += " (latency: on the same hardware)." if len(letters) > 1 else "."
+    return _with_notes(table(headers, lines, _WORDS), [measured_on, pareto_note, *marks.notes()])
 
 
 def _with_notes(text: str, notes: Sequence[str]) -> str:
     return text + ("\n\n" + "<br>\n".join(notes) if notes else "")
 
 
+def _column(data: DataTable) -> str:
+    return escape(data.name) + ("" if data.headline == "abaw" else f" ({HEADLINES[data.headline]})")
+
+
+def _further(data: DataTable) -> list[tuple[str, str]]:
+    """Headers and names of the measures beside the headline."""
+    if data.headline == "ccc":
+        return []
+    return [("accuracy", "accuracy"), ("macro F1", "f1_macro"), ("weighted F1", "f1_weighted"), ("UAR", "uar")]
+
+
 def _score_anywhere(data: DataTable, architecture: str, marks: Marks) -> str:
     row = data.row(architecture)
     if row is None:
         return NOTHING
-    notes = _failures(row) + _lacking(data, row)
-    return (figure(row.scores["abaw"]) if row.scores else "failed") + marks.of(notes)
+    letters = data.comparison.letters(architecture)
+    score = "failed" if row.score is None else figure(row.score) + (f" {letters}" if letters else "")
+    return score + marks.of(_failures(row) + _lacking(data, row))
 
 
 def _means(section: Section, architecture: str) -> tuple[float | None, float | None]:
+    """Mean score and mean rank; none unless the row is whole on each data set, no mean of different measures."""
     rows = [(table, table.row(architecture)) for table in section.tables]
-    if not all(row is not None and row.scores and row.covers(table.folds) for table, row in rows):
-        return None, None
-    values = [row.scores["abaw"] for _, row in rows if row is not None]
-    ranks = [rank for table, _ in rows if (rank := table.ranks.get(architecture)) is not None]
-    return sum(values) / len(values), sum(ranks) / len(ranks) if len(ranks) == len(values) else None
+    values = [row.score for table, row in rows if row is not None and row.covers(table.folds) and row.score is not None]
+    one_measure = len({table.headline for table in section.tables}) == 1
+    mean = sum(values) / len(values) if len(values) == len(rows) and one_measure else None
+    ranks = section.across.mean_rank if section.across else {}
+    return mean, ranks.get(architecture)
 
 
 def _notes(data: DataTable) -> tuple[list[str], dict[str, list[str]]]:
@@ -94,10 +152,12 @@ def _notes(data: DataTable) -> tuple[list[str], dict[str, list[str]]]:
     own = {row.architecture: _about(row) for row in data.rows}
     finished = [own[row.architecture] for row in data.rows if row.finished]
     common = [note for note in (finished[0] if finished else []) if all(note in notes for notes in finished)]
+    settings = _settings(data)
     each = {
         row.architecture: [note for note in own[row.architecture] if note not in common]
         + _lacking(data, row)
         + _failures(row)
+        + settings.get(row.architecture, [])
         for row in data.rows
     }
     return common, each
@@ -116,13 +176,45 @@ def _about(row: Row) -> list[str]:
     return list(notes)
 
 
+def _settings(data: DataTable) -> dict[str, list[str]]:
+    """Marks rows that ran on other hardware, with other libraries or with other training code than most: their scores
+    are shown, but a difference may be that of the machines."""
+    notes: dict[str, list[str]] = {}
+    for kind, words in (("machine", "ran on"), ("training", "trained with version")):
+        found = {row.architecture: sorted({setting(r)[kind] for r in row.finished} - {""}) for row in data.ranked}
+        numbers = Counter(value for values in found.values() for value in values)
+        if len(numbers) > 1:
+            most = min(numbers, key=lambda value: (-numbers[value], value))
+            for name, values in found.items():
+                if values != [most]:
+                    note = f"{words} {escape(' and '.join(values))}, most rows {escape(most)}: compare with care"
+                    notes.setdefault(name, []).append(note)
+    return notes
+
+
+def _caveats(data: DataTable) -> list[str]:
+    """What the rank groups do and do not say."""
+    if len(data.ranked) < 2:
+        return []
+    unit = data.comparison.unit
+    said = (
+        f"Groups: paired bootstrap over {unit}s, Holm's correction, 5%; rows that cannot be told apart share a letter."
+    )
+    if data.comparison.single_seed:
+        said += " They compare trained models: with one seed, what another training would give is not known."
+    return [said]
+
+
 def _lacking(data: DataTable, row: Row) -> list[str]:
     """A row that lacks folds was scored on other samples than its neighbours."""
-    if not row.finished or row.covers(data.folds):
-        return []
-    done = len(row.finished)
-    wanted = len(row.seeds) * len(data.folds)
-    return [f"scored on {done} of {count(wanted, 'cell')}, that is on other samples than its neighbours: not ranked"]
+    notes = []
+    if row.outdated:
+        notes.append(f"without {count(len(row.outdated), 'cell')} of an earlier version of its code, weights or data")
+    if row.finished and not row.covers(data.folds):
+        done, wanted = len(row.finished), len(row.seeds) * len(data.folds)
+        where = f"scored on {done} of {count(wanted, 'cell')}"
+        notes.append(f"{where}, that is on other samples than its neighbours: not ranked")
+    return notes
 
 
 def _failures(row: Row) -> list[str]:
@@ -132,13 +224,9 @@ def _failures(row: Row) -> list[str]:
     ]
 
 
-def _rank(data: DataTable, row: Row) -> str:
-    return str(data.ranks.get(row.architecture, NOTHING)) if row.kind == "architecture" else row.kind
-
-
 def _name(row: Row) -> str:
     """Floors and oracles are no competitors: they stand in italics."""
-    if row.kind == "architecture":
+    if row.competes:
         return escape(row.title)
     return f"*{row.kind}: {escape(row.title)}*" if row.kind not in row.title.lower() else f"*{escape(row.title)}*"
 
@@ -147,12 +235,18 @@ def _view(row: Row) -> str:
     return row.view if row.view != "none" else NOTHING
 
 
-def _score_cells(row: Row) -> list[str]:
-    if not row.scores or row.interval is None:
-        return ["failed", *[NOTHING] * 4]
-    low, high = figure(row.interval.low), figure(row.interval.high)
-    rest = [figure(row.scores[metric]) for metric in ("accuracy", "f1_macro", "f1_weighted", "uar")]
-    return [f"{figure(row.scores['abaw'])} [{low}, {high}]", *rest]
+def _score_cells(data: DataTable, row: Row) -> list[str]:
+    further = [metric for _, metric in _further(data)]
+    if row.score is None:
+        return ["failed", *[NOTHING] * (2 + len(further))]
+    spreads = [figure(each.std(ddof=1)) if len(each) > 1 else NOTHING for each in (row.seed_scores, row.fold_scores)]
+    return [with_interval(data, row), *spreads, *(figure(row.scores[metric]) for metric in further)]
+
+
+def with_interval(data: DataTable, row: Row) -> str:
+    """`0.512 [0.480, 0.544]`."""
+    interval = data.comparison.intervals[row.architecture]
+    return f"{figure(row.score)} [{figure(interval.low)}, {figure(interval.high)}]"
 
 
 def _cells(row: Row) -> str:
@@ -161,19 +255,22 @@ def _cells(row: Row) -> str:
 
 def _started_from(row: Row) -> str:
     starts = sorted({str(record.data["started_from"] or "none") for record in row.records})
-    return escape(", ".join(starts)) if row.kind == "architecture" else NOTHING
+    return escape(", ".join(starts)) if row.competes else NOTHING
 
 
-def _cost_cells(measured: Cost) -> list[str]:
+def _cost_cells(measured: Cost, front: Sequence[str]) -> list[str]:
+    def marked(name: str, unit: float = 1) -> str:
+        return amount(getattr(measured, name), unit) + (f" {FRONT}" if name in front else "")
+
     return [
-        amount(measured.params, 1e6),
-        amount(measured.macs, 1e9),
+        marked("params", 1e6),
+        marked("macs", 1e9),
         amount(measured.params_full, 1e6),
         amount(measured.macs_full, 1e9),
         amount(measured.train_samples_per_s),
         amount(measured.infer_samples_per_s),
         "/".join(map(str, measured.infer_batches)) or NOTHING,
-        amount(measured.latency_ms_p50),
+        marked("latency_ms_p50"),
         amount(measured.latency_ms_p95),
         amount(measured.peak_memory_mb),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from benchmark.errors import RequestError
@@ -20,14 +21,24 @@ def render_board(results: Path, out: Path) -> Path:
     """
     from benchmark.board.leaderboard import render
 
-    if not any(results.glob(f"*/*/*/seed*-fold*/{RECORD}")):
-        own = results.resolve() == PUBLISHED.parent.resolve()
-        if not own or not PUBLISHED.is_dir():
-            raise RequestError(f"{results}: no records there: run `make bench` first, or name a folder with --results")
-        print(f"no records of this machine in {results}: rendering the published ones")
-        results = results / PUBLISHED.name
+    results = folder_of(results)
     try:
         render(results, out, PUBLISHED if PUBLISHED.is_dir() else None)
     except OSError as error:
         raise RequestError(f"{error.filename}: the board cannot be written: {error.strerror}: use --out FILE") from None
     return out
+
+
+def folder_of(results: Path) -> Path:
+    """`results`, or the published records where this machine has none of its own.
+
+    Raises:
+        RequestError: there are no records.
+    """
+    if any(results.glob(f"*/*/*/seed*-fold*/{RECORD}")):
+        return results
+    own = results.resolve() == PUBLISHED.parent.resolve()
+    if not own or not PUBLISHED.is_dir():
+        raise RequestError(f"{results}: no records there: run `make bench` first, or name a folder with --results")
+    print(f"no records of this machine in {results}: taking the published ones", file=sys.stderr)
+    return results / PUBLISHED.name

@@ -42,7 +42,7 @@ class VGGFace2SEResNet50(SENet):
     def __init__(self) -> None:
         super().__init__(
             SEResNetBottleneck,
-            [3, 4, 6, 3],
+            (3, 4, 6, 3),
             groups=1,
             reduction=16,
             drop_rate=0.0,

@@ -86,7 +86,7 @@ def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of tables alone."""
     from benchmark.board.plots import Plots
 
-    monkeypatch.setattr("benchmark.board.leaderboard.draw", lambda section, folder: Plots("", "", "", {}))
+    monkeypatch.setattr("benchmark.board.leaderboard.draw", lambda section, folder: Plots())
 
 
 def test_whole_board(board: Path) -> None:
@@ -94,10 +94,12 @@ def test_whole_board(board: Path) -> None:
 
 
 def test_every_picture_is_there_and_no_other(board: Path) -> None:
+    """As PNG, and as the SVG that it leads to."""
     text = (board / "leaderboard.md").read_text(encoding="utf-8")
     linked = {part.split(")")[0] for part in text.split("](")[1:]}
-    assert linked == {str(file.relative_to(board)) for file in board.rglob("*.png")}
-    assert all((board / link).read_bytes().startswith(b"\x89PNG") for link in linked)
+    assert linked == {str(file.relative_to(board)) for kind in ("png", "svg") for file in board.rglob(f"*.{kind}")}
+    starts = {".png": b"\x89PNG", ".svg": b"<?xml"}
+    assert all((board / link).read_bytes().startswith(starts[Path(link).suffix]) for link in linked)
 
 
 def test_same_records_in_another_place_and_order_give_the_same_bytes(
@@ -108,6 +110,7 @@ def test_same_records_in_another_place_and_order_give_the_same_bytes(
     random.Random(0).shuffle(shuffled)
     monkeypatch.setattr("benchmark.board.leaderboard.read_records", lambda results: shuffled)
     monkeypatch.setenv("TZ", "Asia/Tokyo")
+    monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path.with_name("another-cache")))  # so that all is made anew
     render(tmp_path / "results", tmp_path / "leaderboard.md")
     assert contents(tmp_path) == contents(board)
 
@@ -127,7 +130,7 @@ def test_links_lead_from_the_board_to_the_plots(tmp_path: Path) -> None:
     write_cell(tmp_path / "deep/results", "c3d")
     render(tmp_path / "deep/results", tmp_path / "docs/board.md")
     text = (tmp_path / "docs/board.md").read_text(encoding="utf-8")
-    assert "](../deep/results/default/plots/abaw-macs-twin-tiny.png)" in text
+    assert "](../deep/results/default/plots/front-macs-twin-tiny.png)" in text
 
 
 @pytest.mark.usefixtures("no_plots")

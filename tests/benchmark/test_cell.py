@@ -20,6 +20,7 @@ from benchmark.registry import architectures, data_sets
 from benchmark.suite import Cell, Twin
 from benchmark.task import metrics_of
 from datasets.corpus import DataError
+from datasets.synthetic.writer import write_film
 from models.weights import FOLDER as WEIGHTS
 
 pytestmark = pytest.mark.usefixtures("toys_installed")
@@ -38,10 +39,10 @@ def cell_of(architecture: str, dataset: str = "affectnet_small", **changes: Any)
 
 def made(cell: Cell, data: Path | None, results: Path) -> Record:
     location = locate(cell, data)
-    abaw = run_cell(cell, location, identity(cell, location, "cpu"), "cpu", 1, results, silent)
+    headline = run_cell(cell, location, identity(cell, location, "cpu"), "cpu", 1, results, silent)
     record = read_record(cell.folder(results, location.name))
     assert record is not None
-    assert record.data["metrics"]["abaw"] == abaw
+    assert headline == record.headline == ("abaw", record.data["metrics"]["abaw"])
     return record
 
 
@@ -242,5 +243,18 @@ def test_a_shipped_architecture_of_each_view_makes_a_record(twins: Path, tmp_pat
 def test_a_frozen_part_without_weights_is_told(name: str, size: str, warned: bool, twins: Path) -> None:
     corpus, _ = open_data(locate(cell_of("majority"), twins), 48, silent)
     architecture = architectures.get(name)
-    notes = notes_of(architecture, architecture.sizes[size], corpus)
+    notes = notes_of(architecture, architecture.sizes[size], corpus, cell_of("majority").protocol)
     assert any("has random weights" in note for note in notes) == warned
+
+
+@pytest.mark.parametrize(
+    ("dataset", "still"), [("affectnet_small", True), ("oulu_casia", False), ("ctbc", False), ("aff_wild2", False)]
+)
+def test_a_still_clip_is_told_where_no_frame_moves(dataset: str, still: bool, tmp_path: Path) -> None:
+    entry = data_sets.get(dataset)
+    scale = {"oulu_casia": 0.02, "affectnet_small": 0.001, "ctbc": 0.002, "aff_wild2": 0.00002}[dataset]
+    write_film(entry.film(scale, 0, entry.protocol, entry.layouts[0]), tmp_path / dataset)
+    corpus = entry.read(tmp_path / dataset, entry.protocol)
+    architecture = architectures.get("c3d")
+    notes = notes_of(architecture, architecture.sizes["tiny"], corpus, entry.protocol)
+    assert any("still clip" in note for note in notes) == still

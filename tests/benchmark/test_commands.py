@@ -1,9 +1,8 @@
-"""The verbs that read records (publish, leaderboard, check, profile), and what `data verify` makes of what it finds."""
+"""The verbs that read records (publish, leaderboard, profile), and what `data verify` makes of what it finds."""
 
 from __future__ import annotations
 
 import shutil
-import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -11,7 +10,7 @@ from typing import cast
 import numpy as np
 import pytest
 
-from benchmark.commands import check, data, leaderboard, publish
+from benchmark.commands import data, leaderboard, publish
 from benchmark.commands.profile import profile_rows
 from benchmark.data import locate_folder, open_data, read_corpus_once
 from benchmark.errors import RequestError
@@ -27,9 +26,8 @@ from tests.datasets.made_corpus import made_corpus
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty checkout whose `results/published` the verbs use."""
     published = tmp_path / "results" / "published"
-    for module in (publish, leaderboard, check):
+    for module in (publish, leaderboard):
         monkeypatch.setattr(module, "PUBLISHED", published)
-    monkeypatch.setattr(check, "CHECKOUT", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -59,32 +57,9 @@ def test_nothing_to_publish_is_told(checkout: Path) -> None:
 def test_a_fresh_checkout_renders_the_published_board(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_cell(checkout / "results" / "published", "c3d")
     assert leaderboard.render_board(Path("results"), Path("leaderboard.md")) == Path("leaderboard.md")
-    assert "rendering the published ones" in capsys.readouterr().out
+    assert "taking the published ones" in capsys.readouterr().err
     with pytest.raises(RequestError, match="no records there: run `make bench` first"):
         leaderboard.render_board(checkout / "elsewhere", Path("leaderboard.md"))
-
-
-def test_the_gate_reads_its_base_from_a_folder_or_a_git_ref(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def git(*words: str) -> None:
-        identity = ["-c", "user.name=n", "-c", "user.email=e@example.invalid"]
-        subprocess.run(["git", "-C", str(checkout), *identity, *words], check=True, capture_output=True)
-
-    write_cell(checkout / "results" / "published", "c3d")
-    git("init", "-q")
-    git("add", "-A")
-    git("commit", "-qm", "base")
-    write_cell(checkout / "results", "c3d")
-    for base in ("", "HEAD", str(checkout / "results" / "published")):
-        assert check.check_regression(base, Path("results")) == 0
-        assert "1 same" in capsys.readouterr().out
-    with pytest.raises(RequestError, match="--base nowhere: neither a folder of records nor a git ref"):
-        check.check_regression("nowhere", Path("results"))
-
-
-def test_nothing_to_compare_is_its_own_exit_code(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_cell(checkout / "results", "c3d")
-    assert check.check_regression("", Path("results")) == 3
-    assert "nothing could be compared" in capsys.readouterr().out
 
 
 def test_profile_measures_each_architecture_that_is_named() -> None:

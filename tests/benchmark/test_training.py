@@ -214,6 +214,13 @@ def test_the_budget_scales_epochs_and_leaves_one() -> None:
     assert [epochs_of(capped, 1, inputs) for inputs in (10, 100, 5_000)] == [30, 10, 1]
 
 
+def test_where_one_epoch_is_too_much_a_random_part_of_it_is_trained_on(material: Material) -> None:
+    whole, part = (trained(toy(replace(QUICK, epochs=3, max_samples=most)), material)[1] for most in (None, 10))
+    assert len(whole) == 3
+    assert whole[0]["samples"] > 10
+    assert [epoch["samples"] for epoch in part] == [10]
+
+
 def test_the_learning_rate_rises_and_falls() -> None:
     stage = Stage(lr=1.0, warmup=0.2)
     rates = [learning_rate(stage, step, 50) for step in range(50)]

@@ -23,16 +23,17 @@ def write_cell(results: Path, architecture: str = "c3d", skill: float = 0.5, **c
 
     skill: share of samples predicted rightly, around which subjects vary. changes: entries of the record that are to
     be different; `environment`, `cost`, `protocol` and `key_parts` are merged into the defaults. `error` makes a
-    failed cell. `subjects` and `each` give the numbers of test subjects and of samples of each class a subject.
+    failed cell. `subjects` and `each` give the numbers of test subjects and of samples of each class a subject;
+    `tracks` names two videos a subject.
     """
-    subjects, each = changes.pop("subjects", 8), changes.pop("each", 3)
+    subjects, each, tracks = changes.pop("subjects", 8), changes.pop("each", 3), changes.pop("tracks", False)
     merged = {name: changes.pop(name, {}) for name in ("environment", "cost", "protocol", "key_parts")}
     data = {**_data(architecture, **merged), **changes}
     folder = results / data["suite"] / data["dataset"] / architecture / f"seed{data['seed']}-fold{data['fold']}"
     if data["error"]:
         write_record(folder, {**data, **_FAILED})
         return folder
-    predictions = _predictions(data, skill, subjects, each)
+    predictions = _predictions(data, skill, subjects, each, tracks)
     matrix = confusion_matrix(predictions["label"], predictions["predicted"], len(data["classes"]))
     measured = asdict(scores(matrix))
     per_class = dict(zip(data["classes"], measured["f1_per_class"], strict=True))
@@ -41,7 +42,7 @@ def write_cell(results: Path, architecture: str = "c3d", skill: float = 0.5, **c
     return folder
 
 
-def _predictions(data: dict[str, Any], skill: float, subjects: int, each: int) -> pd.DataFrame:
+def _predictions(data: dict[str, Any], skill: float, subjects: int, each: int, tracks: bool) -> pd.DataFrame:
     """Samples depend on data set and fold; predictions also on architecture and seed."""
     num_classes = len(data["classes"])
     rng = np.random.default_rng(crc32(f"{data['architecture']} {data['dataset']} {data['seed']}".encode()))
@@ -56,6 +57,7 @@ def _predictions(data: dict[str, Any], skill: float, subjects: int, each: int) -
         {
             "sample": [f"{person}/{index:04d}" for index, person in enumerate(who)],
             "subject": who if data["subjects_known"] else None,
+            **({"track": [f"{person}/video{index % 2}" for index, person in enumerate(who)]} if tracks else {}),
             "label": labels,
             "predicted": predicted,
         }

@@ -35,13 +35,13 @@ from datasets.synthetic.writer import write_film
 from datasets.views import instances
 
 PROTOCOL = DATASET.protocol
-SCALE, SEED = 0.000001, 0
+SCALE, SEED = 0.00000001, 9
 EIGHT = aff_wild2_8.DATASET
 
 
 @pytest.fixture(scope="module")
 def twin(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Eight people who train and four who test, about 24 frames each."""
+    """Seven people who train and four who test, about 24 frames each."""
     folder = tmp_path_factory.mktemp("aff_wild2") / "twin"
     write_film(film(SCALE, SEED, PROTOCOL, "abaw2021+abaw3"), folder)
     return folder
@@ -252,7 +252,7 @@ def test_an_expression_of_the_twin_grows_out_of_the_one_before() -> None:
 def test_two_films_of_different_seeds_share_nobody() -> None:
     one, other = (film(SCALE, seed, PROTOCOL, "abaw2021+abaw3") for seed in (0, 1))
     assert not {shot.identity for shot in one.shots} & {shot.identity for shot in other.shots}
-    assert len({shot.identity for shot in one.shots}) == len(one.shots) == 12
+    assert len({shot.identity for shot in one.shots}) == len(one.shots) == 11
 
 
 # What cannot be used

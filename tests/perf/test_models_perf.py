@@ -20,9 +20,9 @@ import timm
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torchvision.models.video import r2plus1d_18 as torchvision_r2plus1d_18
 
+from benchmark import measured
 from benchmark.registry import architectures
 from models.parts.mobilenet import mobilenet_v3_tiny
 from models.parts.resnet import resnet_tiny
@@ -51,37 +51,18 @@ def prepared(model: nn.Module, channels_last: bool) -> nn.Module:
 
 @pytest.mark.parametrize("name", architectures.names())
 def test_training_step(benchmark: BenchmarkFixture, name: str) -> None:
-    architecture = architectures.get(name)
-    size = architecture.sizes["tiny"]
+    size = architectures.get(name).sizes["tiny"]
     if not size.stages:
-        pytest.skip("nothing in it is trained")
-    stage = size.stages[-1]
-    model = prepared(size.build(7).train(), size.channels_last)
-    for frozen in stage.frozen:
-        model.get_submodule(frozen).requires_grad_(False).eval()
-    optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad])
-    x = torch.randn(architecture.input_shape("tiny", stage.batch_size))
-    y = torch.randint(7, x.shape[:2] if architecture.view == "sequence" else x.shape[:1])
-
-    def step() -> None:
-        optimizer.zero_grad()
-        logits = model(x)
-        heads = logits if logits.ndim == y.ndim + 2 else logits[None]
-        sum(cross_entropy(head.flatten(0, -2), y.flatten()) for head in heads).backward()
-        optimizer.step()
-
-    benchmark.pedantic(step, rounds=10, warmup_rounds=3)
-    benchmark.extra_info["frames_per_s"] = stage.batch_size * size.frames / benchmark.stats.stats.median
+        pytest.skip("nothing of its own is trained")
+    batch = size.stages[-1].batch_size
+    benchmark.pedantic(measured.training_step(name, batch), rounds=10, warmup_rounds=3)
+    benchmark.extra_info["frames_per_s"] = batch * size.frames / benchmark.stats.stats.median
 
 
 @pytest.mark.parametrize("batch", [1, 32])
 @pytest.mark.parametrize("name", architectures.names())
 def test_inference(benchmark: BenchmarkFixture, name: str, batch: int) -> None:
-    size = architectures.get(name).sizes["tiny"]
-    model = prepared(size.build(7).eval(), size.channels_last)
-    x = torch.randn(architectures.get(name).input_shape("tiny", batch))
-    with torch.inference_mode():
-        benchmark.pedantic(model, (x,), rounds=10, warmup_rounds=3, iterations=3)
+    benchmark.pedantic(measured.inference(name, batch), rounds=10, warmup_rounds=3, iterations=3)
 
 
 @pytest.mark.parametrize("factory", [mobilenet_v3_tiny, vit_tiny, resnet_tiny])

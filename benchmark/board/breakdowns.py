@@ -1,0 +1,72 @@
+"""Where the scores of a data set come from, and what changes of an architecture cost: classes, subjects, videos and
+ablations."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.board.markdown import NOTHING, escape, figure, table
+from benchmark.board.sections import DataTable
+from benchmark.board.tables import HEADLINES, with_interval
+
+_HARDEST = 3
+
+
+def classes(data: DataTable) -> str:
+    """F1 of each class, a line a row; empty where there are no classes."""
+    rows = [row for row in data.rows if row.figures.f1_per_class and not data.base(row)]
+    lines = [[escape(row.title), *(figure(f1, 2) for f1 in row.figures.f1_per_class)] for row in rows]
+    return table(["F1 of each class", *map(escape, data.classes)], lines, ["F1 of each class"]) if lines else ""
+
+
+def units(data: DataTable, kind: str) -> str:
+    """How evenly a row does over `subject`s or `video`s, and whom it does worst; empty where they are unknown."""
+    measure = "CCC" if data.headline == "ccc" else "accuracy"
+    lines = []
+    for row in data.rows:
+        each = row.figures.by_subject if kind == "subject" else row.figures.by_video
+        if not each or data.base(row):
+            continue
+        low, quarter, middle, three, high = np.quantile(list(each.values()), [0, 0.25, 0.5, 0.75, 1])
+        worst = sorted(each, key=lambda name: (each[name], name))[:_HARDEST]
+        hardest = ", ".join(f"{escape(name)} ({figure(each[name], 2)})" for name in worst)
+        spread = [figure(value, 2) for value in (low, quarter, middle, three, high)]
+        lines.append([escape(row.title), str(len(each)), *spread, hardest])
+    headers = [f"{measure} of each {kind}", f"{kind}s", "worst", "quarter", "median", "three quarters", "best"]
+    headers += [f"hardest {kind}s"]
+    return table(headers, lines, [headers[0], headers[-1]]) if lines else ""
+
+
+def ablation(data: DataTable) -> str:
+    """Each row that has variants, and the variants with their paired differences; empty without any."""
+    named = HEADLINES[data.headline]
+    lines = []
+    for name, variants in data.variants.items():
+        base = data.row(name)
+        assert base is not None
+        score = NOTHING if base.score is None else with_interval(data, base)
+        lines.append([f"**{escape(base.title)}**", score, NOTHING, NOTHING])
+        for row in variants:
+            option = escape(row.architecture.partition("@")[2].replace("=", ": ").replace("_", " "))
+            change = data.comparison.changes.get(row.architecture)
+            if row.score is None:
+                lines.append([option, "failed", NOTHING, NOTHING])
+            elif change is None:
+                lines.append([option, with_interval(data, row), "other samples", NOTHING])
+            else:
+                low, high = change.interval.low, change.interval.high
+                difference = f"{change.value:+.3f} [{low:+.3f}, {high:+.3f}]"
+                p = "< 0.001" if change.p < 0.001 else figure(change.p)
+                lines.append([option, with_interval(data, row), difference, p])
+    headers = ["ablation", f"{named} [95% over {data.comparison.unit}s]", "difference [95%]", "p"]
+    note = (
+        f"\n\nDifferences are paired, variant minus **architecture** on the same samples (bootstrap over "
+        f"{data.comparison.unit}s); p is corrected (Holm) for the number of variants of one architecture."
+    )
+    return table(headers, lines, ["ablation"]) + note if lines else ""
+
+
+def folded(title: str, *parts: str) -> list[str]:
+    """Parts behind a title that unfolds; nothing when all are empty."""
+    shown = [part for part in parts if part]
+    return [f"<details><summary>{title}</summary>", *shown, "</details>"] if shown else []

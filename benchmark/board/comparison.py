@@ -1,0 +1,177 @@
+"""How sure the scores of one table are, and which of its rows can be told apart.
+
+All rows that hold the same samples are scored on the same resamples, so the interval of each and the difference of
+every two come from one pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from string import ascii_lowercase, ascii_uppercase
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmark.board.memory import key_of, remembered
+from benchmark.board.rows import Row, video_concordance
+from benchmark.metrics import Array
+from benchmark.statistics import (
+    ALPHA,
+    Difference,
+    Interval,
+    Unit,
+    difference_of,
+    holm,
+    holm_pairs,
+    interval_of,
+    pairwise_p,
+    resampled,
+    resampled_means,
+    tie_groups,
+    units_of,
+)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """The headline measure of rows that hold the same samples: on all of them, and on each resample."""
+
+    rows: tuple[Row, ...]
+    values: Array
+    """(R, P), the seeds of the rows one after another."""
+    units: int
+    unit: Unit
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """(P,) which row each column of the values is of."""
+        return np.repeat(np.arange(len(self.rows)), [len(row.seed_scores) for row in self.rows])
+
+    @cached_property
+    def scores(self) -> Array:
+        """(P,) the measure on all samples."""
+        return np.concatenate([row.seed_scores for row in self.rows])
+
+    def interval(self, row: Row) -> Interval:
+        return interval_of(self.values[:, self.groups == self.rows.index(row)].mean(axis=1), self.units, self.unit)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """intervals: by architecture. p: (K, K) of the ranked rows, Holm's correction made, 1 where nothing is known."""
+
+    intervals: dict[str, Interval]
+    ranked: tuple[str, ...]
+    p: Array
+    groups: tuple[tuple[str, ...], ...]
+    """Runs of ranked rows that cannot be told apart, the best first; a row may be in several, one after another."""
+    unit: Unit
+    single_seed: bool
+    """Whether some ranked row has one seed, so that the spread of trainings is not in the p-values."""
+    changes: dict[str, Difference]
+    """Of each variant of a row that holds the same samples: how much better than that row it is. p is corrected
+    (Holm) for the number of variants of one row."""
+
+    def letters(self, architecture: str) -> str:
+        """`a`, `ab`, `a-d`: a letter for each group that the row is in. Rows that cannot be told apart share one."""
+        own = [self.name(index) for index, group in enumerate(self.groups) if architecture in group]
+        return "".join(own) if len(own) < 3 else f"{own[0]}-{own[-1]}"
+
+    @staticmethod
+    def name(group: int) -> str:
+        """The letter of a group: a to z, then A to Z; beyond that a number in brackets."""
+        letters = ascii_lowercase + ascii_uppercase
+        return letters[group] if group < len(letters) else f"({group + 1})"
+
+
+def compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, Sequence[Row]]) -> Comparison:
+    """The comparison of the rows of a table; only those named in `ranked` are tested against each other, and variants
+    against the row that they are variants of."""
+    key = key_of("comparison", [(row.architecture, row.digest) for row in rows], list(ranked))
+    found = remembered(key, lambda: asdict(_compare(rows, ranked, variants)))
+    return Comparison(
+        intervals={name: Interval(**each) for name, each in found["intervals"].items()},
+        ranked=tuple(found["ranked"]),
+        p=np.array(found["p"]),
+        groups=tuple(map(tuple, found["groups"])),
+        unit=found["unit"],
+        single_seed=found["single_seed"],
+        changes={
+            name: Difference(each["value"], Interval(**each["interval"]), each["p"])
+            for name, each in found["changes"].items()
+        },
+    )
+
+
+def _compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, Sequence[Row]]) -> Comparison:
+    blocks = [draw(block) for block in _same_samples(rows)]
+    intervals = {row.architecture: block.interval(row) for block in blocks for row in block.rows}
+    of_rank = [row for row in rows if row.architecture in ranked]
+    p = np.ones((len(of_rank), len(of_rank)))
+    for block in blocks:
+        among = [(i, block.rows.index(row)) for i, row in enumerate(of_rank) if row in block.rows]
+        if len(among) > 1:
+            here, there = (np.array(places) for places in zip(*among, strict=True))
+            every = pairwise_p(block.values, block.scores, block.groups, block.units)
+            p[np.ix_(here, here)] = every[np.ix_(there, there)]
+    p = holm_pairs(p)
+    scores = [row.score or 0.0 for row in of_rank]
+    names = tuple(row.architecture for row in of_rank)
+    units = [row.samples.unit for row in rows if row.samples]
+    return Comparison(
+        intervals,
+        names,
+        p.tolist(),  # type: ignore[arg-type]  # as JSON keeps it
+        tuple(tuple(names[i] for i in group) for group in tie_groups(scores, p < ALPHA)),
+        units[0] if units else "sample",
+        any(len(row.seed_scores) == 1 for row in of_rank),
+        _changes(rows, variants),
+    )
+
+
+def _changes(rows: Sequence[Row], variants: Mapping[str, Sequence[Row]]) -> dict[str, Difference]:
+    found: dict[str, Difference] = {}
+    for row in rows:
+        each = {v.architecture: change for v in variants.get(row.architecture, ()) if (change := difference(row, v))}
+        corrected = holm([change.p for change in each.values()])
+        found |= {name: replace(change, p=float(p)) for (name, change), p in zip(each.items(), corrected, strict=True)}
+    return found
+
+
+def difference(a: Row, b: Row) -> Difference | None:
+    """`b` minus `a` in the headline measure; None where they do not hold the same samples."""
+    if a.samples is None or b.samples is None or not a.samples.same_as(b.samples) or a.headline != b.headline:
+        return None
+    drawn = draw([a, b])
+    return difference_of(drawn.values, drawn.scores, len(a.seed_scores), drawn.units, drawn.unit)
+
+
+def draw(rows: Sequence[Row]) -> Drawn:
+    """Resamples rows that hold the same samples."""
+    samples = [row.samples for row in rows if row.samples is not None]
+    first = samples[0]
+    if rows[0].headline == "ccc":
+        found = [video_concordance(each) for each in samples]
+        owners = found[0][1]
+        values = resampled_means(np.concatenate([scores for scores, _ in found]), owners)
+        return Drawn(tuple(rows), values, *units_of(owners, owners, first.unit if first.unit != "sample" else "video"))
+    predicted = np.concatenate([each.predicted for each in samples])
+    values = resampled(first.labels, predicted, first.clusters, rows[0].num_classes)
+    return Drawn(tuple(rows), values, *units_of(first.labels, first.clusters, first.unit))
+
+
+def _same_samples(rows: Sequence[Row]) -> list[list[Row]]:
+    """Rows in blocks that hold the same samples; one whose seeds lack some stands alone."""
+    blocks: list[list[Row]] = []
+    for row in rows:
+        if row.samples is None:
+            continue
+        for block in blocks:
+            if block[0].samples is not None and block[0].samples.same_as(row.samples):
+                block.append(row)
+                break
+        else:
+            blocks.append([row])
+    return blocks

@@ -1,0 +1,71 @@
+"""What is dear to make of records is made once: figures and pictures are kept in the cache, by the content they are of.
+
+A key is a hash of the records' and predictions' bytes, of this package's code and of the libraries that compute and
+draw. So what is found is what would be made again, byte for byte; a cache that cannot be read or written costs time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmark.cache import cache_folder
+
+_CODE = Path(__file__).parent
+_ALSO = ("metrics.py", "records.py", "statistics.py")
+_LIBRARIES = ("matplotlib", "numpy", "scipy")
+
+
+def key_of(*parts: object) -> str:
+    """A key of these parts and of the code that makes something of them."""
+    return hashlib.blake2b(repr((_code(), parts)).encode(), digest_size=12).hexdigest()
+
+
+def remembered(key: str, compute: Callable[[], Any]) -> Any:
+    """JSON that was computed under this key before, or now."""
+    file = _folder() / f"{key}.json"
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads(file.read_text(encoding="utf-8"))
+    value = compute()
+    _keep(file, json.dumps(value).encode())
+    return value
+
+
+def remembered_files(key: str, files: list[Path], make: Callable[[], None]) -> None:
+    """Puts files in their places as they were made under this key before, or makes them now."""
+    kept = [_folder() / f"{key}{file.suffix}" for file in files]
+    with contextlib.suppress(OSError):
+        contents = [each.read_bytes() for each in kept]
+        for file, content in zip(files, contents, strict=True):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+        return
+    make()
+    for file, each in zip(files, kept, strict=True):
+        _keep(each, file.read_bytes())
+
+
+def _folder() -> Path:
+    return cache_folder() / "board"
+
+
+def _keep(file: Path, content: bytes) -> None:
+    draft = file.with_name(f".{file.name}.{os.getpid()}")
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_bytes(content)
+        draft.replace(file)
+
+
+@cache
+def _code() -> str:
+    files = [*sorted(_CODE.glob("*.py")), *(_CODE.parent / name for name in _ALSO)]
+    versions = [f"{name} {version(name)}" for name in _LIBRARIES]
+    return hashlib.blake2b(b"\0".join([file.read_bytes() for file in files]) + repr(versions).encode()).hexdigest()

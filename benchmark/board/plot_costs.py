@@ -1,0 +1,157 @@
+"""Score against cost with the Pareto front, and throughput against batch size."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from statistics import median
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from benchmark.board.costs import Cost, cost
+from benchmark.board.figures import COLORS, key_below, legend_below, line, panels, spread
+from benchmark.board.rows import Row
+from benchmark.board.sections import DataTable, Section
+from benchmark.board.tables import HEADLINES
+
+Point = tuple[Row, Cost]
+
+_QUIET = "#8a8a8a"
+_PANEL = (4.5, 3.5)
+"""Inches of a panel inside its axes, about."""
+
+
+def macs_front(section: Section) -> Figure | None:
+    return _fronts(section, "macs", "GMACs an input", 1e9)
+
+
+def params_front(section: Section) -> Figure | None:
+    return _fronts(section, "params", "parameters, millions", 1e6)
+
+
+def latency_front(section: Section) -> Figure | None:
+    """A panel holds one hardware: latencies of two must not be compared."""
+    return _fronts(section, "latency_ms_p50", "latency at batch 1, ms (median)", 1)
+
+
+def _fronts(section: Section, name: str, label: str, unit: float) -> Figure | None:
+    shown: list[tuple[str, DataTable, list[Point]]] = []
+    for table in section.tables:
+        points = _points(table, name)
+        devices = sorted({measured.hardware for _, measured in points}) if name == "latency_ms_p50" else [""]
+        for device in devices:
+            title = f"{table.name}\n{device}" if len(devices) > 1 else table.name
+            own = [point for point in points if device in ("", point[1].hardware)]
+            shown += [(title, table, own)] if own else []
+    if not shown:
+        return None
+    figure, axes = panels(len(shown), 5.4, 4.6)
+    for axis, (title, table, points) in zip(axes, shown, strict=True):
+        _front(axis, section, table, points, name, unit)
+        axis.set(title=title, xlabel=label, ylabel=HEADLINES[table.headline])
+    titles = {row.architecture: row.title for row in section.architectures}
+    key_below(figure, [titles[name] for name in section.order])
+    return figure
+
+
+def _points(table: DataTable, name: str) -> list[Point]:
+    found = [(row, measured) for row in table.ranked if (measured := cost(row)) is not None]
+    return [(row, measured) for row, measured in found if getattr(measured, name)]
+
+
+def _front(axis: Axes, section: Section, table: DataTable, points: list[Point], name: str, unit: float) -> None:
+    """Each architecture as its number; those that none undercuts are dark and joined by a step line."""
+    placed = [(getattr(measured, name) / unit, row.score or 0.0, row) for row, measured in points]
+    best: list[tuple[float, float]] = []
+    axis.set_xscale("log")
+    low, high = min(value for value, *_ in placed), max(value for value, *_ in placed)
+    wide = max((high / low) ** 0.08, (12 * low / high) ** 0.5, 1.1)
+    axis.set_xlim(low / wide, high * wide)
+    discs = _beside_each_other(placed, low / wide, high * wide)
+    for (value, score, row), (x, y) in zip(placed, discs, strict=True):
+        beaten = any(s >= score and v <= value and (s > score or v < value) for v, s, _ in placed)
+        best += [] if beaten else [(value, score)]
+        interval = table.comparison.intervals[row.architecture]
+        color, order = (_QUIET, 2) if beaten else (COLORS[0], 4)
+        axis.plot([value] * 2, [interval.low, interval.high], color=color, lw=1.2, alpha=0.55, zorder=order - 0.5)
+        axis.plot([value, x], [score, y], color=color, lw=0.8, zorder=order - 0.4)
+        axis.plot(x, y, "o", ms=14, mfc="white" if beaten else color, mec=color, mew=1.1, zorder=order)
+        number = str(section.order.index(row.architecture) + 1)
+        ink = "#444444" if beaten else "white"
+        axis.text(x, y, number, ha="center", va="center_baseline", fontsize=9, color=ink, zorder=order)
+    best.sort()
+    axis.step(*zip(*best, strict=True), where="post", color=COLORS[0], lw=1.4, alpha=0.6, zorder=1.8)
+    _log_ticks(axis)
+    _levels(axis, table)
+
+
+def _beside_each_other(placed: list[tuple[float, float, Row]], low: float, high: float) -> list[tuple[float, float]]:
+    """Where the discs of points go so that none hides another, each as near its point as the others let it."""
+    scale = np.array([_PANEL[0] / np.log(high / low), _PANEL[1] / 1.05])
+    points = np.array([[np.log(value / low), score] for value, score, _ in placed]) * scale
+    return [(float(low * np.exp(x)), float(y)) for x, y in spread(points, 0.2) / scale]
+
+
+def _log_ticks(axis: Axes) -> None:
+    """Labelled with plain numbers."""
+    low, high = axis.get_xlim()
+    axis.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0) if high / low < 2000 else (1.0,)))
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.10f}".rstrip("0").rstrip(".")))
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.tick_params(axis="x", which="minor", length=0)
+
+
+def _levels(axis: Axes, table: DataTable) -> None:
+    """Floors and oracle as lines across the panel, each with its name; two floors have theirs on opposite sides."""
+    low = -0.2 if table.headline == "ccc" else 0.0
+    axis.set(ylim=(low, 1.05), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1])
+    references = [row for row in table.rows if not row.competes and row.score is not None]
+    floors = [row for row in references if row.kind == "floor"]
+    for row in references:
+        score = row.score or 0.0
+        axis.axhline(score, color="#666666", linestyle=(0, (4, 3)), linewidth=1.1, zorder=1)
+        right = row.kind == "floor" and floors.index(row) % 2 == 1
+        below = row.kind == "floor" and score > 0.1
+        axis.text(
+            0.99 if right else 0.01,
+            score + (-0.012 if below else 0.012),
+            row.title,
+            transform=axis.get_yaxis_transform(),
+            ha="right" if right else "left",
+            va="top" if below else "bottom",
+            fontsize=11,
+            color="#555555",
+            zorder=1.5,
+        )
+
+
+def throughput(section: Section) -> Figure | None:
+    """Inputs a second against batch size; a panel holds one hardware, and the median over the data sets."""
+    found: dict[str, dict[str, dict[int, list[float]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
+    for table in section.tables:
+        for row in table.ranked:
+            measured = cost(row)
+            for batch, speed in (measured.throughput_by_batch if measured else {}).items():
+                assert measured is not None
+                found[measured.hardware][row.architecture][batch].append(speed)
+    if not found:
+        return None
+    titles = {row.architecture: row.title for row in section.architectures}
+    figure, axes = panels(len(found), 9.0, 5.6, columns=1)
+    for axis, hardware in zip(axes, sorted(found), strict=True):
+        lines = found[hardware]
+        for name in sorted(lines, key=section.order.index, reverse=True):
+            xs = sorted(lines[name])
+            line(axis, xs, [median(lines[name][x]) for x in xs], section.order.index(name), titles[name])
+        batches = sorted({batch for each in lines.values() for batch in each})
+        axis.set_xscale("log", base=2)
+        axis.set_yscale("log")
+        axis.set_xticks(batches, [str(batch) for batch in batches])
+        axis.set(title=hardware, xlabel="batch size", ylabel="inputs a second")
+        axis.minorticks_off()
+        axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10f}".rstrip("0").rstrip(".")))
+    legend_below(figure, axes, [titles[name] for name in section.order])
+    return figure

@@ -1,0 +1,135 @@
+"""Who is better than whom: scores with their rank groups, the critical-difference diagram, the heat map."""
+
+from __future__ import annotations
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmark.board.figures import COLORS
+from benchmark.board.plot_classes import heat
+from benchmark.board.sections import Across, DataTable, Section
+from benchmark.board.tables import HEADLINES
+
+_LINE = 0.3
+"""Inches of height that a name takes."""
+
+
+def forest(table: DataTable) -> Figure | None:
+    """The ranked rows, the best above: score and 95% interval, and a bar for each rank group."""
+    rows = table.ranked
+    if not rows:
+        return None
+    left = 0.1 * max(len(row.title) for row in rows) + 0.8
+    bars = 0.18 * len(table.comparison.groups) + 0.3
+    size = (left + 5.2 + bars, _LINE * len(rows) + 1.3)
+    figure = Figure(figsize=size)
+    height = _LINE * len(rows) / size[1]
+    axis = figure.add_axes((left / size[0], 0.7 / size[1], 5.0 / size[0], height))
+    for place, row in enumerate(rows):
+        interval = table.comparison.intervals[row.architecture]
+        axis.plot([interval.low, interval.high], [place, place], color=COLORS[0], lw=2.2, alpha=0.45)
+        axis.plot(row.score or 0.0, place, "o", color=COLORS[0], ms=7)
+    axis.set_yticks(range(len(rows)), [f"{row.title}  {table.ranks[row.architecture]}" for row in rows])
+    axis.set_ylim(len(rows) - 0.5, -0.5)
+    axis.set_xlim(-0.2 if table.headline == "ccc" else 0, 1)
+    axis.set_xlabel(f"{HEADLINES[table.headline]}, 95% over {table.comparison.unit}s")
+    _references(axis, table)
+    _groups(figure, table, (left + 5.15) / size[0], 0.7 / size[1], bars / size[0], height)
+    return figure
+
+
+def _references(axis: Axes, table: DataTable) -> None:
+    """Floors and oracle as lines, with their names above."""
+    for row in table.rows:
+        if not row.competes and row.score is not None:
+            axis.axvline(row.score, color="#666666", linestyle=(0, (4, 3)), lw=1.1, zorder=1)
+            name = "oracle" if row.kind == "oracle" else row.title.split()[0].lower()
+            left = row.architecture == "majority"
+            axis.annotate(
+                name, (row.score, 1), (2 if not left else 0, 3), xycoords=("data", "axes fraction"),
+                textcoords="offset points", ha="right" if left or row.kind == "oracle" else "left",
+                fontsize=11, color="#555555",
+            )  # fmt: skip
+
+
+def _groups(figure: Figure, table: DataTable, left: float, bottom: float, width: float, height: float) -> None:
+    """A vertical bar for each group, with its letter, beside the rows that are in it."""
+    axis = figure.add_axes((left, bottom, width, height), sharey=figure.axes[0])
+    axis.axis("off")
+    place = {row.architecture: index for index, row in enumerate(table.ranked)}
+    for index, group in enumerate(table.comparison.groups):
+        members = sorted(place[name] for name in group)
+        axis.plot(
+            [index, index], [members[0] - 0.25, members[-1] + 0.25], color="#222222", lw=3.2, solid_capstyle="butt"
+        )
+        letter = table.comparison.name(index)
+        axis.text(index, members[0] - 0.35, letter, ha="center", va="bottom", fontsize=11)
+    axis.set_xlim(-1, max(1, len(table.comparison.groups)))
+
+
+def heat_map(section: Section) -> Figure | None:
+    """The headline measure of each architecture (the best mean rank above) on each data set."""
+    titles = {row.architecture: row.title for row in section.architectures}
+    rows = {name: [table.row(name) for table in section.tables] for name in section.order}
+    if not rows or len(section.tables) < 2:
+        return None
+    scores = [[np.nan if row is None or row.score is None else row.score for row in each] for each in rows.values()]
+    lines = [f"{titles[name]}  {number}" for number, name in enumerate(section.order, start=1)]
+    return heat(np.array(scores), lines, [table.name for table in section.tables], 3)
+
+
+def critical_difference(section: Section) -> Figure | None:
+    """Mean ranks over all data sets on a line, the best left; a bar joins those that the test cannot tell apart."""
+    across = section.across
+    if across is None or len(section.tables) < 2:
+        return None
+    titles = {row.architecture: row.title for row in section.architectures}
+    names, ranks = across.names, across.test.mean_ranks
+    half = (len(names) + 1) // 2
+    bars = [] if across.test.too_few else across.groups
+    top = 1.15 + 0.13 * len(bars)
+    size = (10.6, top + _LINE * half + 0.4)
+    figure = Figure(figsize=size)
+    axis = figure.add_axes((0, 0, 1, 1))
+    axis.axis("off")
+    axis.set(xlim=(0, size[0]), ylim=(size[1], 0))  # in inches, down from the top
+    first, last = 3.9, 6.7
+    last_rank = len(names)
+
+    def at(rank: float) -> float:
+        return first + (rank - 1) / max(1, last_rank - 1) * (last - first)
+
+    axis.plot([at(1), at(last_rank)], [0.95, 0.95], color="#222222", lw=1.4)
+    for rank in _ticks(last_rank):
+        axis.plot([at(rank)] * 2, [0.87, 0.95], color="#222222", lw=1.2)
+        axis.text(at(rank), 0.83, str(rank), ha="center", va="bottom", fontsize=12)
+    for place, (name, rank) in enumerate(zip(names, ranks, strict=True)):
+        is_left = place < half
+        y = top + _LINE * (place if is_left else len(names) - 1 - place) + 0.2
+        edge = first - 0.2 if is_left else last + 0.2
+        axis.plot([at(rank), at(rank), edge], [0.95, y, y], color="#555555", lw=0.9, solid_joinstyle="miter")
+        label = f"{titles[name]}  {rank:.1f}" if is_left else f"{rank:.1f}  {titles[name]}"
+        axis.text(
+            edge + (-0.06 if is_left else 0.06), y, label, ha="right" if is_left else "left", va="center_baseline"
+        )
+    for index, group in enumerate(bars):
+        ends = [ranks[names.index(group[0])], ranks[names.index(group[-1])]]
+        axis.plot([at(ends[0]) - 0.04, at(ends[1]) + 0.04], [1.08 + 0.13 * index] * 2, color=COLORS[1], lw=4)
+    _critical(axis, across)
+    return figure
+
+
+def _critical(axis: Axes, across: Across) -> None:
+    test = across.test
+    said = f"critical difference {test.critical_difference:.1f} (Nemenyi, 5%, {test.data_sets} data sets)"
+    if test.too_few:
+        said += ": too few to tell any two apart"
+    axis.text(axis.get_xlim()[1] / 2, 0.3, said, ha="center", va="center", fontsize=13)
+
+
+def _ticks(last: int) -> list[int]:
+    """About six ranks to be written, with the first and the last."""
+    step = max(1, round((last - 1) / 5))
+    inner = [rank for rank in range(1, last, step) if last - rank > step / 2]
+    return [*inner, last]

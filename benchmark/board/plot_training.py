@@ -1,0 +1,60 @@
+"""Learning curves: the headline measure on the validation part, and the training loss, over epochs."""
+
+from __future__ import annotations
+
+from itertools import zip_longest
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from benchmark.board.figures import legend_below, line, panels
+from benchmark.board.rows import Row
+from benchmark.board.sections import Section
+from benchmark.board.tables import HEADLINES
+
+
+def curves(section: Section) -> Figure | None:
+    """A line of two panels a data set."""
+    learned = [
+        (table, [row for row in table.rows if any(record.data["history"] for record in row.finished)])
+        for table in section.tables
+    ]
+    shown = [(table, rows) for table, rows in learned if rows]
+    if not shown:
+        return None
+    figure, axes = panels(2 * len(shown), 5.4, 3.6)
+    for (table, rows), scores, losses in zip(shown, axes[::2], axes[1::2], strict=True):
+        named = f"validation {HEADLINES[table.headline]}"
+        for axis, key, label in ((scores, f"val_{table.headline}", named), (losses, "train_loss", "training loss")):
+            for row in sorted(rows, key=lambda row: _place(section, row), reverse=True):
+                _curve(axis, row, key, _place(section, row))
+            axis.set(title=table.name, xlabel="epoch (stages joined)", ylabel=label)
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axis.set_ylim(bottom=0)
+        scores.set_ylim(-0.2 if table.headline == "ccc" else 0, 1)
+    titles = {row.architecture: row.title for row in section.architectures}
+    legend_below(figure, axes, [titles[name] for name in section.order])
+    return figure
+
+
+def _place(section: Section, row: Row) -> int:
+    return section.order.index(row.architecture)
+
+
+def _curve(axis: Axes, row: Row, key: str, place: int) -> None:
+    """The mean over the cells, a line for each stage, so that the step between two stages is not drawn as learning."""
+    histories = [record.data["history"] for record in row.finished]
+    epochs = [[entry for entry in epoch if entry is not None] for epoch in zip_longest(*histories)]
+    stages: dict[str, tuple[list[float], list[float]]] = {}
+    for number, entries in enumerate(epochs, start=1):
+        values = [entry[key] for entry in entries if entry.get(key) is not None]
+        if values:
+            xs, ys = stages.setdefault(entries[0]["stage"], ([], []))
+            xs.append(number)
+            ys.append(float(np.mean(values)))
+    title: str | None = row.title
+    for xs, ys in stages.values():
+        line(axis, xs, ys, place, title)
+        title = None

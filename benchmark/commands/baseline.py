@@ -1,0 +1,98 @@
+"""`baseline`: runs the gate's cells several times over and keeps them as what `check` compares with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from benchmark.commands.check import BASELINE, WORK
+from benchmark.commands.run import choose_device
+from benchmark.data import data_folder
+from benchmark.errors import RequestError
+from benchmark.gate import GateRun, as_reruns, data_content, reruns_of, run_cells
+from benchmark.provenance import available_cores, environment
+from benchmark.records import Record
+from benchmark.regression.baseline import write_baseline
+from benchmark.regression.chance import Reruns, group_of, margins
+
+SEEDS = 3
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the baseline is made of."""
+
+    suite: str = "gate"
+    seeds: int = SEEDS
+    """How many seeds each cell is run with; another run with two threads comes on top."""
+    device: str = "auto"
+    workers: int = 0
+    data: Path | None = None
+    work: Path = WORK
+    baseline: Path = BASELINE
+
+
+def make_baseline(request: Request) -> int:
+    """Runs everything that is missing and replaces the baseline; returns the exit code.
+
+    Raises:
+        RequestError: the request is wrong, or the data are not a twin.
+    """
+    device = choose_device(request.device)
+    workers = request.workers or available_cores()
+    gate = GateRun(request.suite, request.work / "records", device, workers, data_folder(request.data))
+    name, cells = gate.cells()
+    runs: list[tuple[list[Record], int]] = []
+    plans = [(cells, 1), *reruns_of(cells, request.seeds)]
+    for number, (again, threads) in enumerate(plans, start=1):
+        print(f"run {number} of {len(plans)}: seed {again[0].seed}, {threads} thread{'s' * (threads > 1)}", flush=True)
+        folder = gate.folder if threads == 1 else request.work / f"records-{threads}-threads"
+        side_by_side = max(1, workers // threads)
+        here = GateRun(request.suite, folder, device, side_by_side, gate.data)
+        records, outcome = run_cells(again, here, print, threads)
+        if outcome.failed:
+            print(f"{outcome.failed} cells failed: the baseline stays as it was; mend them, then `make baseline` again")
+            return 1
+        runs.append((records, threads))
+    keep(request.baseline, name, runs, data_content(cells, gate.data))
+    print(f"{request.baseline}: the baseline of suite {name}, {len(cells)} cells: commit it with the reason")
+    return 0
+
+
+def keep(folder: Path, suite: str, runs: Sequence[tuple[list[Record], int]], data: dict[str, dict[str, str]]) -> None:
+    """Writes the baseline from its runs, the first of which is the one to compare with, and prints the spread.
+
+    Raises:
+        RequestError: the data are real: their predictions stay where they are.
+    """
+    records = runs[0][0]
+    for record in records:
+        if record.data["source"] != "twin":
+            raise RequestError(f"{record.data['dataset']}: a baseline is committed, and predictions on licensed data "
+                               "are not: make it on twins (without --data)")  # fmt: skip
+    reruns = as_reruns(runs)
+    write_baseline(folder, suite, records, reruns, data, environment() | {"device": _device(records[0])})
+    print(spread_table(reruns))
+
+
+def spread_table(reruns: Reruns) -> str:
+    """What chance did to each cell, and the loss that counts from now on."""
+    margin = margins(reruns)
+    rows = [[cell, *(f"{run.abaw:.4f}" for run in runs), f"{margin[cell]:.4f}"] for cell, runs in reruns.items()]
+    first = next(iter(reruns.values()))
+    headers = [
+        "cell",
+        *(f"seed {run.seed}" + (f", {run.threads} threads" * (run.threads > 1)) for run in first),
+        "limit",
+    ]
+    lines = [tabulate(rows, headers, disable_numparse=True)]
+    if len(reruns) > 1:
+        lines.append(f"limit of the weighted mean over all: {group_of(reruns, list(reruns)).margin:.4f}")
+    return "\n".join(lines)
+
+
+def _device(record: Record) -> str:
+    return str(record.data["environment"]["device"])

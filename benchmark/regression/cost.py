@@ -1,0 +1,45 @@
+"""Parameters and multiply-adds: they are exact, so any change is a change, and it must be accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.records import Record
+from benchmark.regression.verdict import Mark, Verdict
+
+COSTS = {
+    "params": "parameters",
+    "macs": "multiply-adds",
+    "params_full": "parameters at full size",
+    "macs_full": "multiply-adds at full size",
+}
+
+
+def compare_costs(head: Sequence[Record], base: Sequence[Record]) -> list[Verdict]:
+    """One verdict a cost of each architecture on each data set that both have: the classes decide the last layer."""
+    before = {_cell(record): record for record in base if record.data["cost"]}
+    after = {_cell(record): record for record in head if record.data["cost"]}
+    found = []
+    for cell in sorted(before.keys() & after.keys()):
+        for cost in COSTS:
+            old, new = (side[cell].data["cost"].get(cost) for side in (before, after))
+            if (old, new) != (None, None):  # an architecture without a full size
+                found.append(_verdict(cell, cost, old, new))
+    return found
+
+
+def _cell(record: Record) -> tuple[str, str, str]:
+    return record.data["architecture"], record.data["dataset"], record.data["size"]
+
+
+def _verdict(cell: tuple[str, str, str], cost: str, base: float | None, head: float | None) -> Verdict:
+    """A gain turns the gate red too: what a model costs is part of what it is."""
+    mark: Mark = "same"
+    if base != head:
+        mark = "better" if base is not None and head is not None and head < base else "worse"
+    changed = base != head
+    return Verdict(
+        "cost", cell[0], COSTS[cost], mark, where=f"{cell[1]}, {cell[2]}", base=base, head=head,
+        change=None if base is None or head is None else head - base,
+        reason="exact: accept it with `make baseline` if it is meant" if changed else "", to_accept=changed,
+    )  # fmt: skip

@@ -1,0 +1,313 @@
+"""Official weights: from a file as their authors published it into a submodule, all of it or nothing.
+
+Each layout says how to tell a file of its kind, what its names are here, which of them are a head for other classes,
+and how its images were normalised. Images here are normalised by ImageNet's statistics whatever the weights; a layout
+that was trained under others (or on BGR, or on 0..255) has the difference folded into its first layer, so that an
+image gives what it gives in the authors' own code. The fold is exact but for the frame that a convolution's zero
+padding touches, where zero is another colour.
+
+Sources of the layouts: torchvision; timm; facebookresearch/TimeSformer; mit-han-lab/temporal-shift-module;
+cydonia999/VGGFace2-pytorch (`*_weight.pkl`); S. Albanie's conversions of VGGFace2 (`*_dag.pth`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from models.architecture import Architecture, Official
+from models.official_files import WeightsError, read_tensors
+from models.weights import LoadReport, compare
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""How images are normalised here, in shares of full brightness, RGB; a test holds `datasets` to it."""
+
+COUNTER = ".num_batches_tracked"
+"""A counter of batch norms that files from Caffe and from old versions of torch lack; nothing here reads it."""
+
+
+@dataclass(frozen=True)
+class Input:
+    """How the images of a layout were normalised, and the first layer, which takes up the difference. Names here."""
+
+    mean: tuple[float, float, float]
+    """RGB, in shares of full brightness."""
+    deviation: tuple[float, float, float]
+    weight: str
+    bias: str = ""
+    running_mean: str = ""
+    """Of the batch norm that follows a first layer without bias."""
+    bgr: bool = False
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The names and shapes of one published file."""
+
+    source: str
+    """What `Official.source` calls it; files of two layouts may hold the same weights."""
+    said: str
+    """As the board says it."""
+    marks: Mapping[str, tuple[int, ...] | None]
+    """Names that the file has, with their shape where that matters."""
+    lacks: tuple[str, ...] = ()
+    """Names that it does not have, and a larger model does."""
+    head: tuple[str, ...] = ("fc.",)
+    """Beginnings of the names that are dropped."""
+    rename: Callable[[str], str] = str
+    """Name in the file -> name in the submodule."""
+    input: Input | None = None
+
+    def is_of(self, tensors: Mapping[str, Tensor]) -> bool:
+        """Whether these tensors have the marks."""
+        has = all(n in tensors and shape in (None, tuple(tensors[n].shape)) for n, shape in self.marks.items())
+        return has and not any(name in tensors for name in self.lacks)
+
+
+def _timesformer(name: str) -> str:
+    layer = re.fullmatch(r"blocks\.(\d+)\.temporal_(norm1|attn|fc)\.(.+)", name)
+    if layer:
+        return f"temporal.{layer[1]}.{layer[2]}.{layer[3]}"
+    return name if name == "time_embed" else f"backbone.{name}"
+
+
+def _tsm(name: str) -> str:
+    return name.removeprefix("base_model.").replace(".net.", ".")
+
+
+def _senet(name: str) -> str:
+    name = name.replace(".conv4.", ".se_module.fc1.").replace(".conv5.", ".se_module.fc2.")
+    return f"layer0.{name}" if name.startswith(("conv1.", "bn1.")) else name
+
+
+DAG = {
+    "1x1_reduce": "conv1", "1x1_reduce_bn": "bn1", "3x3": "conv2", "3x3_bn": "bn2", "1x1_increase": "conv3",
+    "1x1_increase_bn": "bn3", "1x1_proj": "downsample.0", "1x1_proj_bn": "downsample.1", "1x1_down": "conv4",
+    "1x1_up": "conv5",
+}  # fmt: skip
+"""Caffe's words for the layers of a block -> those of the pickles."""
+
+
+def _dag(name: str) -> str:
+    name = name.replace("conv1_7x7_s2_bn.", "bn1.").replace("conv1_7x7_s2.", "conv1.")
+    layer = re.fullmatch(r"conv(\d)_(\d)_(\w+)\.(\w+)", name)
+    if layer is None or layer[3] not in DAG:
+        return name
+    return f"layer{int(layer[1]) - 1}.{int(layer[2]) - 1}.{DAG[layer[3]]}.{layer[4]}"
+
+
+def _vggface2(layout: str, said: str, file: str, marks: Mapping[str, tuple[int, ...] | None], se: bool) -> Layout:
+    """A VGGFace2 model in one of its two files; both saw 0..255 less the mean colour, the pickles BGR."""
+    dag, stem = file == "dag", "layer0." if se else ""
+    names = {"conv1_7x7_s2.weight" if dag else "conv1.weight": (64, 3, 7, 7), **marks}
+    head: dict[str, tuple[int, ...] | None] = (
+        {"classifier.weight": (8631, 2048, 1, 1)} if dag else {"fc.weight": (8631, 2048)}
+    )
+    gate = "conv2_1_1x1_down.weight" if dag else "layer1.0.conv4.weight"
+    return Layout(
+        source=layout,
+        said=said,
+        marks={**names, **head, **({gate: (16, 256, 1, 1)} if se else {})},
+        lacks=() if se else (gate,),
+        head=("classifier.",) if dag else ("fc.",),
+        rename=(lambda name: _senet(_dag(name))) if dag and se else _dag if dag else _senet if se else str,
+        input=Input(
+            mean=(131.0912 / 255, 103.8827 / 255, 91.4953 / 255),
+            deviation=(1 / 255, 1 / 255, 1 / 255),
+            weight=f"{stem}conv1.weight",
+            running_mean=f"{stem}bn1.running_mean",
+            bgr=not dag,
+        ),
+    )
+
+
+LAYOUTS = (
+    Layout(
+        "torchvision/r2plus1d_18",
+        "torchvision r2plus1d_18",
+        {"stem.3.weight": (64, 45, 3, 1, 1), "fc.weight": (400, 512)},
+        input=Input(
+            mean=(0.43216, 0.394666, 0.37645),
+            deviation=(0.22803, 0.22145, 0.216989),
+            weight="stem.0.weight",
+            running_mean="stem.1.running_mean",
+        ),
+    ),
+    Layout(
+        "torchvision/resnet50",
+        "torchvision resnet50",
+        {"conv1.weight": None, "layer3.5.conv3.weight": None, "fc.weight": (1000, 2048)},
+        lacks=("layer3.6.conv3.weight",),
+    ),
+    Layout(
+        "torchvision/resnet152",
+        "torchvision resnet152",
+        {"conv1.weight": None, "layer3.35.conv3.weight": None, "fc.weight": (1000, 2048)},
+    ),
+    Layout(
+        "torchvision/mobilenet_v3_large",
+        "torchvision mobilenet_v3_large",
+        {"features.16.0.weight": None, "classifier.3.weight": (1000, 1280)},
+        head=("classifier.",),
+    ),
+    Layout(
+        "torchvision/efficientnet_b3",
+        "torchvision efficientnet_b3",
+        {"features.8.0.weight": None, "classifier.1.weight": (1000, 1536)},
+        head=("classifier.",),
+    ),
+    Layout(
+        "timm/vit_base_patch16_224",
+        "timm vit_base_patch16_224",
+        {"patch_embed.proj.weight": (768, 3, 16, 16), "pos_embed": None, "blocks.11.norm1.weight": None},
+        lacks=("time_embed", "blocks.12.norm1.weight"),
+        head=("head.",),
+        input=Input((0.5,) * 3, (0.5,) * 3, "patch_embed.proj.weight", bias="patch_embed.proj.bias"),
+    ),
+    Layout(
+        "timesformer/k400",
+        "TimeSformer Kinetics-400",
+        {"time_embed": None, "blocks.0.temporal_attn.qkv.weight": None, "head.weight": (400, 768)},
+        head=("head.",),
+        rename=_timesformer,
+        input=Input(
+            (0.45,) * 3, (0.225,) * 3, "backbone.patch_embed.proj.weight", bias="backbone.patch_embed.proj.bias"
+        ),
+    ),
+    Layout(
+        "tsm/resnet50",
+        "TSM ResNet-50 Kinetics-400",
+        {"base_model.layer1.0.conv1.net.weight": None, "new_fc.weight": (400, 2048)},
+        head=("new_fc.",),
+        rename=_tsm,
+    ),
+    _vggface2("vggface2/resnet50", "VGGFace2 ResNet-50", "pickle", {"layer3.5.conv3.weight": None}, se=False),
+    _vggface2("vggface2/resnet50", "VGGFace2 ResNet-50", "dag", {"conv4_6_3x3.weight": None}, se=False),
+    _vggface2("vggface2/senet50", "VGGFace2 SENet-50", "pickle", {"layer3.5.conv3.weight": None}, se=True),
+    _vggface2("vggface2/senet50", "VGGFace2 SENet-50", "dag", {"conv4_6_3x3.weight": None}, se=True),
+)
+
+SAID = {layout.source: layout.said for layout in LAYOUTS}
+
+FETCHED = {
+    "torchvision/r2plus1d_18": "R2Plus1D_18_Weights.KINETICS400_V1",
+    "torchvision/resnet50": "ResNet50_Weights.IMAGENET1K_V1",
+    "torchvision/resnet152": "ResNet152_Weights.IMAGENET1K_V1",
+    "torchvision/mobilenet_v3_large": "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
+    "torchvision/efficientnet_b3": "EfficientNet_B3_Weights.IMAGENET1K_V1",
+    "timm/vit_base_patch16_224": "vit_base_patch16_224",
+}
+"""What is fetched by name: torchvision's first weights, from which the originals started, and timm's default."""
+
+
+def load_official(
+    model: nn.Module, official: tuple[Official, ...], name: str, file: Path
+) -> tuple[Official, LoadReport]:
+    """Loads a file into the submodule of `model`, an architecture called `name`, that takes it.
+
+    Returns:
+        Which of `official` the file is, and what matched and what was dropped; nothing is ever missing.
+
+    Raises:
+        WeightsError: the file cannot be read, is of another architecture, or does not fit; the model is unchanged.
+    """
+    tensors = read_tensors(file)
+    layout, entry = _recognised(tensors, official, name, file)
+    kept = {n: t for n, t in tensors.items() if not n.startswith(layout.head)}
+    renamed = {layout.rename(n): t for n, t in kept.items()}
+    module = model.get_submodule(entry.into)
+    for own, value in module.state_dict().items():
+        if own.startswith(tuple(f"{part}." for part in entry.without)) or (own.endswith(COUNTER)):
+            renamed.setdefault(own, value)
+    report = replace(compare(module, renamed), dropped=tuple(n for n in tensors if n not in kept))
+    if not report.fits:
+        raise WeightsError(f"{file}: {layout.said} that does not fit {name}: {report}")
+    stayed = {own for own in report.matched if own.startswith(tuple(f"{part}." for part in entry.without))}
+    counters = {own for own in report.matched if own.endswith(COUNTER) and own not in map(layout.rename, kept)}
+    report = replace(report, matched=tuple(n for n in report.matched if n not in stayed | counters))
+    module.load_state_dict(renamed if layout.input is None else fold_input(renamed, layout.input))
+    return entry, report
+
+
+def _recognised(
+    tensors: Mapping[str, Tensor], official: tuple[Official, ...], name: str, file: Path
+) -> tuple[Layout, Official]:
+    """Which layout the tensors have, and the architecture's entry for it."""
+    takes = " or ".join(SAID[entry.source] for entry in official)
+    layout = next((layout for layout in LAYOUTS if layout.is_of(tensors)), None)
+    if layout is None:
+        first = ", ".join(list(tensors)[:2])
+        raise WeightsError(f"{file}: no official weights that are known here (it begins {first}); {name} takes {takes}")
+    entry = next((entry for entry in official if entry.source == layout.source), None)
+    if entry is None:
+        raise WeightsError(f"{file}: these are {layout.said} weights; {name} takes {takes}")
+    return layout, entry
+
+
+def fold_input(tensors: Mapping[str, Tensor], given: Input) -> dict[str, Tensor]:
+    """The tensors with a first layer that sees images normalised as they are here.
+
+    The authors' network sees y = (p - M) / S of brightness p, here it is given x = (p - m) / s, so y = x * s/S +
+    (m - M)/S: the weights take the factor, and the constant goes into the bias, or out of the running mean.
+    """
+    weight = tensors[given.weight].double()
+    if given.bgr:
+        weight = weight.flip(1)
+    theirs, spread = torch.tensor(given.mean).double(), torch.tensor(given.deviation).double()
+    ours, own_spread = torch.tensor(MEAN).double(), torch.tensor(DEVIATION).double()
+    per_channel = (1, 3, *(1 for _ in weight.shape[2:]))
+    constant = (weight * ((ours - theirs) / spread).view(per_channel)).flatten(1).sum(1)
+    folded = {given.weight: (weight * (own_spread / spread).view(per_channel)).float()}
+    if given.bias:
+        folded[given.bias] = (tensors[given.bias].double() + constant).float()
+    else:
+        folded[given.running_mean] = (tensors[given.running_mean].double() - constant).float()
+    return {**tensors, **folded}
+
+
+def fetch(source: str) -> Path:
+    """The file of a torchvision or timm source: fetched from its publisher, or as it lies in that library's cache.
+
+    Raises:
+        WeightsError: it is not there and cannot be fetched.
+    """
+    library, _, model = source.partition("/")
+    try:
+        return _fetch_torchvision(FETCHED[source]) if library == "torchvision" else _fetch_timm(FETCHED[source])
+    except Exception as error:  # each library, and what lies below it, has errors of its own
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise WeightsError(
+            f"{library} {model} cannot be fetched ({reason}): download it elsewhere and give --weights NAME=FILE"
+        ) from error
+
+
+def _fetch_torchvision(name: str) -> Path:
+    from torchvision.models import get_weight
+
+    url = get_weight(name).url
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    file = folder / url.rpartition("/")[2]
+    if not file.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(file), hash_prefix=file.stem.rpartition("-")[2], progress=False)
+    return file
+
+
+def _fetch_timm(name: str) -> Path:
+    from huggingface_hub import hf_hub_download
+    from timm.models import get_pretrained_cfg
+
+    config = get_pretrained_cfg(name)
+    if config is None or config.hf_hub_id is None:
+        raise LookupError("this timm knows no weights of that name")
+    return Path(hf_hub_download(config.hf_hub_id, "model.safetensors"))
+
+
+def fetchable(architecture: Architecture, size: str) -> tuple[Official, ...]:
+    """What of an architecture's official weights can be fetched by name."""
+    return tuple(entry for entry in architecture.sizes[size].official if entry.source in FETCHED)

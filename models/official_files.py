@@ -1,0 +1,167 @@
+"""Reads a file of weights that others have published into named tensors, and never runs what stands in it.
+
+Four formats, told apart by their first bytes: safetensors, torch's (zip or older), and the pickle of NumPy arrays in
+which the VGGFace2 models were converted from Caffe. Torch's are read with `weights_only`; the pickle by a reader that
+knows the few names with which NumPy writes an array, and builds the arrays itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+WRAPPERS = ("model_state", "model_state_dict", "state_dict", "model", "module")
+"""Keys under which a training script keeps the weights beside other things."""
+MOST_WRAPPERS = 3
+PREFIXES = ("module.", "model.")
+"""What a wrapper of the whole model puts before every name."""
+LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+NUMBERS = re.compile(r"[fi][248]|u1")
+
+
+class WeightsError(ValueError):
+    """A file of weights cannot be used; the message is one line for people."""
+
+
+def sha256_of(file: Path) -> str:
+    """Hash of a file's bytes.
+
+    Raises:
+        WeightsError: there is no such file, or it cannot be read.
+    """
+    try:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except IsADirectoryError:
+        raise WeightsError(f"{file}: a folder, not a file of weights: name the file in it") from None
+    except OSError as error:
+        raise WeightsError(f"{file}: the weights cannot be read: {error.strerror}") from None
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """Every tensor of a file by its name, without what wraps all names (`model_state`, `module.`).
+
+    Raises:
+        WeightsError: no such file; damaged, cut short or hostile; no named tensors in it.
+    """
+    sha256_of(file)  # says why a file cannot be read
+    try:
+        found = _content(file)
+    except WeightsError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
+        raise _refusal(file, error) from error
+    tensors = _unwrapped(found)
+    if not tensors:
+        raise WeightsError(f"{file}: no weights in it: expected named tensors, as in a state dict")
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not tensor.isfinite().all():
+            raise WeightsError(f"{file}: {name} holds values that are no finite numbers: download the file again")
+    return tensors
+
+
+def _content(file: Path) -> Any:
+    with file.open("rb") as stream:
+        head = stream.read(len(LEGACY_TORCH))
+    if head[8:9] == b"{":
+        return load_file(file)
+    if head.startswith(b"PK\x03\x04") or head == LEGACY_TORCH:
+        return torch.load(file, map_location="cpu", weights_only=True)
+    with file.open("rb") as stream:
+        return ArrayUnpickler(stream, encoding="latin1").load()  # Python 2's strings
+
+
+def _refusal(file: Path, error: Exception) -> WeightsError:
+    """The line for a file that could not be read to its end."""
+    asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+    if isinstance(error, pickle.UnpicklingError) and asked:
+        return WeightsError(f"{file}: refused: reading it would run {asked[1]}, which no file of weights needs")
+    return WeightsError(f"{file}: damaged, cut short, or no file of weights: download it again")
+
+
+def _unwrapped(found: Any) -> dict[str, Tensor]:
+    """The tensors of a state dict, out of what a training script has put around it."""
+    for _ in range(MOST_WRAPPERS):  # a hostile file can hold itself
+        if isinstance(found, Mapping):
+            found = next((found[key] for key in WRAPPERS if isinstance(found.get(key), Mapping)), found)
+    if not isinstance(found, Mapping):
+        return {}
+    arrays = {n: v.tensor() if isinstance(v, PickledArray) else v for n, v in found.items() if isinstance(n, str)}
+    tensors = {name: value for name, value in arrays.items() if isinstance(value, Tensor)}
+    while tensors and (prefix := next((p for p in PREFIXES if all(n.startswith(p) for n in tensors)), None)):
+        tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+    return tensors
+
+
+class PickledArray:
+    """Stands for a NumPy array while its pickle is read; its state is checked before NumPy sees it."""
+
+    def __init__(self) -> None:
+        self.array = np.empty(0, np.float32)
+
+    def __setstate__(self, state: tuple[int, tuple[int, ...], PickledKind, bool, bytes | str]) -> None:
+        _, shape, kind, fortran, raw = state
+        data = raw.encode("latin1") if isinstance(raw, str) else raw
+        self.array = np.frombuffer(data, kind.dtype).reshape(shape, order="F" if fortran else "C")
+
+    def tensor(self) -> Tensor:
+        """A copy in this machine's byte order."""
+        return torch.from_numpy(self.array.astype(self.array.dtype.newbyteorder("="), order="C"))
+
+
+class PickledKind:
+    """Stands for a NumPy dtype: a plain number, nothing else."""
+
+    def __init__(self, code: str) -> None:
+        if not NUMBERS.fullmatch(code):
+            raise ValueError(f"not the code of a number: {code}")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        order = state[1]
+        if order not in ("<", ">", "|", "="):
+            raise ValueError(f"not a byte order: {order}")
+        self.dtype = self.dtype.newbyteorder(order)
+
+
+class ArrayUnpickler(pickle.Unpickler):
+    """Admits what NumPy's arrays of numbers are made of, each in a version of its own that can do nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = {
+            "numpy.core.multiarray._reconstruct": self._array,
+            "numpy._core.multiarray._reconstruct": self._array,
+            "numpy._core.numeric._frombuffer": self._array_of,
+            "numpy.core.numeric._frombuffer": self._array_of,
+            "numpy.ndarray": "ndarray",
+            "numpy.dtype": self._kind,
+            "_codecs.encode": self._bytes,
+        }
+        if f"{module}.{name}" not in known:
+            raise pickle.UnpicklingError(f"GLOBAL {module}.{name}")
+        return known[f"{module}.{name}"]
+
+    def _array(self, *_: object) -> PickledArray:
+        return PickledArray()
+
+    def _array_of(self, raw: bytes, kind: PickledKind, shape: tuple[int, ...], order: str) -> PickledArray:
+        array = PickledArray()
+        array.__setstate__((1, shape, kind, order == "F", bytes(raw)))
+        return array
+
+    def _kind(self, code: str, *_: object) -> PickledKind:
+        return PickledKind(code)
+
+    def _bytes(self, text: str, encoding: str) -> bytes:
+        if encoding != "latin1":
+            raise ValueError(f"not the encoding of an array: {encoding}")
+        return text.encode("latin1")
