@@ -220,7 +220,7 @@ def _architecture_cell(
     size = architecture.sizes[cell.size]
     run = Run(
         device=device,
-        precision=size.precision[device.type],
+        precision=size.precision_on(device.type),
         channels_last=size.channels_last,
         seed=cell.seed,
         epochs=cell.epochs,
