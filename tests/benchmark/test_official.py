@@ -79,7 +79,7 @@ def test_a_file_is_checked_named_and_loaded(mobilenet: Path) -> None:
     assert (weights.source, weights.into) == ("torchvision/mobilenet_v3_large", "backbone")
     said = f"torchvision mobilenet_v3_large (file sha256 {weights.sha256[:8]})"
     assert lines == [
-        f"{NAME}: {said}: 270 tensors matched, 4 dropped (classifier.0.weight, classifier.0.bias, "
+        f"{NAME}: {said}: 308 tensors matched, 4 dropped (classifier.0.weight, classifier.0.bias, "
         "classifier.3.weight, ...), none missing"
     ]
     architecture = architectures.get(NAME)
@@ -176,6 +176,9 @@ def test_profile_says_what_a_row_started_from(mobilenet: Path, monkeypatch: pyte
     from benchmark.commands.profile import profile_rows
     from benchmark.efficiency import measure_inference
 
-    monkeypatch.setattr("benchmark.efficiency.measure_inference", partial(measure_inference, batches=(1,)))
+    monkeypatch.setattr(
+        "benchmark.efficiency.measure_inference",
+        partial(measure_inference, batches=(1,), samples=2, sample_seconds=1e-4),
+    )
     (row,) = profile_rows([NAME], "full", "cpu", [f"{NAME}={mobilenet}"])
     assert row["started_from"].startswith("torchvision mobilenet_v3_large (file sha256 ")
