@@ -144,7 +144,7 @@ def _fetched(names: list[str], size: str, found: list[GivenWeights]) -> list[tup
             except WeightsError as error:
                 raise RequestError(str(error)) from error
             taken.append(_checked(architecture, size, file))
-    if not taken:
+    if not any(fetchable(architectures.get(name), size) for name in names):
         raise RequestError(f"--weights {IMAGENET}: none of {', '.join(names)} takes weights of torchvision or timm")
     return taken
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import nn
+if TYPE_CHECKING:  # planning a run reads declarations alone and must not wait for torch
+    from torch import nn
 
 View = Literal["image", "pair", "clip", "sequence"]
 """How an architecture sees a sample: `image` (B,3,H,W), `pair` (B,2,3,H,W: neutral, target), `clip` (B,T,3,H,W),
@@ -133,6 +133,8 @@ class Size:
 
 def _with_frames(size: Size, frames: int) -> Size:
     """The size for clips of another length; ValueError, in the model's words, where it takes no such clips."""
+    import torch
+
     with torch.device("meta"), torch.no_grad():
         size.build(2).eval()(torch.empty(1, frames, 3, size.image_size, size.image_size))
     return replace(size, frames=frames)

@@ -282,7 +282,7 @@ def fetch(source: str) -> Path:
     except Exception as error:  # each library, and what lies below it, has errors of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(
-            f"{library} {model} cannot be fetched ({reason}): download it elsewhere and give --weights NAME=FILE"
+            f"{library} {model} cannot be fetched ({reason}): get the file elsewhere and name it: --weights NAME=FILE"
         ) from error
 
 
