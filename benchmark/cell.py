@@ -404,6 +404,7 @@ def cost_of(
     seconds = sum(epoch["seconds"] for epoch in history) or float("inf")  # of an average, nothing is trained
     return {
         "params": count_parameters(model),
+        "params_trained": sum({epoch["stage"]: epoch.get("moved", 0) for epoch in history}.values()),
         "macs": count_macs(model, architecture.input_shape(cell.size)),
         "params_full": count_parameters(paper_model) if paper_model else None,
         "macs_full": count_macs(paper_model, architecture.input_shape("full")) if paper_model else None,
