@@ -127,6 +127,8 @@ class Size:
 
     def precision_on(self, device_type: str) -> Precision:
         """The autocast type there; a CPU without instructions for bfloat16 stays at float32, which it is faster at."""
+        import torch
+
         chosen = self.precision[device_type]
         return chosen if device_type != "cpu" or torch.cpu._is_avx512_bf16_supported() else "float32"
 
