@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.baselines import TITLES
 from benchmark.data import Location, Report
+from benchmark.official import GivenWeights, load_given, of
 from benchmark.provenance import CHECKOUT, code_hash, commit, environment, hash_of
-from benchmark.records import Record, read_record, write_record
+from benchmark.records import Headline, Record, read_record, write_record
 from benchmark.registry import architectures, data_sets, ensembles
 from benchmark.suite import Cell
 
@@ -55,7 +56,7 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         members = {m.architecture: key_of(key_parts(m, location, device_type)) for m in members_of(cell)}
         code = code_hash("benchmark.ensembles")
         return {"architecture": cell.architecture, "code": code, "members": hash_of(sorted(members.items())), **same}
-    lenders = sorted({lent.architecture for lent in architectures.get(cell.architecture).sizes[cell.size].trained})
+    lenders = architectures.lenders(cell.architecture)
     lent = {"lenders": hash_of([(name, code_hash(architectures.module(name))) for name in lenders])} if lenders else {}
     return {
         "architecture": cell.architecture,
@@ -66,8 +67,16 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         "epochs": cell.epochs,
         "device_type": device_type,
         **lent,
+        **_official_weights(cell),
         **same,
     }
+
+
+def _official_weights(cell: Cell) -> dict[str, str]:
+    """Hash of the given files that this cell's training starts from, its lenders' too, and of what loads them."""
+    names = [cell.architecture, *architectures.lenders(cell.architecture)]
+    files = [(weights.architecture, weights.sha256) for name in names for weights in of(name, cell.weights)]
+    return {"official_weights": hash_of([code_hash("models.official"), *sorted(files)])} if files else {}
 
 
 def members_of(cell: Cell) -> list[Cell]:
@@ -146,8 +155,8 @@ def run_cell(
     workers: int,
     results: Path,
     report: Report,
-) -> float:
-    """Trains, tests and measures a cell of this identity, and writes its record. Returns its ABAW."""
+) -> Headline:
+    """Trains, tests and measures a cell of this identity, and writes its record."""
     import torch
 
     from benchmark.data import open_data
@@ -191,7 +200,7 @@ def run_cell(
     }
     record["timing"]["total_s"] = time.perf_counter() - began
     write_record(cell.folder(results, location.name), record, table, validation)
-    return float(record["metrics"][record["metrics"]["headline"]])
+    return Record(cell.folder(results, location.name), record).headline
 
 
 def _architecture_cell(
@@ -211,7 +220,7 @@ def _architecture_cell(
     size = architecture.sizes[cell.size]
     run = Run(
         device=device,
-        precision=size.precision[device.type],
+        precision=size.precision_on(device.type),
         channels_last=size.channels_last,
         seed=cell.seed,
         epochs=cell.epochs,
@@ -232,7 +241,7 @@ def _architecture_cell(
         "started_from": started_from,
         "recipe": recipe_of(size, cell.epochs),
         "history": history,
-        "notes": notes_of(architecture, size, corpus, cell.protocol),
+        "notes": notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),
         "answers": answers,
         "validation_answers": validation,
         "precision": run.precision,
@@ -256,14 +265,18 @@ def trained_model(
     size = architecture.sizes[cell.size]
     material = replace(material, view=architecture.view, frames=size.frames, shuffle_frames=size.shuffle_frames)
     model, started_from = build(architecture, size, len(material.corpus.classes), run)
+    official = load_given(model, architecture, cell.size, cell.weights)
+    started_from = ", ".join(map(str, official)) or started_from
     before: list[dict[str, Any]] = []
     for name in dict.fromkeys(lent.architecture for lent in size.trained):
-        lender, epochs, _ = trained_model(replace(cell, architecture=name), location, material, run)
+        lender, epochs, lender_from = trained_model(replace(cell, architecture=name), location, material, run)
         before += [{**epoch, "stage": f"{name}: {epoch['stage']}"} for epoch in epochs]
         for lent in size.trained:
             if lent.architecture == name:
                 model.get_submodule(lent.into).load_state_dict(lender.get_submodule(lent.part).state_dict())
-        started_from = f"{name} trained on the same part" + (f", {started_from}" if size.weights else "")
+        begun = f" from {lender_from}" if of(name, cell.weights) else ""
+        also = f", {started_from}" if size.weights or official else ""
+        started_from = f"{name} trained on the same part{begun}{also}"
     if not architecture.lends:
         return model, before + train(model, architecture, size, material, run), started_from
     key = key_of(key_parts(cell, location, run.device.type))
@@ -323,7 +336,13 @@ def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split) -> dict[str, Any]:
     }
 
 
-def notes_of(architecture: Architecture, size: Size, corpus: Corpus, protocol: Protocol) -> list[str]:
+def notes_of(
+    architecture: Architecture,
+    size: Size,
+    corpus: Corpus,
+    protocol: Protocol,
+    official: tuple[GivenWeights, ...] = (),
+) -> list[str]:
     """What the board must say of how this architecture sees these data and what it starts from."""
     import numpy as np
 
@@ -332,8 +351,9 @@ def notes_of(architecture: Architecture, size: Size, corpus: Corpus, protocol: P
     if alone and (corpus.stop - corpus.start == 1).all() and architecture.view in ("clip", "sequence"):
         notes.append("still clip: every frame is the same image")
     loaded = [*(weights.into for weights in size.weights), *(lent.into for lent in size.trained)]
+    loaded += [weights.into for weights in official]
     first = size.stages[0].frozen if size.stages else ()
-    frozen = [p for p in first if not any(f"{p}.".startswith(f"{into}.") for into in loaded)]
+    frozen = [p for p in first if not any(not into or f"{p}.".startswith(f"{into}.") for into in loaded)]
     return [*notes, *(f"its frozen {part} has random weights: official ones are not loaded" for part in frozen)]
 
 
@@ -384,6 +404,7 @@ def cost_of(
     seconds = sum(epoch["seconds"] for epoch in history) or float("inf")  # of an average, nothing is trained
     return {
         "params": count_parameters(model),
+        "params_trained": sum({epoch["stage"]: epoch.get("moved", 0) for epoch in history}.values()),
         "macs": count_macs(model, architecture.input_shape(cell.size)),
         "params_full": count_parameters(paper_model) if paper_model else None,
         "macs_full": count_macs(paper_model, architecture.input_shape("full")) if paper_model else None,

@@ -30,6 +30,10 @@ app.add_typer(list_app, name="list")
 app.add_typer(data_app, name="data")
 
 Results = Annotated[Path, typer.Option("--results", help="Folder of the records.")]
+OfficialWeights = Annotated[
+    list[str] | None,
+    typer.Option(help="Official weights as ARCHITECTURE=FILE, or imagenet to fetch them; may be repeated."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
@@ -48,13 +52,15 @@ def run(
     results: Results = Path("results"),
     data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set; else FERBENCH_DATA.")] = None,
     backend: Annotated[str, typer.Option(help="Where cells run: local.")] = "local",
+    weights: OfficialWeights = None,
 ) -> None:
     """Run what is missing, then render the board."""
     from benchmark.commands.run import run_suite
 
     if backend != "local":
         raise RequestError(f"unknown backend {backend!r}: there is: local")
-    raise typer.Exit(run_suite(suite, _names(architectures), _names(datasets), device, workers, results, data))
+    asked = (_names(architectures), _names(datasets))
+    raise typer.Exit(run_suite(suite, *asked, device, workers, results, data, weights))
 
 
 @app.command()
@@ -179,11 +185,12 @@ def profile(
     size: Annotated[str, typer.Option(help="full or tiny.")] = "tiny",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: AsJson = False,
+    weights: OfficialWeights = None,
 ) -> None:
     """Parameters, multiply-adds, throughput, latency and memory."""
     from benchmark.commands.profile import profile_rows
 
-    rows = profile_rows(names or [], size, device)
+    rows = profile_rows(names or [], size, device, weights)
     _print_rows(rows, as_json)
 
 

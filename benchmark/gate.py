@@ -120,12 +120,12 @@ def _threads(threads: int) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def reruns_of(cells: Sequence[Cell], seeds: int) -> list[tuple[list[Cell], int]]:
-    """What is run besides the cells themselves to see what chance does: (cells, threads) of other seeds, and of the
-    same seed on two threads."""
-    other = [[replace(cell, seed=cell.seed + i) for cell in cells] for i in range(1, seeds)]
+def reruns_of(cells: Sequence[Cell], seeds: int) -> list[tuple[list[list[Cell]], int]]:
+    """What is run to see what chance does: (draws, threads), the first draw being the cells themselves. Other seeds on
+    one thread, then the same seed on two."""
+    draws = [[replace(cell, seed=cell.seed + i) for cell in cells] for i in range(seeds)]
     patient = [replace(cell, time_limit=PATIENCE * cell.time_limit) for cell in cells]
-    return [*((again, 1) for again in other), (patient, 2)]
+    return [(draws, 1), ([patient], 2)]
 
 
 def as_reruns(runs: Sequence[tuple[Sequence[Record], int]]) -> dict[str, list[Rerun]]:

@@ -12,6 +12,8 @@ from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
 from rich.text import Text
 
+from benchmark.records import Headline
+
 
 def clock(seconds: float) -> str:
     """`1:02:03`, or `2:03` under an hour."""
@@ -56,13 +58,11 @@ class RunProgress:
         """One lasting line."""
         self.console.print(Text(line), soft_wrap=True)
 
-    def finished(self, name: str, abaw: float, seconds: float) -> None:
+    def finished(self, name: str, headline: Headline, seconds: float) -> None:
         """A cell has its record."""
         self.done += 1
         self.cell_seconds += seconds
-        self.say(
-            f"[{self.done + self.failed}/{self.total}] {name}: ABAW {abaw:.3f} in {seconds:.0f} s{self._left_words()}"
-        )
+        self.say(f"[{self.done + self.failed}/{self.total}] {name}: {headline} in {seconds:.0f} s{self._left_words()}")
 
     def failure(self, name: str, reason: str) -> None:
         """A cell failed."""

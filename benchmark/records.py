@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmark.errors import RequestError
 
@@ -30,6 +30,16 @@ VALIDATION = "validation.parquet"
 """The same table for the validation part, from which an ensemble takes its weights. It is not published."""
 
 
+class Headline(NamedTuple):
+    """The measure that ranks a cell."""
+
+    name: str
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.name.upper()} {self.value:.3f}"
+
+
 @dataclass(frozen=True)
 class Record:
     """One record as it lies on disk; `data` is the content of `record.json`."""
@@ -37,6 +47,12 @@ class Record:
     path: Path
     """Folder of the cell."""
     data: dict[str, Any]
+
+    @property
+    def headline(self) -> Headline:
+        """The measure that ranks a finished cell; ABAW where the record names none."""
+        name = self.data["metrics"].get("headline", "abaw")
+        return Headline(name, float(self.data["metrics"][name]))
 
     def predictions(self) -> pd.DataFrame:
         """Table with `sample`, `subject`, `track`, `label`, `predicted` and `score_<class>` columns; of a regression

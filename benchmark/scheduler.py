@@ -21,7 +21,7 @@ from benchmark.data import Location, locate
 from benchmark.errors import RequestError
 from benchmark.progress import RunProgress
 from benchmark.provenance import available_cores
-from benchmark.records import read_record, write_record
+from benchmark.records import Headline, read_record, write_record
 from benchmark.suite import Cell
 
 DATA_TIME_LIMIT = 24 * 3600
@@ -46,12 +46,12 @@ class Job:
         """Folders of the cells that must be done with before this one."""
         return {self.folder.parents[1] / member.architecture / self.folder.name for member in members_of(self.cell)}
 
-    def finished_abaw(self) -> float | None:
-        """ABAW of the finished record of this very cell; None where there is none."""
+    def finished(self) -> Headline | None:
+        """Headline measure of the finished record of this very cell; None where there is none."""
         record = read_record(self.folder)
         if record is None or record.data["status"] != "ok" or record.data["key"] != self.about["key"]:
             return None
-        return float(record.data["metrics"][record.data["metrics"]["headline"]])
+        return record.headline
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def plan(cells: list[Cell], results: Path, data: Path | None, device_type: str) 
         if cell.architecture == "oracle" and location.source == "real":
             continue
         job = Job(cell, location, cell.folder(results, location.name), identity(cell, location, device_type))
-        if job.finished_abaw() is not None:
+        if job.finished() is not None:
             kept += 1
         else:
             missing.append(job)
@@ -185,9 +185,9 @@ class _Batch:
 
     def _keep_failure(self, job: Job, reason: str) -> None:
         self.pending.discard(job.folder)
-        abaw = job.finished_abaw()
-        if abaw is not None:  # the worker was stopped after it had written the record
-            self.progress.finished(job.name, abaw, 0.0)
+        headline = job.finished()
+        if headline is not None:  # the worker was stopped after it had written the record
+            self.progress.finished(job.name, headline, 0.0)
             return
         self.progress.failure(job.name, reason)
         try:

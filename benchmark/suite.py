@@ -10,6 +10,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from benchmark.errors import RequestError, unknown_name
+from benchmark.official import GivenWeights
 from benchmark.registry import architectures, data_sets, ensembles, is_of_family
 from datasets.corpus import DataError
 from datasets.dataset import Protocol
@@ -50,6 +51,8 @@ class Suite(BaseModel):
     """Changes to a data set's protocol, by data set."""
     also: list[str] = []
     """Rows beside `architectures` that `all` leaves out: a family's (`timm:resnet18`), a variant (`tsm@shuffled`)."""
+    without: list[str] = []
+    """Data sets that `all` passes over here, such as further tasks on one folder; asked for by name they run."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,8 @@ class Cell:
     twin: Twin
     beside: tuple[str, ...] = ()
     """Of a floor or the oracle: the architectures that stand beside it."""
+    weights: tuple[GivenWeights, ...] = ()
+    """Official weights that the request gives, for whichever architectures."""
 
     @property
     def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:
@@ -166,19 +171,21 @@ def cells_of(
     """Every cell of a suite, floors and oracle first, data set by data set; who starts from another comes after it.
 
     An ensemble brings its members along; `all` includes those whose members are all chosen. Of the data sets `all`
-    includes an optional one where its folder is below `data`, or where it is asked for.
+    includes an optional one where its folder is below `data`; one that is asked for runs under any suite.
 
     Raises:
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
     """
     named, asked, fused = _with_members(suite.architectures, only_architectures)
     rows, known = _rows(named, suite.also, asked)
-    chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: _borrows(a, suite.size))
+    chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: bool(architectures.lenders(a)))
     fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
-    there = [d for d in data_sets.names() if d in (only_datasets or ()) or not _is_left_out(d, data)]
-    named_data = there if suite.datasets == "all" else suite.datasets
-    datasets = _chosen(named_data, only_datasets, data_sets.names(), "data set")
-    for key, entries in (("twins", suite.twins), ("protocols", suite.protocols)):
+    left_out = {d for d in data_sets.names() if d in suite.without or _is_left_out(d, data)}
+    own = [d for d in only_datasets or () if d in left_out]
+    every = suite.datasets == "all"
+    named_data = [d for d in data_sets.names() if d not in left_out] if every else suite.datasets
+    datasets = _chosen([*named_data, *own], only_datasets, data_sets.names(), "data set")
+    for key, entries in (("twins", suite.twins), ("protocols", suite.protocols), ("without", suite.without)):
         for dataset in entries:
             if dataset not in data_sets.names():
                 raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
@@ -201,7 +208,7 @@ def cells_of(
         for architecture in (*BASELINES, *chosen, *fused):
             for seed in dict.fromkeys(suite.seeds[:1] if architecture in BASELINES else suite.seeds):
                 for fold in folds:
-                    twin = suite.twins.get(dataset, Twin())
+                    twin = _twin(suite, dataset)
                     cells.append(
                         Cell(
                             name,
@@ -238,6 +245,11 @@ def _with_members(
     )
 
 
+def _twin(suite: Suite, dataset: str) -> Twin:
+    """How large a data set's twin is: as the suite says of it, or of the one whose folder it shares."""
+    return suite.twins.get(dataset) or suite.twins.get(data_sets.get(dataset).folder_name) or Twin()
+
+
 def _is_left_out(dataset: str, data: Path | None) -> bool:
     """Whether `all` passes a data set over: a user's own, and there is none."""
     entry = data_sets.get(dataset)
@@ -257,12 +269,6 @@ def _rows(named: str | list[str], also: list[str], only: list[str] | None) -> tu
     rows = [*(architectures.names() if isinstance(named, str) else named), *beyond]
     members = dict.fromkeys(row.partition("@")[0] for row in (*rows, *asked) if is_of_family(row))
     return rows, [*architectures.names(), *(architectures.get(member).name for member in members)]
-
-
-def _borrows(architecture: str, size: str) -> bool:
-    """Whether it starts from what another architecture's training leaves."""
-    sizes = architectures.get(architecture).sizes
-    return size in sizes and bool(sizes[size].trained)
 
 
 def _protocol(name: str, suite: Suite, dataset: str) -> Protocol:

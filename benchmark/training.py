@@ -186,7 +186,8 @@ def train(
 
     Returns:
         One entry an epoch: stage, epoch (from 1), train_loss, val_loss, val_abaw, samples (inputs trained on), seconds
-        (of training alone; the first epoch's with the reading of what is frozen).
+        (of training alone; the first epoch's with the reading of what is frozen), moved (parameters that the stage
+        changed, by their number: what was frozen by mistake is missing here).
 
     Raises:
         DivergedError: the loss is no finite number.
@@ -197,8 +198,18 @@ def train(
             parameter.requires_grad_(True)
         for part in stage.frozen:
             model.get_submodule(part).requires_grad_(False)
-        history += list(_train_stage(model, architecture, stage, material, run))
+        before = _marks(model)
+        epochs = list(_train_stage(model, architecture, stage, material, run))
+        sizes = zip(before, _marks(model), model.parameters(), strict=True)
+        moved = sum(parameter.numel() for old, new, parameter in sizes if old != new)
+        history += [{**epoch, "moved": moved} for epoch in epochs]
     return history
+
+
+def _marks(model: nn.Module) -> list[tuple[float, float]]:
+    """Two sums over each parameter, which hardly any change leaves as they are."""
+    with torch.no_grad():
+        return [(float(p.double().sum()), float(p.double().square().sum())) for p in model.parameters()]
 
 
 def _train_stage(

@@ -16,6 +16,7 @@ from typing import Any
 
 from benchmark.cell import run_cell
 from benchmark.data import Location, open_data
+from benchmark.records import Headline
 from benchmark.suite import Cell
 
 SETTINGS = {
@@ -73,12 +74,12 @@ def prepare_data(location: Location, size: int, processes: int) -> None:
 
 def make_cell(
     cell: Cell, location: Location, about: dict[str, Any], device_type: str, workers: int, results: Path
-) -> tuple[float, float]:
-    """Runs one cell to its record; returns its ABAW and the seconds that it took (not those that it waited)."""
+) -> tuple[Headline, float]:
+    """Runs one cell to its record; returns its headline measure and the seconds that it took, without waiting."""
     began = time.monotonic()
     say = Teller(f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}")
-    abaw = run_cell(cell, location, about, device_type, workers, results, say)
-    return abaw, time.monotonic() - began
+    headline = run_cell(cell, location, about, device_type, workers, results, say)
+    return headline, time.monotonic() - began
 
 
 class Teller:

@@ -6,9 +6,10 @@ Seed: github.com/xinqi-fan/ABAW2021 (Aff-Wild2), `CnnSelfAtt`, which the study's
     -> twice: self-attention between the frames (4 heads), layer norm, dropout 0.2; no shortcut around it
     -> concatenated (B,T*768) -> linear
 
-The linear layer fixes T when the model is built, and alone tells frames apart: there are no positions. Works for every
-H and W. All of it is trained, from VGGFace2's weights; SGD, 5e-4, weight decay 5e-4, windows of 9 frames are the
-seed's.
+The linear layer fixes T when the model is built, and alone tells frames apart: there are no positions. With the initial
+weights it hardly can: attention without a shortcut makes the frames of a clip all but equal (arXiv 2103.03404), until
+it is trained. Works for every H and W. All of it is trained, from VGGFace2's weights; SGD, 5e-4, weight decay 5e-4,
+windows of 9 frames are the seed's.
 Deviations from the seed: it keeps the running statistics of its batch norms as they come; here they follow the data,
 and augmentation and normalisation are those of `cnn`. Tiny has the project's small ResNet as `cnn` leaves it, frozen,
 and 96 features: training on 9 frames a sample is beyond its budget.

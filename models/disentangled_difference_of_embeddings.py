@@ -99,7 +99,7 @@ def sizes(beside_identity: bool = True) -> Mapping[str, Size]:
                 replace(
                     STAGE_1,
                     epochs=6,
-                    max_samples=12_000,
+                    max_samples=8_000,
                     batch_size=32,
                     lr=1e-3,
                     weight_decay=0.05,

@@ -282,7 +282,7 @@ def fetch(source: str) -> Path:
     except Exception as error:  # each library, and what lies below it, has errors of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(
-            f"{library} {model} cannot be fetched ({reason}): download it elsewhere and give --weights ARCHITECTURE=FILE"
+            f"{library} {model} cannot be fetched ({reason}): get the file elsewhere and name it: --weights NAME=FILE"
         ) from error
 
 
@@ -302,7 +302,10 @@ def _fetch_timm(name: str) -> Path:
     from huggingface_hub import hf_hub_download
     from timm.models import get_pretrained_cfg
 
-    return Path(hf_hub_download(get_pretrained_cfg(name).hf_hub_id, "model.safetensors"))
+    config = get_pretrained_cfg(name)
+    if config is None or config.hf_hub_id is None:
+        raise LookupError("this timm knows no weights of that name")
+    return Path(hf_hub_download(config.hf_hub_id, "model.safetensors"))
 
 
 def fetchable(architecture: Architecture, size: str) -> tuple[Official, ...]:

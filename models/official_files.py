@@ -11,6 +11,7 @@ import hashlib
 import pickle
 import re
 from collections.abc import Mapping
+from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,13 @@ def sha256_of(file: Path) -> str:
     Raises:
         WeightsError: there is no such file, or it cannot be read.
     """
+    with _opened(file) as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _opened(file: Path) -> BufferedReader:
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file.open("rb")
     except IsADirectoryError:
         raise WeightsError(f"{file}: a folder, not a file of weights: name the file in it") from None
     except OSError as error:
@@ -53,9 +58,10 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     Raises:
         WeightsError: no such file; damaged, cut short or hostile; no named tensors in it.
     """
-    sha256_of(file)  # says why a file cannot be read
+    with _opened(file) as stream:
+        head = stream.read(len(LEGACY_TORCH))
     try:
-        found = _content(file)
+        found = _content(file, head)
     except WeightsError:
         raise
     except Exception as error:  # a damaged pickle can raise anything
@@ -69,9 +75,8 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _content(file: Path) -> Any:
-    with file.open("rb") as stream:
-        head = stream.read(len(LEGACY_TORCH))
+def _content(file: Path, head: bytes) -> Any:
+    """What stands in a file that begins like this."""
     if head[8:9] == b"{":
         return load_file(file)
     if head.startswith(b"PK\x03\x04") or head == LEGACY_TORCH:

@@ -27,14 +27,16 @@ comes from its pretext, and clips of 4 frames; what it has for time is trained i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import cast
 
 import torch
-from timm.layers import Attention, DropPath
+from timm.layers.attention import Attention
+from timm.layers.drop import DropPath
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
+from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
 from models.parts.vit import ViT, vit_base, vit_tiny
 
 
@@ -85,8 +87,7 @@ class TimeSformer(nn.Module):
         self.backbone = backbone
         self.time_embed = nn.Parameter(torch.zeros(1, frames, width))
         self.temporal = nn.ModuleList(
-            TemporalAttention(width, block.attn.num_heads, getattr(block.drop_path1, "drop_prob", 0.0))
-            for block in backbone.blocks
+            TemporalAttention(width, backbone.heads, drop_path) for drop_path in backbone.drop_paths
         )
         self.head = nn.Linear(width, classes)
 
@@ -94,12 +95,16 @@ class TimeSformer(nn.Module):
         if x.shape[1:] != self.clip_shape:
             raise ValueError(f"this TimeSformer needs clips of shape {self.clip_shape}, not {tuple(x.shape[1:])}")
         batch, frames = x.shape[:2]
-        position = self.backbone.pos_embed
+        position, token = self.backbone.pos_embed, self.backbone.cls_token
+        assert position is not None, "timm leaves it out of other ViTs"
+        assert token is not None, "timm leaves it out of other ViTs"
         patches = self.backbone.patch_embed(x.flatten(0, 1)) + position[:, 1:]  # (B*T,N,F)
         patches = patches.unflatten(0, (batch, frames)).transpose(1, 2) + self.time_embed  # (B,N,T,F)
-        token = (self.backbone.cls_token + position[:, :1]).expand(batch, -1, -1)
-        tokens = torch.cat((token, patches.flatten(1, 2)), dim=1)  # (B,1+N*T,F)
-        for block, temporal in zip(self.backbone.blocks, self.temporal, strict=True):
+        tokens = torch.cat(
+            ((token + position[:, :1]).expand(batch, -1, -1), patches.flatten(1, 2)), dim=1
+        )  # (B,1+N*T,F)
+        layers = cast(Iterable[tuple[Block, TemporalAttention]], zip(self.backbone.blocks, self.temporal, strict=True))
+        for block, temporal in layers:
             tokens = divided_attention(block, temporal, tokens, frames)
         return self.head(self.backbone.norm(tokens[:, 0]))
 
@@ -116,6 +121,7 @@ def sizes(full: int, tiny: int) -> Mapping[str, Size]:
                 Official("timesformer/k400", without=("head",)),
                 Official("timm/vit_base_patch16_224", "backbone"),
             ),
+            precision=BFLOAT16,
         ),
         "tiny": Size(
             build=lambda classes: TimeSformer(classes, vit_tiny(), tiny),
@@ -123,10 +129,10 @@ def sizes(full: int, tiny: int) -> Mapping[str, Size]:
             frames=tiny,
             stages=(
                 Stage(
-                    epochs=12,
-                    max_samples=3_900,
+                    epochs=9,
+                    max_samples=2_900,
                     batch_size=8,
-                    lr=3e-3,
+                    lr=4e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",

@@ -68,7 +68,7 @@ def make(name: str) -> Architecture:
                 stages=(
                     Stage(
                         epochs=12,
-                        max_samples=10_000,
+                        max_samples=8_000,
                         batch_size=32,
                         lr=2e-3,
                         weight_decay=0.05,

@@ -46,17 +46,16 @@ def make_baseline(request: Request) -> int:
     gate = GateRun(request.suite, request.work / "records", device, workers, data_folder(request.data))
     name, cells = gate.cells()
     runs: list[tuple[list[Record], int]] = []
-    plans = [(cells, 1), *reruns_of(cells, request.seeds)]
-    for number, (again, threads) in enumerate(plans, start=1):
-        print(f"run {number} of {len(plans)}: seed {again[0].seed}, {threads} thread{'s' * (threads > 1)}", flush=True)
+    for draws, threads in reruns_of(cells, request.seeds):
+        seeds = ", ".join(str(draw[0].seed) for draw in draws)
+        print(f"{len(cells)} cells with seed {seeds} on {threads} thread{'s' * (threads > 1)} each", flush=True)
         folder = gate.folder if threads == 1 else request.work / f"records-{threads}-threads"
-        side_by_side = max(1, workers // threads)
-        here = GateRun(request.suite, folder, device, side_by_side, gate.data)
-        records, outcome = run_cells(again, here, print, threads)
+        here = GateRun(request.suite, folder, device, max(1, workers // threads), gate.data)
+        records, outcome = run_cells([cell for draw in draws for cell in draw], here, print, threads)
         if outcome.failed:
             print(f"{outcome.failed} cells failed: the baseline stays as it was; mend them, then `make baseline` again")
             return 1
-        runs.append((records, threads))
+        runs += [(records[i : i + len(cells)], threads) for i in range(0, len(records), len(cells))]
     keep(request.baseline, name, runs, data_content(cells, gate.data))
     print(f"{request.baseline}: the baseline of suite {name}, {len(cells)} cells: commit it with the reason")
     return 0

@@ -6,21 +6,26 @@ from typing import Any
 
 from benchmark.commands.run import choose_device
 from benchmark.errors import RequestError
+from benchmark.official import given_weights, load_given
 from benchmark.registry import architectures
 
 CLASSES = 8
 
 
-def profile_rows(names: list[str], size: str, device_asked: str) -> list[dict[str, Any]]:
-    """One row an architecture: parameters, GMACs, throughput, latency and memory on this machine.
+def profile_rows(
+    names: list[str], size: str, device_asked: str, weights: list[str] | None = None
+) -> list[dict[str, Any]]:
+    """One row an architecture: parameters, GMACs, throughput, latency and memory on this machine; of those that
+    start from official weights (`--weights`), which ones.
 
     Raises:
-        RequestError: an unknown architecture, size or device.
+        RequestError: an unknown architecture, size or device; a file of weights that cannot be used.
     """
     if size not in ("full", "tiny"):
         raise RequestError(f"unknown size {size!r}: use full or tiny")
     chosen = [architectures.get(name) for name in names or architectures.names()]
     device_type = choose_device(device_asked)
+    given, _ = given_weights(weights or [], [architecture.name for architecture in chosen], size)
     import torch
 
     from benchmark.efficiency import count_macs, count_parameters, device_name, measure_inference, peak_memory
@@ -30,12 +35,14 @@ def profile_rows(names: list[str], size: str, device_asked: str) -> list[dict[st
     for architecture in chosen:
         build = architecture.sizes[size]
         shape = architecture.input_shape(size)
-        model = build.build(CLASSES).to(device).eval()
+        model = build.build(CLASSES)
+        official = load_given(model, architecture, size, given)
+        model = model.to(device).eval()
         if build.channels_last:
             model = model.to(memory_format=torch.channels_last)
         with peak_memory(device) as peak:
             speed = measure_inference(
-                model, shape, device, build.precision[device_type], channels_last=build.channels_last
+                model, shape, device, build.precision_on(device_type), channels_last=build.channels_last
             )
         rows.append(
             {
@@ -51,6 +58,7 @@ def profile_rows(names: list[str], size: str, device_asked: str) -> list[dict[st
                 "precision": speed.precision,
                 "threads": speed.threads,
                 "device": device_name(device),
+                **({"started_from": ", ".join(map(str, official)) or "none"} if given else {}),
             }
         )
     return rows

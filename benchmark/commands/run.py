@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from benchmark.commands.leaderboard import BOARD, render_board
 from benchmark.data import data_folder
 from benchmark.errors import RequestError
+from benchmark.official import given_weights
 from benchmark.progress import clock
 from benchmark.provenance import available_cores
 from benchmark.records import RECORD
@@ -25,6 +27,7 @@ def run_suite(
     workers: int,
     results: Path,
     data: Path | None,
+    weights: list[str] | None = None,
 ) -> int:
     """Runs what is missing of a suite and renders the board; returns the exit code.
 
@@ -35,6 +38,11 @@ def run_suite(
     folder = data_folder(data)
     cells = cells_of(name, suite, only_architectures, only_datasets, folder)
     device_type = choose_device(device)
+    if weights:
+        rows = list(dict.fromkeys(cell.architecture for cell in cells if cell.kind == "architecture"))
+        given, lines = given_weights(weights, rows, suite.size)
+        cells = [replace(cell, weights=given) for cell in cells]
+        print("\n".join(lines))
     refuse_read_only(results)
     jobs, kept = plan(cells, results, folder, device_type)
     board = BOARD if results == DEFAULT_RESULTS else results / BOARD

@@ -1,4 +1,5 @@
-"""Parameters and multiply-adds: they are exact, so any change is a change, and it must be accepted."""
+"""Parameters, those that training moves, and multiply-adds: they are exact, so any change is a change, and it must be
+accepted. A layer that is frozen by mistake is seen here at once, however little accuracy it costs."""
 
 from __future__ import annotations
 
@@ -9,6 +10,7 @@ from benchmark.regression.verdict import Mark, Verdict
 
 COSTS = {
     "params": "parameters",
+    "params_trained": "parameters that training moved",
     "macs": "multiply-adds",
     "params_full": "parameters at full size",
     "macs_full": "multiply-adds at full size",
@@ -36,7 +38,8 @@ def _verdict(cell: tuple[str, str, str], cost: str, base: float | None, head: fl
     """A gain turns the gate red too: what a model costs is part of what it is."""
     mark: Mark = "same"
     if base != head:
-        mark = "better" if base is not None and head is not None and head < base else "worse"
+        fewer = base is not None and head is not None and head < base
+        mark = "better" if fewer and cost != "params_trained" else "worse"
     changed = base != head
     return Verdict(
         "cost", cell[0], COSTS[cost], mark, where=f"{cell[1]}, {cell[2]}", base=base, head=head,

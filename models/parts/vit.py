@@ -32,6 +32,9 @@ class ViT(VisionTransformer):
             drop_path_rate=drop_path,
         )
         self.width = width
+        self.heads = heads
+        self.drop_paths = [drop_path * layer / max(1, depth - 1) for layer in range(depth)]
+        """Each layer's chance to leave a sample out of a residual branch."""
 
 
 def vit_base(image_size: int = 224, drop_path: float = 0.0) -> ViT:

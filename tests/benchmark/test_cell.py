@@ -39,10 +39,10 @@ def cell_of(architecture: str, dataset: str = "affectnet_small", **changes: Any)
 
 def made(cell: Cell, data: Path | None, results: Path) -> Record:
     location = locate(cell, data)
-    abaw = run_cell(cell, location, identity(cell, location, "cpu"), "cpu", 1, results, silent)
+    headline = run_cell(cell, location, identity(cell, location, "cpu"), "cpu", 1, results, silent)
     record = read_record(cell.folder(results, location.name))
     assert record is not None
-    assert record.data["metrics"]["abaw"] == abaw
+    assert headline == record.headline == ("abaw", record.data["metrics"]["abaw"])
     return record
 
 

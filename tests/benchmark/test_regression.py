@@ -267,3 +267,12 @@ def test_every_change_of_cost_is_red_until_it_is_accepted(tmp_path: Path) -> Non
     }
     assert sorted_outcome(verdicts, [], []).exit_code == 1
     assert len([v for v in verdicts if v.subject == "c3d" and v.mark == "same"]) == 4
+
+
+def test_a_layer_that_is_no_longer_trained_is_found_exactly(tmp_path: Path) -> None:
+    write_cell(tmp_path / "base", "vit_se", cost={"params_trained": 1000})
+    write_cell(tmp_path / "head", "vit_se", cost={"params_trained": 400})
+    head, base = (read_records(tmp_path / side) for side in ("head", "base"))
+    (verdict,) = [verdict for verdict in compare_costs(head, base) if verdict.mark != "same"]
+    assert (verdict.what, verdict.mark, verdict.change) == ("parameters that training moved", "worse", -600)
+    assert sorted_outcome([verdict], [], []).exit_code == 1

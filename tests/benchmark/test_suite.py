@@ -4,43 +4,73 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from benchmark.errors import RequestError
-from benchmark.registry import architectures, data_sets
+from benchmark.registry import architectures, data_sets, ensembles
 from benchmark.suite import BASELINES, Cell, cells_of, load_suite, suite_names
 
 GOOD = "description: a test\nsize: tiny\n"
 
 
-def cells(tmp_path: Path, text: str, **only: list[str]) -> list[Cell]:
+def cells(tmp_path: Path, text: str, **only: Any) -> list[Cell]:
     file = tmp_path / "mine.yaml"
     file.write_text(text)
     return cells_of(*load_suite(str(file)), **only)
 
 
-def test_every_shipped_suite_is_right_and_has_every_pair() -> None:
-    assert suite_names() == ["ablation", "default", "full", "smoke"]
-    for name in ("default", "full", "smoke"):
-        pairs = {(cell.architecture, cell.dataset) for cell in cells_of(*load_suite(name))}
-        rows = [*BASELINES, *architectures.names()]
-        assert pairs == {(a, d) for a in rows for d in data_sets.names() if not data_sets.get(d).optional}
+def test_every_shipped_suite_is_right() -> None:
+    assert suite_names() == ["ablation", "default", "full", "gate", "smoke"]
+    for name in suite_names():
+        assert cells_of(*load_suite(name))
+
+
+@pytest.mark.parametrize("name", ["default", "full", "smoke"])
+def test_a_suite_of_all_has_every_pair(name: str) -> None:
+    suite = load_suite(name)[1]
+    rows = [*BASELINES, *architectures.names(), *ensembles.names(), *suite.also]
+    data = [d for d in data_sets.names() if not data_sets.get(d).optional and d not in suite.without]
+    assert {data_sets.get(d).folder_name for d in data} == {
+        data_sets.get(d).folder_name for d in data_sets.names() if not data_sets.get(d).optional
+    }
+    pairs = [(cell.architecture, cell.dataset) for cell in cells_of(name, suite) if cell.seed == cell.fold == 0]
+    assert sorted(pairs) == sorted((a, d) for a in rows for d in data)
+
+
+def test_the_gate_runs_every_architecture_once() -> None:
+    found = [c.architecture for c in cells_of(*load_suite("gate")) if c.kind in ("architecture", "ensemble")]
+    assert sorted(found) == sorted([*architectures.names(), *ensembles.names()])
+
+
+def test_all_passes_over_what_a_suite_is_without_until_it_is_asked_for(tmp_path: Path) -> None:
+    text = GOOD + "architectures: [c3d]\nwithout: [ctbc, sendv1_fine]\ntwins: {sendv1: {scale: 0.1}}\n"
+    everything = {cell.dataset for cell in cells(tmp_path, text)}
+    assert everything == {d for d in data_sets.names() if not data_sets.get(d).optional} - {"ctbc", "sendv1_fine"}
+    asked = cells(tmp_path, text, only_datasets=["sendv1_fine"])
+    assert {cell.dataset for cell in asked} == {"sendv1_fine"}
+    assert {cell.twin.scale for cell in asked} == {0.1}  # it shares the folder of sendv1
+    with pytest.raises(RequestError, match=r"suite mine, without: unknown data set 'ctb': did you mean 'ctbc'\?"):
+        cells(tmp_path, GOOD + "without: [ctb]\n")
 
 
 def test_a_folder_of_ones_own_is_run_where_it_is_there_or_asked_for(tmp_path: Path) -> None:
-    suite = load_suite("smoke")
-
-    def chosen(asked: list[str] | None = None, data: Path | None = None) -> set[str]:
-        return {cell.dataset for cell in cells_of(*suite, ["c3d"], asked, data)}
+    def chosen(named: str, asked: list[str] | None = None, data: Path | None = None) -> set[str]:
+        text = GOOD + f"architectures: [c3d]\ndatasets: {named}\n"
+        return {cell.dataset for cell in cells(tmp_path, text, only_datasets=asked, data=data)}
 
     assert data_sets.get("folder").optional
-    everything = chosen()
-    assert "folder" not in everything | chosen(data=tmp_path)
-    assert chosen(["folder"]) == {"folder"}
+    everything = chosen("all")
+    assert everything == {name for name in data_sets.names() if name != "folder"}
+    assert chosen("all", data=tmp_path) == everything
+    for named in ("all", "[oulu_casia]"):
+        assert chosen(named, ["folder"]) == {"folder"}
+        assert chosen(named, ["oulu_casia", "folder"]) == {"oulu_casia", "folder"}
     (tmp_path / "folder").mkdir()
-    assert chosen(data=tmp_path) == everything | {"folder"}
-    assert chosen(["oulu_casia"], data=tmp_path) == {"oulu_casia"}
+    assert chosen("all", data=tmp_path) == everything | {"folder"}
+    assert chosen("all", ["oulu_casia"], data=tmp_path) == {"oulu_casia"}
+    assert chosen("[oulu_casia]", data=tmp_path) == {"oulu_casia"}
 
 
 def test_the_ablation_suite_has_each_variant_beside_its_base() -> None:
@@ -111,7 +141,8 @@ protocols: {oulu_casia: {folds: 4, light: Dark}}
     cell = found[-1]
     assert (cell.suite, cell.dataset, cell.size, cell.epochs, cell.time_limit) == ("mine", "oulu_casia", "tiny", 0.5, 9)
     assert (cell.twin.scale, cell.twin.seed) == (0.5, 2)
-    assert (cell.protocol.folds, cell.protocol.options) == (4, {"modality": "VL", "light": "Dark"})
+    assert cell.protocol.folds == 4
+    assert cell.protocol.options == {**data_sets.get("oulu_casia").protocol.options, "light": "Dark"}
     assert cell.folder(Path("r"), "oulu_casia-twin") == Path("r/mine/oulu_casia-twin/c3d/seed4-fold1")
 
 
@@ -185,7 +216,7 @@ def test_a_wrong_file_is_told_with_its_name_the_key_and_what_is_allowed(
         ("protocols: {oulu: {folds: 2}}", "suite mine, protocols: unknown data set 'oulu'"),
         (
             "protocols: {oulu_casia: {fold: 2}}",
-            "suite mine, oulu_casia: unknown protocol key 'fold': use one of context, folds",
+            "suite mine, oulu_casia: unknown protocol key 'fold': use one of classes, context, folds",
         ),
         ("protocols: {oulu_casia: {light: Bright}}", "suite mine, oulu_casia: light must be one of Strong, Weak, Dark"),
         (
@@ -206,7 +237,7 @@ def test_a_suite_that_is_not_there_is_told() -> None:
     with pytest.raises(RequestError, match=r"unknown suite 'defualt': did you mean 'default'\?"):
         load_suite("defualt")
     with pytest.raises(
-        RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, smoke"
+        RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, gate, smoke"
     ):
         load_suite("away/mine.yaml")
 

@@ -418,3 +418,16 @@ def test_vivit_runs_as_many_operators_for_more_frames() -> None:
         for frames in (4, 8)
     ]
     assert counts[0] == counts[1] > 0
+
+
+# Precision
+
+
+@pytest.mark.parametrize(("supported", "expected"), [(True, "bfloat16"), (False, "float32")])
+def test_bfloat16_is_for_processors_that_have_it(
+    monkeypatch: pytest.MonkeyPatch, supported: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: supported)
+    full, tiny = (architectures.get("r2plus1d").sizes[size] for size in ("full", "tiny"))
+    assert (full.precision_on("cpu"), full.precision_on("cuda")) == (expected, "bfloat16")
+    assert tiny.precision_on("cpu") == "float32"
