@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.baselines import TITLES
 from benchmark.data import Location, Report
-from benchmark.official import GivenWeights, lenders_of, load_given, of
+from benchmark.official import GivenWeights, load_given, of
 from benchmark.provenance import CHECKOUT, code_hash, commit, environment, hash_of
 from benchmark.records import Headline, Record, read_record, write_record
 from benchmark.registry import architectures, data_sets, ensembles
@@ -56,7 +56,7 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         members = {m.architecture: key_of(key_parts(m, location, device_type)) for m in members_of(cell)}
         code = code_hash("benchmark.ensembles")
         return {"architecture": cell.architecture, "code": code, "members": hash_of(sorted(members.items())), **same}
-    lenders = lenders_of(cell.architecture, cell.size)
+    lenders = architectures.lenders(cell.architecture)
     lent = {"lenders": hash_of([(name, code_hash(architectures.module(name))) for name in lenders])} if lenders else {}
     return {
         "architecture": cell.architecture,
@@ -74,7 +74,7 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
 
 def _official_weights(cell: Cell) -> dict[str, str]:
     """Hash of the given files that this cell's training starts from, its lenders' too, and of what loads them."""
-    names = [cell.architecture, *lenders_of(cell.architecture, cell.size)]
+    names = [cell.architecture, *architectures.lenders(cell.architecture)]
     files = [(weights.architecture, weights.sha256) for name in names for weights in of(name, cell.weights)]
     return {"official_weights": hash_of([code_hash("models.official"), *sorted(files)])} if files else {}
 
@@ -220,7 +220,7 @@ def _architecture_cell(
     size = architecture.sizes[cell.size]
     run = Run(
         device=device,
-        precision=size.precision[device.type],
+        precision=size.precision_on(device.type),
         channels_last=size.channels_last,
         seed=cell.seed,
         epochs=cell.epochs,

@@ -138,7 +138,8 @@ def _on_device(size: Any, device: str) -> tuple[Any, Callable[[], Any]]:
     model = size.build(CLASSES).to(device)
     if size.channels_last:
         model = model.to(memory_format=torch.channels_last)
-    mixed = size.precision[device] == "bfloat16"
+    chosen = getattr(size, "precision_on", size.precision.__getitem__)  # an older side of the comparison has none
+    mixed = chosen(device) == "bfloat16"
     return model, (lambda: torch.autocast(device, torch.bfloat16)) if mixed else nullcontext
 
 

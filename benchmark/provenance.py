@@ -33,18 +33,19 @@ def code_hash(module: str) -> str:
     followed within the project's packages, or within the package of a third party's module.
     """
     digest = hashlib.sha256()
-    for name in sorted(_closure(module)):
+    for name in sorted(closure(module)):
         digest.update(name.encode() + _tree(name)[0].encode())
     return digest.hexdigest()[:16]
 
 
-def _closure(module: str) -> set[str]:
+def closure(module: str) -> set[str]:
+    """A module and all that it imports of its own kind, by dotted name."""
     own = {*OWN_PACKAGES, module.partition(".")[0]}
     reached: set[str] = set()
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        if name in reached or name.partition(".")[0] not in own or _file(name) is None:
+        if name in reached or name.partition(".")[0] not in own or source_of(name) is None:
             continue
         reached.add(name)
         waiting.extend(_tree(name)[1])
@@ -52,7 +53,7 @@ def _closure(module: str) -> set[str]:
 
 
 @cache
-def _file(module: str) -> Path | None:
+def source_of(module: str) -> Path | None:
     """Source of a module, found by its place: `find_spec` of a dotted name would import what is above it."""
     top, *below = module.split(".")
     spec = importlib.util.find_spec(top)
@@ -71,7 +72,7 @@ def _file(module: str) -> Path | None:
 @cache
 def _tree(module: str) -> tuple[str, tuple[str, ...]]:
     """Text form of a module's syntax tree without docstrings, and the modules that it may import."""
-    file = _file(module)
+    file = source_of(module)
     assert file is not None
     try:
         tree = ast.parse(file.read_text(encoding="utf-8"))

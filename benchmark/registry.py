@@ -16,12 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from benchmark.errors import RequestError, unknown_name
+from benchmark.provenance import closure, source_of
 
 if TYPE_CHECKING:
     from datasets.dataset import DataSet
     from models.architecture import Architecture, Ensemble
 
 T = TypeVar("T")
+
+
+_LENDER = re.compile(r"\bTrained\(\s*(?:architecture=)?[\"']([^\"']+)[\"']")
 
 
 class Registry(Generic[T]):
@@ -89,6 +93,12 @@ class Registry(Generic[T]):
         if name not in self._modules:
             raise unknown_name(self.kind, name, self._modules)
         return self._modules[name]
+
+    def lenders(self, name: str) -> list[str]:
+        """Architectures that `name` may start from in one of its sizes (`Trained`), read from its source: planning a
+        run imports no architecture."""
+        files = [source_of(module) for module in closure(self.module(name))]
+        return sorted({lender for file in files if file for lender in _LENDER.findall(file.read_text("utf-8"))})
 
     def get(self, name: str) -> T:
         """The entry itself; imports its module."""

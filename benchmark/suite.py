@@ -178,7 +178,7 @@ def cells_of(
     """
     named, asked, fused = _with_members(suite.architectures, only_architectures)
     rows, known = _rows(named, suite.also, asked)
-    chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: _borrows(a, suite.size))
+    chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: bool(architectures.lenders(a)))
     fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
     left_out = {d for d in data_sets.names() if d in suite.without or _is_left_out(d, data)}
     own = [d for d in only_datasets or () if d in left_out]
@@ -269,12 +269,6 @@ def _rows(named: str | list[str], also: list[str], only: list[str] | None) -> tu
     rows = [*(architectures.names() if isinstance(named, str) else named), *beyond]
     members = dict.fromkeys(row.partition("@")[0] for row in (*rows, *asked) if is_of_family(row))
     return rows, [*architectures.names(), *(architectures.get(member).name for member in members)]
-
-
-def _borrows(architecture: str, size: str) -> bool:
-    """Whether it starts from what another architecture's training leaves."""
-    sizes = architectures.get(architecture).sizes
-    return size in sizes and bool(sizes[size].trained)
 
 
 def _protocol(name: str, suite: Suite, dataset: str) -> Protocol:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
+from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
 
 
 class R2Plus1DTrunk(nn.Module):
@@ -95,6 +95,7 @@ ARCHITECTURE = Architecture(
             frames=16,
             stages=(Stage(epochs=50, batch_size=16, optimizer="adam", lr=1e-4),),
             official=(Official("torchvision/r2plus1d_18", "trunk"),),
+            precision=BFLOAT16,
         ),
         "tiny": Size(
             build=lambda classes: R2Plus1D(classes, r2plus1d_tiny()),

@@ -36,7 +36,7 @@ from timm.layers.drop import DropPath
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
+from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
 from models.parts.vit import ViT, vit_base, vit_tiny
 
 
@@ -121,6 +121,7 @@ def sizes(full: int, tiny: int) -> Mapping[str, Size]:
                 Official("timesformer/k400", without=("head",)),
                 Official("timm/vit_base_patch16_224", "backbone"),
             ),
+            precision=BFLOAT16,
         ),
         "tiny": Size(
             build=lambda classes: TimeSformer(classes, vit_tiny(), tiny),

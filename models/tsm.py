@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 from torchvision.models.resnet import ResNet as TorchvisionResNet
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
+from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
 from models.parts.resnet import ResNet
 from models.parts.temporal_shift import shifted_block
 
@@ -83,6 +83,7 @@ ARCHITECTURE = Architecture(
             stages=(Stage(epochs=50, batch_size=16, optimizer="adam", lr=1e-4),),
             official=(Official("torchvision/resnet50", "backbone"), Official("tsm/resnet50", "backbone")),
             channels_last=True,
+            precision=BFLOAT16,
         ),
         "tiny": Size(
             build=lambda classes: TSM(classes, ShiftedResNetTiny()),

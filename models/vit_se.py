@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
+from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
 from models.parts.squeeze_excitation import SqueezeExcitation
 from models.parts.vit import ViT, vit_base, vit_tiny
 
@@ -46,6 +46,7 @@ ARCHITECTURE = Architecture(
             image_size=224,
             stages=(Stage(epochs=30, batch_size=32, optimizer="adam", lr=2e-5),),
             official=(Official("timm/vit_base_patch16_224", "backbone"),),
+            precision=BFLOAT16,
         ),
         "tiny": Size(
             build=lambda classes: ViTSE(classes, vit_tiny()),

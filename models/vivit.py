@@ -22,7 +22,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
+from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
 from models.parts.vit import ViT, vit_base, vit_tiny
 
 
@@ -80,6 +80,7 @@ ARCHITECTURE = Architecture(
             frames=8,
             stages=(Stage(epochs=30, batch_size=8, optimizer="adam", lr=2e-5),),
             official=(Official("timm/vit_base_patch16_224", "backbone"),),
+            precision=BFLOAT16,
         ),
         "tiny": Size(
             build=lambda classes: ViViT(classes, vit_tiny(), frames=8, heads=2, hidden=128),

@@ -42,7 +42,7 @@ def profile_rows(
             model = model.to(memory_format=torch.channels_last)
         with peak_memory(device) as peak:
             speed = measure_inference(
-                model, shape, device, build.precision[device_type], channels_last=build.channels_last
+                model, shape, device, build.precision_on(device_type), channels_last=build.channels_last
             )
         rows.append(
             {

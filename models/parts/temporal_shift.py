@@ -13,11 +13,12 @@ def temporal_shift(x: Tensor, frames: int, fold_div: int = 8) -> Tensor:
 
     Zeros stand beyond the clip's ends; the other channels stay.
     """
-    clips = x.unflatten(0, (-1, frames))  # (B,T,C,H,W)
+    clips = x.permute(0, 2, 3, 1).unflatten(0, (-1, frames))  # (B,T,H,W,C): as channels-last lies in memory
     fold = x.shape[1] // fold_div
-    following, preceding, rest = clips.tensor_split((fold, 2 * fold), dim=2)
+    following, preceding, rest = clips.tensor_split((fold, 2 * fold), dim=-1)
     after, before = (0, 0) * 3 + (0, 1), (0, 0) * 3 + (1, 0)  # one frame of zeros at the end, at the start
-    return torch.cat((pad(following[:, 1:], after), pad(preceding[:, :-1], before), rest), dim=2).flatten(0, 1)
+    shifted = torch.cat((pad(following[:, 1:], after), pad(preceding[:, :-1], before), rest), dim=-1)
+    return shifted.flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def shifted_block(block: BasicBlock | Bottleneck, x: Tensor, frames: int) -> Tensor:

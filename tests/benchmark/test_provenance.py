@@ -37,7 +37,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
     def write(mod: str = SOURCE, parts: str = "def helper(x):\n    return x\n", other: str = "A = 1\n") -> str:
         for module, text in (("mod", mod), ("parts", parts), ("other", other)):
             (folder / f"{module}.py").write_text(text)
-        provenance._file.cache_clear()
+        provenance.source_of.cache_clear()
         provenance._tree.cache_clear()
         return code_hash("hashed.mod")
 
@@ -84,7 +84,7 @@ def test_hashing_an_architecture_imports_nothing_of_it() -> None:
 
 
 def test_an_architectures_hash_follows_its_blocks() -> None:
-    reached = provenance._closure("models.vit_se")
+    reached = provenance.closure("models.vit_se")
     assert {"models.vit_se", "models.parts.vit", "models.architecture"} <= reached
     assert not {name for name in reached if name.startswith(("benchmark", "torch"))}
 

@@ -97,3 +97,14 @@ def test_an_entry_that_cannot_be_used_is_named(
     with pytest.raises(RequestError, match=message):
         registry().get("new")
     sys.modules.pop("newcomer", None)
+
+
+@pytest.mark.parametrize("name", architectures.names())
+def test_lenders_read_from_the_source_are_those_declared(name: str) -> None:
+    declared = {lent.architecture for size in architectures.get(name).sizes.values() for lent in size.trained}
+    assert set(architectures.lenders(name)) == declared
+    assert all(architectures.get(lender).lends for lender in declared)
+
+
+def test_a_variant_has_the_lenders_of_its_base() -> None:
+    assert architectures.lenders("cnn_rnn@frames=4") == architectures.lenders("cnn_rnn") == ["cnn"]

@@ -36,10 +36,10 @@ SIZE = Size(build, image_size=16, stages=(Stage(epochs=2, batch_size=16, lr=0.01
 ARCHITECTURE = Architecture("toy_quick", "Toy", "image", "a test", {"tiny": SIZE, "full": SIZE})
 '''
 
-LENDING = '''
-"""An architecture that lends its features, one that borrows them, and the mean of the two."""
+LENDER = '''
+"""An architecture that lends its features."""
 
-from models.architecture import Architecture, Ensemble, Size, Stage, Trained
+from models.architecture import Architecture, Size, Stage
 from torch import nn
 
 
@@ -57,18 +57,31 @@ class Model(nn.Module):
 
 
 FIRST = Stage(name="all", epochs=2, batch_size=16, lr=0.01)
-HEAD = Stage(name="head", epochs=2, batch_size=16, lr=0.01, frozen=("features",), reads="features")
-LENT = (Trained("toy_lender", "features", "features"),)
-LENDER = Architecture(
+ARCHITECTURE = Architecture(
     "toy_lender", "Lender", "image", "a test", {"tiny": Size(Model, image_size=16, stages=(FIRST,))}, lends=True
 )
-BORROWER = Architecture(
-    "toy_borrower", "Borrower", "image", "a test", {"tiny": Size(Model, image_size=16, stages=(HEAD,), trained=LENT)}
-)
-MEAN = Ensemble("toy_mean", "Mean", "a test", ("toy_lender", "toy_borrower"))
 '''
 
-LENDING_ROLES = {"lender": "ARCHITECTURE", "borrower": "ARCHITECTURE", "mean": "ENSEMBLE"}
+BORROWER = '''
+"""One that borrows them."""
+
+from models.architecture import Architecture, Size, Stage, Trained
+from toys.toy_lender import Model
+
+HEAD = Stage(name="head", epochs=2, batch_size=16, lr=0.01, frozen=("features",), reads="features")
+LENT = (Trained("toy_lender", "features", "features"),)
+ARCHITECTURE = Architecture(
+    "toy_borrower", "Borrower", "image", "a test", {"tiny": Size(Model, image_size=16, stages=(HEAD,), trained=LENT)}
+)
+'''
+
+MEAN = '''
+"""The mean of the two."""
+
+from models.architecture import Ensemble
+
+ENSEMBLE = Ensemble("toy_mean", "Mean", "a test", ("toy_lender", "toy_borrower"))
+'''
 
 BROKEN = '''
 """Goes wrong when it is used."""
@@ -120,9 +133,8 @@ def install_toys(folder: Path) -> Path:
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "toy_quick.py").write_text(QUICK)
-    (package / "toy_lending.py").write_text(LENDING)
-    for role, kind in LENDING_ROLES.items():
-        (package / f"toy_{role}.py").write_text(f"from toys.toy_lending import {role.upper()} as {kind}\n")
+    for name, text in {"toy_lender": LENDER, "toy_borrower": BORROWER, "toy_mean": MEAN}.items():
+        (package / f"{name}.py").write_text(text)
     for name, fault in FAULTS.items():
         (package / f"{name}.py").write_text(BROKEN.format(name=name, fault=fault))
     places = {name: f"toys.{name}:ARCHITECTURE" for name in ["toy_quick", "toy_lender", "toy_borrower", *FAULTS]}
