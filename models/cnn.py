@@ -13,7 +13,8 @@ would be wrong in it. cnn_rnn, cnn_transformer and cnn_vit start from the backbo
 SGD, 5e-4, weight decay 5e-4, batch 96, 10 epochs and a constant rate are the seed's.
 Deviations from the seed: it crops at random from a fifth of the face upwards and normalises by CIFAR-100's statistics;
 here faces are turned, shifted and relit, and normalised by ImageNet's. It keeps the running statistics of its batch
-norms as they come; here they follow the data. Tiny has the project's small ResNet, from weights of the same role.
+norms as they come; here they follow the data. Tiny has the project's small ResNet, from the geometry pretext's weights:
+those of the identity pretext, which has VGGFace2's role, were worse on validation parts (docs/recipes.md).
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ ARCHITECTURE = Architecture(
                     augmentation="light",
                 ),
             ),
-            weights=(Weights("identity-resnet", "backbone"),),
+            weights=(Weights("geometry-resnet", "backbone"),),
             channels_last=True,
         ),
     },

@@ -107,7 +107,7 @@ ARCHITECTURE = Architecture(
                     augmentation="light",
                 ),
             ),
-            weights=(Weights("identity-resnet", "backbone.resnet"),),
+            weights=(Weights("geometry-resnet", "backbone.resnet"),),
             channels_last=True,
         ),
     },

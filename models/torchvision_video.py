@@ -6,7 +6,7 @@
 48×48. MViT takes 16 frames of 224×224 alone. What a model cannot take it refuses in words.
 
 The recipe is one for all: nothing was tuned for any of them. Without official weights they start from random ones, and
-`tiny` then shows that a model runs, not what it can do: 300 clips in about 20 s of a CPU core teach S3D, the lightest
+`tiny` then shows that a model runs, not what it can do: 100 clips in about 6 s of a CPU core teach S3D, the lightest
 of them, nothing (docs/recipes.md).
 Deviation from the library: S3D pools over all positions; torchvision's pools 2×7×7, which is all of them at its own
 16 frames of 224×224, and more than there are in smaller clips.
@@ -80,7 +80,7 @@ def make(name: str) -> Architecture:
                 stages=(
                     Stage(
                         epochs=1,
-                        max_samples=300,
+                        max_samples=100,
                         batch_size=8,
                         lr=1e-3,
                         weight_decay=0.05,

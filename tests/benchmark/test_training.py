@@ -123,7 +123,10 @@ def test_history_has_an_entry_an_epoch(material: Material) -> None:
 def test_a_frozen_part_does_not_change(material: Material) -> None:
     first, second = replace(QUICK, name="all"), replace(QUICK, name="head", frozen=("encoder",))
     after_one, _, _ = trained(toy(first), material)
-    after_two, _, _ = trained(toy(first, second), material)
+    after_two, history, _ = trained(toy(first, second), material)
+    moved = {entry["stage"]: entry["moved"] for entry in history}
+    frozen = sum(parameter.numel() for parameter in after_two.get_submodule("encoder").parameters())
+    assert moved["all"] == moved["head"] + frozen == sum(parameter.numel() for parameter in after_two.parameters())
     for name, before in after_one.state_dict().items():  # running statistics of the batch norm included
         assert torch.equal(before, after_two.state_dict()[name]) == name.startswith("encoder"), name
 
