@@ -67,7 +67,7 @@ def test_the_example_of_a_suite_is_one(tmp_path):
     file.write_text(content)
     cells = cells_of(*load_suite(str(file)))
     trained = [cell for cell in cells if cell.kind == "architecture"]
-    assert len(trained) == 2 * 3 * 10  # architectures, seeds, folds
+    assert len(trained) == 3 * 3 * 10  # architectures with the one beside them, seeds, folds
     assert {(cell.protocol.options["modality"], cell.twin.scale) for cell in trained} == {("NI", 0.5)}
 
 
