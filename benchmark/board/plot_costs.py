@@ -77,6 +77,7 @@ def _front(axis: Axes, section: Section, table: DataTable, points: list[Point], 
         color, order = (_QUIET, 2) if beaten else (COLORS[0], 4)
         axis.plot([value] * 2, [interval.low, interval.high], color=color, lw=1.2, alpha=0.55, zorder=order - 0.5)
         axis.plot([value, x], [score, y], color=color, lw=0.8, zorder=order - 0.4)
+        axis.plot(value, score, "o", ms=4, color=color, zorder=order - 0.3)  # the point itself, where its disc is not
         axis.plot(x, y, "o", ms=14, mfc="white" if beaten else color, mec=color, mew=1.1, zorder=order)
         number = str(section.order.index(row.architecture) + 1)
         ink = "#444444" if beaten else "white"

@@ -11,6 +11,8 @@ from benchmark.board.plot_classes import heat
 from benchmark.board.sections import Across, DataTable, Section
 from benchmark.board.tables import HEADLINES
 
+_LETTER = 0.098
+"""Width of a letter of a title, in inches."""
 _LINE = 0.3
 """Inches of height that a name takes."""
 
@@ -89,12 +91,13 @@ def critical_difference(section: Section) -> Figure | None:
     half = (len(names) + 1) // 2
     bars = [] if across.test.too_few else across.groups
     top = 1.15 + 0.13 * len(bars)
-    size = (10.6, top + _LINE * half + 0.4)
+    first = 0.6 + _LETTER * max(len(titles[name]) for name in names[:half])
+    last = first + 2.8
+    size = (last + 0.8 + _LETTER * max(len(titles[name]) for name in names[half:]), top + _LINE * half + 0.4)
     figure = Figure(figsize=size)
     axis = figure.add_axes((0, 0, 1, 1))
     axis.axis("off")
     axis.set(xlim=(0, size[0]), ylim=(size[1], 0))  # in inches, down from the top
-    first, last = 3.9, 6.7
     last_rank = len(names)
 
     def at(rank: float) -> float:
