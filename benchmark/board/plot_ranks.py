@@ -11,7 +11,7 @@ from benchmark.board.plot_classes import heat
 from benchmark.board.sections import Across, DataTable, Section
 from benchmark.board.tables import HEADLINES
 
-_LETTER = 0.098
+_LETTER = 0.108
 """Width of a letter of a title, in inches."""
 _LINE = 0.3
 """Inches of height that a name takes."""

@@ -132,11 +132,11 @@ def test_what_is_loaded_is_not_noted_as_random(twins: Path) -> None:
     location: Location = locate(cell_of(NAME), twins)
     corpus, _ = open_data(location, 48, lambda _: None)
     size = architecture.sizes["full"]
-    assert notes_of(architecture, size, corpus) == [
+    assert notes_of(architecture, size, corpus, location.protocol) == [
         "its frozen backbone has random weights: official ones are not loaded"
     ]
     given = (GivenWeights(NAME, "w", "a" * 64, "torchvision/mobilenet_v3_large", "backbone"),)
-    assert notes_of(architecture, size, corpus, given) == []
+    assert notes_of(architecture, size, corpus, location.protocol, given) == []
 
 
 def test_a_file_that_changes_after_planning_is_refused(mobilenet: Path) -> None:
