@@ -222,13 +222,16 @@ def probe(
 
 @list_app.command("architectures")
 def list_architectures(as_json: AsJson = False) -> None:
-    """Every architecture with its view and its sizes."""
+    """Every architecture with its view and where it comes from; the ensembles after them."""
     from benchmark.registry import architectures as registry
+    from benchmark.registry import ensembles
 
     rows: list[dict[str, Any]] = []
     for name in registry.names():
         entry = registry.get(name)
         rows.append({"name": name, "title": entry.title, "view": entry.view, "source": entry.source})
+    for ensemble in map(ensembles.get, ensembles.names()):
+        rows.append({"name": ensemble.name, "title": ensemble.title, "view": "-", "source": ensemble.source})
     _print_rows(rows, as_json)
 
 

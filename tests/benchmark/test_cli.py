@@ -201,6 +201,7 @@ def test_lists_are_tables_or_json(command: Command) -> None:
     assert {"dataset": "oulu_casia", "architecture": "c3d", "size": "tiny", "seed": 0, "fold": 0} in json.loads(out)
     _, out, _ = command("list", "architectures")
     assert "difference_of_embeddings" in out
+    assert "Ensemble of CNN, CNN-RNN and CNN-Transformer" in out
 
 
 # Twins and copies
