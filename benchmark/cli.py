@@ -230,8 +230,10 @@ def list_architectures(as_json: AsJson = False) -> None:
     for name in registry.names():
         entry = registry.get(name)
         rows.append({"name": name, "title": entry.title, "view": entry.view, "source": entry.source})
-    for ensemble in map(ensembles.get, ensembles.names()):
-        rows.append({"name": ensemble.name, "title": ensemble.title, "view": "-", "source": ensemble.source})
+    rows += [
+        {"name": fused.name, "title": fused.title, "view": "-", "source": fused.source}
+        for fused in map(ensembles.get, ensembles.names())
+    ]
     _print_rows(rows, as_json)
 
 
