@@ -7,9 +7,13 @@ its cell stays on the board as failed with the reason, and is tried again at the
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import CancelledError, TimeoutError
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -99,23 +103,43 @@ def run(jobs: list[Job], results: Path, device_type: str, workers: int) -> Outco
         KeyboardInterrupt: Ctrl-C; the finished cells have their records.
     """
     worker.set_worker_environment()
-    with tempfile.TemporaryDirectory(prefix="ferbench-") as status:
+    with tempfile.TemporaryDirectory(prefix="ferbench-") as status, _asked_to_stop() as asked:
         progress = RunProgress(len(jobs), workers, Path(status))
         with progress:
-            _Batch(jobs, results, device_type, workers, progress).work()
+            _Batch(jobs, results, device_type, workers, progress, asked).work()
     return Outcome(progress.done, progress.failed)
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """Set by Ctrl-C, which is heeded between two rounds: inside the pool's own locks it would leave it stuck."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.SIG_IGN:  # as `nohup` or a shell's `&` may have it
+        signal.signal(signal.SIGINT, lambda *_: asked.set())
+    try:
+        yield asked
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 class _Batch:
     """The jobs of one run: those of a data set wait until its data are there."""
 
-    def __init__(self, jobs: list[Job], results: Path, device_type: str, workers: int, progress: RunProgress) -> None:
+    def __init__(
+        self, jobs: list[Job], results: Path, device_type: str, workers: int, progress: RunProgress,
+        asked_to_stop: threading.Event,
+    ) -> None:  # fmt: skip
         from pebble import ProcessPool
 
         self.results = results
         self.device_type = device_type
         self.workers = workers
         self.progress = progress
+        self.asked_to_stop = asked_to_stop
         self.pool = ProcessPool(
             max_workers=workers, initializer=worker.start, initargs=(progress.status_folder, os.getpid()),
             context=get_context("spawn"),
@@ -137,6 +161,8 @@ class _Batch:
                 )
                 self.running[future] = group
             while self.running:
+                if self.asked_to_stop.is_set():
+                    raise KeyboardInterrupt
                 for future in [f for f in self.running if f.done()]:
                     self._collect(future)
                 self.progress.refresh()
