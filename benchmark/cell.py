@@ -40,6 +40,9 @@ STARTING_WEIGHTS = CHECKOUT / "models" / "weights"
 ORIGIN = ("commit", "dirty")
 """Entries of a cell's identity that stand in its record's environment."""
 
+PLANNED = (*ORIGIN, "keys_below")
+"""Entries of a cell's identity that are not entries of its record."""
+
 
 def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any]:
     """All that defines a cell's numbers, by name; imports neither torch nor the architecture."""
@@ -53,10 +56,11 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
     if cell.kind in ("floor", "oracle"):
         return {"architecture": cell.architecture, "code": code_hash("benchmark.baselines"), **same}
     if cell.kind == "ensemble":
-        members = {m.architecture: key_of(key_parts(m, location, device_type)) for m in members_of(cell)}
+        members = keys_below(cell, location, device_type)
         code = code_hash("benchmark.ensembles")
         return {"architecture": cell.architecture, "code": code, "members": hash_of(sorted(members.items())), **same}
     lenders = architectures.lenders(cell.architecture)
+    files = _official_weights(cell, [cell.architecture, *lenders])
     lent = {"lenders": hash_of([(name, code_hash(architectures.module(name))) for name in lenders])} if lenders else {}
     return {
         "architecture": cell.architecture,
@@ -67,14 +71,13 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         "epochs": cell.epochs,
         "device_type": device_type,
         **lent,
-        **_official_weights(cell),
+        **files,
         **same,
     }
 
 
-def _official_weights(cell: Cell) -> dict[str, str]:
-    """Hash of the given files that this cell's training starts from, its lenders' too, and of what loads them."""
-    names = [cell.architecture, *architectures.lenders(cell.architecture)]
+def _official_weights(cell: Cell, names: list[str]) -> dict[str, str]:
+    """Hash of the given files that the training of these architectures starts from, and of what loads them."""
     files = [(weights.architecture, weights.sha256) for name in names for weights in of(name, cell.weights)]
     return {"official_weights": hash_of([code_hash("models.official"), *sorted(files)])} if files else {}
 
@@ -84,6 +87,20 @@ def members_of(cell: Cell) -> list[Cell]:
     if cell.kind != "ensemble":
         return []
     return [replace(cell, architecture=name) for name in ensembles.get(cell.architecture).members]
+
+
+def lenders_of(cell: Cell) -> list[Cell]:
+    """The cells whose training may come before this one's; none of a cell that is not trained."""
+    if cell.kind != "architecture":
+        return []
+    own = [replace(cell, architecture=name) for name in architectures.lenders(cell.architecture)]
+    return [*own, *(further for lender in own for further in lenders_of(lender))]
+
+
+def keys_below(cell: Cell, location: Location, device_type: str) -> dict[str, str]:
+    """Keys of the cells whose work this one takes over, by architecture: its members, or its lenders."""
+    below = [*members_of(cell), *lenders_of(cell)]
+    return {other.architecture: key_of(key_parts(other, location, device_type)) for other in below}
 
 
 @cache
@@ -110,6 +127,7 @@ def identity(cell: Cell, location: Location, device_type: str) -> dict[str, Any]
         "dirty": dirty,
         "key": key_of(parts),
         "key_parts": parts,
+        "keys_below": keys_below(cell, location, device_type),
         "architecture": cell.architecture,
         "dataset": location.name,
         "folder": data_sets.get(cell.dataset).folder_name,
@@ -127,7 +145,7 @@ def failed_record(about: dict[str, Any], device_type: str, error: str) -> dict[s
     """The record of a cell that failed, from its identity: it stays on the board with its reason."""
     origin = {name: about[name] for name in ORIGIN}
     return {
-        **{name: value for name, value in about.items() if name not in ORIGIN},
+        **{name: value for name, value in about.items() if name not in PLANNED},
         "status": "failed",
         "error": error,
         "title": TITLES.get(about["architecture"], about["architecture"]),
@@ -168,17 +186,18 @@ def run_cell(
     device = torch.device(device_type)
     corpus, store = open_data(location, cell.image_size, report)
     parts = split(corpus, cell.protocol, cell.fold, store.content)
+    keys = {cell.architecture: about["key"], **about["keys_below"]}
     if cell.kind == "architecture":
-        found = _architecture_cell(cell, location, corpus, parts, store, device, report)
+        found = _architecture_cell(cell, corpus, parts, store, device, keys, report)
     elif cell.kind == "ensemble":
-        found = _ensemble_cell(cell, location, device_type, corpus, parts, results)
+        found = _ensemble_cell(cell, corpus, parts, keys, results)
     else:
         found = _baseline_cell(cell, corpus, parts)
     table = prediction_table(corpus, parts.test, found.pop("answers"))
     chosen_on = found.pop("validation_answers", None)
     validation = None if chosen_on is None else prediction_table(corpus, parts.validation, chosen_on)
     record = {
-        **{name: value for name, value in about.items() if name not in ORIGIN},
+        **{name: value for name, value in about.items() if name not in PLANNED},
         "status": "ok",
         "error": None,
         "classes": list(corpus.classes),
@@ -205,11 +224,11 @@ def run_cell(
 
 def _architecture_cell(
     cell: Cell,
-    location: Location,
     corpus: Corpus,
     parts: Split,
     store: FrameStore,
     device: torch.device,
+    keys: dict[str, str],
     report: Report,
 ) -> dict[str, Any]:
     """Trains on the training part, chooses the epoch on the validation part, and uses the test part once."""
@@ -229,7 +248,7 @@ def _architecture_cell(
     material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames, size.shuffle_frames)
     with peak_memory(device) as peak:
         began = time.perf_counter()
-        model, history, started_from = trained_model(cell, location, material, run)
+        model, history, started_from = trained_model(cell, material, run, keys)
         trained = time.perf_counter()
         answers = predict_with(model, size, material, parts.test, run)
         tested = time.perf_counter()
@@ -251,12 +270,12 @@ def _architecture_cell(
 
 
 def trained_model(
-    cell: Cell, location: Location, material: Material, run: Run
+    cell: Cell, material: Material, run: Run, keys: dict[str, str]
 ) -> tuple[torch.nn.Module, list[dict[str, Any]], str]:
     """The model of a cell after its training, the history, and what it started from.
 
     What it starts from may be what another architecture's training on the same part ends with: that comes first then,
-    and its epochs stand first in the history.
+    and its epochs stand first in the history. What is lent is kept under its planned key (`keys`, by architecture).
     """
     from benchmark.lending import trained_once
     from benchmark.training import build, train
@@ -269,7 +288,7 @@ def trained_model(
     started_from = ", ".join(map(str, official)) or started_from
     before: list[dict[str, Any]] = []
     for name in dict.fromkeys(lent.architecture for lent in size.trained):
-        lender, epochs, lender_from = trained_model(replace(cell, architecture=name), location, material, run)
+        lender, epochs, lender_from = trained_model(replace(cell, architecture=name), material, run, keys)
         before += [{**epoch, "stage": f"{name}: {epoch['stage']}"} for epoch in epochs]
         for lent in size.trained:
             if lent.architecture == name:
@@ -279,14 +298,11 @@ def trained_model(
         started_from = f"{name} trained on the same part{begun}{also}"
     if not architecture.lends:
         return model, before + train(model, architecture, size, material, run), started_from
-    key = key_of(key_parts(cell, location, run.device.type))
-    history, _ = trained_once(model, key, lambda: train(model, architecture, size, material, run))
+    history, _ = trained_once(model, keys[cell.architecture], lambda: train(model, architecture, size, material, run))
     return model, before + history, started_from
 
 
-def _ensemble_cell(
-    cell: Cell, location: Location, device_type: str, corpus: Corpus, parts: Split, results: Path
-) -> dict[str, Any]:
+def _ensemble_cell(cell: Cell, corpus: Corpus, parts: Split, keys: dict[str, str], results: Path) -> dict[str, Any]:
     """Fuses what the members have saved; nothing is trained."""
     from benchmark.ensembles import MemberError, fuse, fused_cost
 
@@ -294,9 +310,8 @@ def _ensemble_cell(
     ensemble = ensembles.get(cell.architecture)
     members: dict[str, Record] = {}
     for member in members_of(cell):
-        record = read_record(member.folder(results, location.name))
-        key = key_of(key_parts(member, location, device_type))
-        if record is None or record.data["status"] != "ok" or record.data["key"] != key:
+        record = read_record(member.folder(results, corpus.name))
+        if record is None or record.data["status"] != "ok" or record.data["key"] != keys[member.architecture]:
             raise MemberError(f"its member {member.architecture} has no finished record: see why that one failed")
         members[member.architecture] = record
     answers, samples, weights = fuse(members)

@@ -7,14 +7,13 @@ borrower came first, and a change of the lender's code or recipe makes it anew.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from benchmark.atomic import drafted
 from benchmark.cache import alone, cache_folder
 
 History = list[dict[str, Any]]
@@ -35,14 +34,8 @@ def trained_once(model: nn.Module, key: str, train: Callable[[], History]) -> tu
             return json.loads(history.read_text(encoding="utf-8")), True
         found = train()
         folder.mkdir(parents=True, exist_ok=True)
-        draft = folder / f".{key}.{os.getpid()}"
-        save_file({name: value.contiguous() for name, value in model.state_dict().items()}, draft)
-        draft.replace(weights)
-        _write(history, found)  # last: where it is there, both are
+        with drafted(weights) as draft:
+            save_file({name: value.contiguous() for name, value in model.state_dict().items()}, draft)
+        with drafted(history) as draft:  # last: where it is there, both are
+            draft.write_text(json.dumps(found), encoding="utf-8")
         return found, False
-
-
-def _write(file: Path, history: History) -> None:
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_text(json.dumps(history), encoding="utf-8")
-    draft.replace(file)

@@ -48,7 +48,8 @@ class Job:
     @property
     def needs(self) -> set[Path]:
         """Folders of the cells that must be done with before this one."""
-        return {self.folder.parents[1] / member.architecture / self.folder.name for member in members_of(self.cell)}
+        results = self.folder.parents[3]
+        return {member.folder(results, self.location.name) for member in members_of(self.cell)}
 
     def finished(self) -> Headline | None:
         """Headline measure of the finished record of this very cell; None where there is none."""

@@ -197,7 +197,7 @@ def cells_of(
         )
     cells = []
     for dataset in datasets:
-        protocol = protocols[dataset]
+        protocol, twin = protocols[dataset], _twin(suite, dataset)
         folds = (
             list(range(protocol.folds))
             if suite.folds == "all"
@@ -207,23 +207,14 @@ def cells_of(
             raise RequestError(f"suite {name}: {dataset} has {protocol.folds} folds, counted from 0, not {suite.folds}")
         for architecture in (*BASELINES, *chosen, *fused):
             for seed in dict.fromkeys(suite.seeds[:1] if architecture in BASELINES else suite.seeds):
-                for fold in folds:
-                    twin = _twin(suite, dataset)
-                    cells.append(
-                        Cell(
-                            name,
-                            architecture,
-                            dataset,
-                            seed,
-                            fold,
-                            suite.size,
-                            suite.epochs,
-                            suite.time_limit,
-                            protocol,
-                            twin,
-                            tuple(chosen) if architecture in BASELINES else (),
-                        )
+                beside = tuple(chosen) if architecture in BASELINES else ()
+                cells += [
+                    Cell(
+                        name, architecture, dataset, seed, fold, suite.size, suite.epochs, suite.time_limit, protocol,
+                        twin, beside,
                     )
+                    for fold in folds
+                ]  # fmt: skip
     return cells
 
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from benchmark.atomic import drafted
 from benchmark.cache import cache_folder
 
 _CODE = Path(__file__).parent
@@ -57,11 +57,10 @@ def _folder() -> Path:
 
 
 def _keep(file: Path, content: bytes) -> None:
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_bytes(content)
-        draft.replace(file)
+        with drafted(file) as draft:
+            draft.write_bytes(content)
 
 
 @cache

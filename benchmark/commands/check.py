@@ -12,6 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+from benchmark.atomic import drafted
 from benchmark.commands.leaderboard import PUBLISHED
 from benchmark.commands.run import choose_device
 from benchmark.data import data_folder
@@ -299,8 +300,9 @@ def tell(outcome: Outcome, work: Path) -> int:
     """Prints and writes the outcome in every form; returns its exit code."""
     print(report.terminal(outcome))
     work.mkdir(parents=True, exist_ok=True)
-    _write(work / "report.md", report.markdown(outcome))
-    _write(work / "junit.xml", report.junit(outcome))
+    for name, text in (("report.md", report.markdown(outcome)), ("junit.xml", report.junit(outcome))):
+        with drafted(work / name) as draft:
+            draft.write_text(text, encoding="utf-8")
     if os.environ.get("GITHUB_ACTIONS") == "true":
         print("\n".join(report.github_lines(outcome)))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
@@ -308,12 +310,6 @@ def tell(outcome: Outcome, work: Path) -> int:
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(report.markdown(outcome))
     return outcome.exit_code
-
-
-def _write(file: Path, text: str) -> None:
-    draft = file.with_name(f".{file.name}.{os.getpid()}")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(file)
 
 
 def _notes_on(baseline: Baseline, records: list[Record]) -> list[str]:

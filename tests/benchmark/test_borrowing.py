@@ -87,6 +87,24 @@ def test_a_borrower_s_key_changes_with_its_lender_s_code(
     assert after["lenders"] != before["lenders"]
 
 
+def test_code_that_changes_after_planning_is_not_taken_for_the_code_that_trained(
+    twins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path / "cache"))
+    cells = [cell_of(name) for name in ("toy_lender", "toy_borrower", "toy_mean")]
+    location = locate(cells[0], twins)
+    planned = [identity(cell, location, "cpu") for cell in cells]
+    monkeypatch.setattr("benchmark.cell.code_hash", lambda module: f"changed {module}")
+    for cell, about in zip(cells, planned, strict=True):
+        run_cell(cell, location, about, "cpu", 1, tmp_path, lambda _: None)
+        record = read_record(cell.folder(tmp_path, location.name))
+        assert record is not None
+        assert record.data["key"] == about["key"]
+        assert "keys_below" not in record.data
+    kept = {file.stem for file in (cache_folder() / "trained").glob("*.json")}
+    assert kept == {planned[0]["key"]} == set(planned[1]["keys_below"].values())
+
+
 def test_an_ensemble_is_the_weighted_mean_of_its_members(results: Path) -> None:
     mean, members = record_of(results, "toy_mean"), ("toy_lender", "toy_borrower")
     weights = mean.data["recipe"]["members"]
