@@ -69,19 +69,20 @@ def f1_per_class(counts: Tallies) -> Array:
     return _ratio(2 * counts.hits, counts.truth + counts.predicted)
 
 
-def measure(counts: Tallies, metric: Metric) -> Array:
-    """One measure for each result of the stack, (...); a result without any sample gives NaN."""
-    total = counts.truth.sum(axis=-1)
+def measure(counts: Tallies, metric: Metric, axis: int = -1) -> Array:
+    """One measure for each result of the stack, (...); a result without any sample gives NaN. axis: that of classes."""
+    total = counts.truth.sum(axis)
     if metric == "accuracy":
-        value = _ratio(counts.hits.sum(axis=-1), total)
+        value = _ratio(counts.hits.sum(axis), total)
     elif metric == "f1_macro":
-        value = _ratio(f1_per_class(counts).sum(axis=-1), ((counts.truth + counts.predicted) > 0).sum(axis=-1))
+        either = counts.truth + counts.predicted
+        value = _ratio(_ratio(2 * counts.hits, either).sum(axis), (either > 0).sum(axis))
     elif metric == "f1_weighted":
-        value = _ratio((f1_per_class(counts) * counts.truth).sum(axis=-1), total)
+        value = _ratio((f1_per_class(counts) * counts.truth).sum(axis), total)
     elif metric == "uar":
-        value = _ratio(_ratio(counts.hits, counts.truth).sum(axis=-1), (counts.truth > 0).sum(axis=-1))
+        value = _ratio(_ratio(counts.hits, counts.truth).sum(axis), (counts.truth > 0).sum(axis))
     elif metric == "abaw":
-        value = 0.67 * measure(counts, "f1_macro") + 0.33 * measure(counts, "accuracy")
+        value = 0.67 * measure(counts, "f1_macro", axis) + 0.33 * measure(counts, "accuracy", axis)
     else:
         raise ValueError(f"unknown metric {metric!r}; there are {', '.join(METRICS)}")
     return np.where(total > 0, value, np.nan)
@@ -135,5 +136,5 @@ def regression_scores(target: NDArray[Any], value: NDArray[Any], video: NDArray[
 
 
 def _ratio(numerator: NDArray[Any], denominator: NDArray[Any]) -> Array:
-    """Division where 0 / 0 is 0."""
-    return np.divide(numerator, denominator, out=np.zeros(np.shape(denominator)), where=denominator > 0)
+    """Division by a count, where 0 / 0 is 0."""
+    return np.divide(numerator, np.maximum(denominator, 1), dtype=np.float64)

@@ -35,9 +35,9 @@ class GivenWeights:
     into: str
 
     def __str__(self) -> str:
-        from models.official import SAID
+        from models.official import said
 
-        return f"{SAID[self.source]} (file sha256 {self.sha256[:8]})"
+        return f"{said(self.source)} (file sha256 {self.sha256[:8]})"
 
 
 def of(architecture: str, given: tuple[GivenWeights, ...]) -> tuple[GivenWeights, ...]:

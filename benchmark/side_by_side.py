@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ SAMPLE_SECONDS, SAMPLE_CALLS = 0.030, 3
 TARGET_SECONDS = 30.0
 """About how long a target may take on both sides together; slow ones have fewer samples, but at least FEWEST."""
 FEWEST = 8
-ANSWER_SECONDS = 300
+ANSWER_SECONDS, END_SECONDS = 300, 5
 SIDES = ("base", "head")
 
 
@@ -210,8 +210,13 @@ class _Process:
         return self
 
     def __exit__(self, *_: object) -> None:
+        assert self.process.stdin is not None
+        with suppress(OSError):
+            self.process.stdin.close()  # it ends by itself, and puts away what it wrote
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(END_SECONDS)
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
         self.errors.close()
 
     def ask(self, **request: Any) -> dict[str, Any]:

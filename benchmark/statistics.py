@@ -36,6 +36,8 @@ FEWEST_DATA_SETS = 5
 
 _CHUNK_NUMBERS = 4_000_000
 """Numbers held in memory at a time: draws, or tallies of resamples."""
+_CACHE_NUMBERS = 200_000
+"""Counts of resamples that are scored at a time: they stay in the processor's cache."""
 _ROUNDING = 1e-12
 """Differences of scores below this are none."""
 
@@ -357,18 +359,19 @@ def _chunks(resamples: int, width: int) -> Iterator[int]:
 def _scored(each: Tallies, draws: Iterator[NDArray[np.int64]], drawn: int, metric: Metric) -> Array:
     """The metric of all resamples, (R, P). each: tallies of every unit; drawn: how many units a resample draws.
 
-    Counts below 2**24 are exact in float32, so the products are exact and half as dear as in float64.
+    Counts below 2**24 are exact in float32, so the products are exact and half as dear as in float64. The classes come
+    before the results: sums over them then add long rows.
     """
-    parts = (each.hits, each.truth, each.predicted)
-    exact = np.float32 if max(part.max() for part in parts) * drawn < 2**24 else np.float64
+    parts = [np.moveaxis(part, -1, 1) for part in (each.hits, each.truth, each.predicted)]  # (U, C, P) or (U, C, 1)
+    exact = np.float32 if 2 * max(part.max() for part in parts) * drawn < 2**24 else np.float64
     flat: list[NDArray[Any]] = [part.reshape(len(part), -1).astype(exact) for part in parts]
-    shape = each.hits.shape[1:]
+    classes, results = parts[0].shape[1:]
     found = []
     for times in draws:
-        for some in np.array_split(times, max(1, len(times) * flat[0].shape[1] // _CHUNK_NUMBERS)):
+        for some in np.array_split(times, max(1, len(times) * classes * results // _CACHE_NUMBERS)):
             weights: NDArray[Any] = some.astype(exact)
-            counts = [(weights @ part).astype(np.float64).reshape(len(some), -1, shape[1]) for part in flat]
-            found.append(measure(Tallies(*(np.broadcast_to(c, (len(some), *shape)) for c in counts)), metric))
+            hits, truth, said = ((weights @ part).reshape(len(some), classes, -1) for part in flat)
+            found.append(measure(Tallies(hits, truth, said), metric, axis=1))
     return np.concatenate(found)
 
 

@@ -113,10 +113,7 @@ def build(architecture: Architecture, size: Size, num_classes: int, run: Run) ->
     torch.manual_seed(number_of(run.seed, "weights", architecture.name))
     model = size.build(num_classes)
     started_from = start_weights(model, size)
-    model = model.to(run.device)
-    if size.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    return model, started_from
+    return size.placed(model, run.device), started_from
 
 
 class Batches(Protocol):
@@ -200,16 +197,17 @@ def train(
             model.get_submodule(part).requires_grad_(False)
         before = _marks(model)
         epochs = list(_train_stage(model, architecture, stage, material, run))
-        sizes = zip(before, _marks(model), model.parameters(), strict=True)
-        moved = sum(parameter.numel() for old, new, parameter in sizes if old != new)
+        free = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        moved = sum(p.numel() for old, new, p in zip(before, _marks(model), free, strict=True) if old != new)
         history += [{**epoch, "moved": moved} for epoch in epochs]
     return history
 
 
 def _marks(model: nn.Module) -> list[tuple[float, float]]:
-    """Two sums over each parameter, which hardly any change leaves as they are."""
+    """Two sums over each parameter that may move, which hardly any change leaves as they are."""
     with torch.no_grad():
-        return [(float(p.double().sum()), float(p.double().square().sum())) for p in model.parameters()]
+        free = [p.double() for p in model.parameters() if p.requires_grad]
+        return [(float(p.sum()), float(p.square().sum())) for p in free]
 
 
 def _train_stage(
@@ -232,6 +230,7 @@ def _train_stage(
     step = 0
     best: tuple[float, float] = (-math.inf, -math.inf)
     chosen: dict[str, Tensor] = {}
+    stays = tuple(f"{part}." for part in stage.frozen)
     for epoch in range(1, epochs + 1):
         drawn = material.instances(split.train, rng)
         order = rng.permutation(len(drawn))[: stage.max_samples]
@@ -253,12 +252,12 @@ def _train_stage(
         model.eval()
         quality = validate(forward, batches, material, run)
         if stage.selection == "last" or quality >= best:
-            best, chosen = quality, {name: value.clone() for name, value in model.state_dict().items()}
+            best, chosen = quality, {n: v.clone() for n, v in model.state_dict().items() if not n.startswith(stays)}
         yield {
             "stage": stage.name, "epoch": epoch, "train_loss": mean, f"val_{task.headline}": quality[0],
             "val_loss": -quality[1], "samples": len(order), "seconds": seconds,
         }  # fmt: skip
-    model.load_state_dict(chosen)
+    model.load_state_dict(chosen, strict=False)
     model.eval()
 
 

@@ -306,6 +306,8 @@ FILES = {"train": 248, "test": 70}
 """Label files of ABAW3."""
 MEAN_FRAMES = 2_800
 """Frames of one of them, about."""
+SHORTEST = 22.0
+"""Mean frames of a video of the twin at any scale: two stretches."""
 SHARES = {
     "Neutral": 0.36, "Anger": 0.06, "Disgust": 0.05, "Fear": 0.05, "Happiness": 0.16, "Sadness": 0.12,
     "Surprise": 0.07, "Other": 0.09, "": 0.04,
@@ -337,11 +339,11 @@ class Take:
 
 
 def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
-    """The twin: `scale` x the original's frames, in fewer and shorter videos, with the labels of both tasks.
+    """The twin: `scale` x the original's frames, in shorter videos, with the labels of both tasks.
 
-    The number of people falls with scale^0.2 and the length of a video with scale^0.8: a model that has seen few
-    people learns them and not their expressions. A stretch of another expression has the label Other of eight and none
-    of seven.
+    There are as many people as that gives in the shortest videos, and from a scale of 0.008 on as many as in the
+    original: a model that has seen few people learns them and not their expressions. A stretch of another expression
+    has the label Other of eight and none of seven.
     """
     takes, shots = [], []
     for take in all_takes(scale, seed):
@@ -363,9 +365,9 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
 
 def all_takes(scale: float, seed: int) -> Iterator[Take]:
     """Everyone of the twin; every seventh is beside the one before, in one video."""
-    length = max(22.0, MEAN_FRAMES * scale**0.8)
+    length = max(SHORTEST, MEAN_FRAMES * scale)
     for part, files in FILES.items():
-        people = max(7 if part == "train" else 4, round(files * scale**0.2))
+        people = max(7 if part == "train" else 4, min(files, round(files * MEAN_FRAMES * scale / SHORTEST)))
         rng = np.random.default_rng(number_of("aff_wild2", seed, part))
         frames = np.maximum(20, length * np.exp(rng.normal(0, 0.25, people))).astype(int)
         plans = [stretches(int(count), float(np.clip(length / 2.2, 12, 150)), rng) for count in frames]

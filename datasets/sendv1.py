@@ -300,12 +300,12 @@ class Telling:
 
 
 def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
-    """The twin: `scale` x the clips and subjects, stories of 18 to 32 seconds, the first of each part recorded at a
-    variable frame rate. At a small scale subjects shrink less than clips do, so that a part keeps several people."""
+    """The twin: `scale` x the clips, of all subjects if there are as many clips, stories of 18 to 32 seconds, the first
+    of each part recorded at a variable frame rate."""
     shots, tellings = [], []
     for number, part in enumerate(PARTS, start=1):
         clips = max(2, round(CLIPS[part] * scale))
-        people = min(clips, max(8 if part == "Train" else 4, round(SUBJECTS[part] * scale)))
+        people = min(clips, SUBJECTS[part])
         for i in range(clips):
             clip = Clip(100 * number + 1 + i % people, 1 + i // people)
             names = ("sendv1", seed, part, i)

@@ -11,11 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:  # planning a run reads declarations alone and must not wait for torch
+    import torch
     from torch import nn
 
 View = Literal["image", "pair", "clip", "sequence"]
 """How an architecture sees a sample: `image` (B,3,H,W), `pair` (B,2,3,H,W: neutral, target), `clip` (B,T,3,H,W),
 `sequence` (B,T,3,H,W with one label a frame)."""
+
+MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""How the pictures of every view are normalised, in shares of full brightness, RGB; a test holds `datasets` to it."""
 
 Precision = Literal["float32", "bfloat16"]
 BFLOAT16: Mapping[str, Precision] = {"cpu": "bfloat16", "cuda": "bfloat16"}
@@ -79,7 +83,8 @@ class Official:
     """Weights that others have published, which a user may give in a file (`models.official`)."""
 
     source: str
-    """Name of one of `models.official.LAYOUTS`."""
+    """Name of one of `models.official.LAYOUTS`, or `timm/<name>`, `torchvision/<name>` for a file that has the names of
+    that library's model (`models.parts.library_model`)."""
     into: str = ""
     """Submodule that they are loaded into; empty: the model itself."""
     without: tuple[str, ...] = ()
@@ -121,7 +126,8 @@ class Size:
     precision: Mapping[str, Precision] = field(default_factory=lambda: {"cpu": "float32", "cuda": "bfloat16"})
     """Autocast type a device type, chosen by measurement."""
     channels_last: bool = False
-    """Memory format of the 4-D parameters and inputs; it pays for convolutions of two dimensions."""
+    """Memory format of convolutions, of two and of three dimensions, and of pictures: the channels of a place together.
+    """
     shuffle_frames: bool = False
     """Whether a clip's frames come in a random order, each sample's its own: what is left without time."""
 
@@ -131,6 +137,18 @@ class Size:
 
         chosen = self.precision[device_type]
         return chosen if device_type != "cpu" or torch.cpu._is_avx512_bf16_supported() else "float32"
+
+    def placed(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """The model on a device, its parameters in the memory format of this size."""
+        import torch
+
+        model = model.to(device)
+        if self.channels_last:  # Module.to takes one format for all of them
+            formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+            for parameter in model.parameters():
+                if parameter.ndim in formats:
+                    parameter.data = parameter.data.contiguous(memory_format=formats[parameter.ndim])
+        return model
 
 
 def _with_frames(size: Size, frames: int) -> Size:

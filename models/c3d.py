@@ -88,6 +88,7 @@ ARCHITECTURE = Architecture(
             image_size=112,
             frames=16,
             stages=(Stage(epochs=50, batch_size=16, optimizer="adam", lr=1e-4),),
+            channels_last=True,
         ),
         "tiny": Size(
             build=partial(C3D, frames=8, image_size=48, hidden=64),
@@ -105,6 +106,7 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             weights=(Weights("motion-c3d", "trunk"),),
+            channels_last=True,
         ),
     },
 )

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Size, Stage, Trained
+from models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
 from models.parts.over_frames import OverFrames
 from models.parts.resnet import resnet_tiny
 from models.parts.vggface2 import VGGFace2ResNet50
@@ -61,6 +61,7 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             trained=(Trained("cnn", "backbone", "backbone"),),
+            precision=BFLOAT16,
             channels_last=True,
         ),
         "tiny": Size(

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Official, Size, Stage, Trained
+from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Trained
 from models.parts.attention_over_frames import AttentionOverFrames
 from models.parts.over_frames import OverFrames
 from models.parts.resnet import resnet_tiny
@@ -61,6 +61,7 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             official=(Official("vggface2/resnet50", "backbone"),),
+            precision=BFLOAT16,
             channels_last=True,
         ),
         "tiny": Size(

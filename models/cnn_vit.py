@@ -20,7 +20,7 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Size, Stage, Trained
+from models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
 from models.parts.over_frames import OverFrames, need_frames
 from models.parts.resnet import resnet_tiny
 from models.parts.vggface2 import VGGFace2ResNet50
@@ -89,6 +89,7 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             trained=(Trained("cnn", "backbone", "backbone"),),
+            precision=BFLOAT16,
             channels_last=True,
         ),
         "tiny": Size(

@@ -19,13 +19,12 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torchvision.models import get_model_weights, get_weight
 
-from models.architecture import Architecture, Official
+from models.architecture import DEVIATION, MEAN, Architecture, Official
 from models.official_files import WeightsError, read_tensors
+from models.parts.library_model import LibraryModel
 from models.weights import LoadReport, compare
-
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""How images are normalised here, in shares of full brightness, RGB; a test holds `datasets` to it."""
 
 COUNTER = ".num_batches_tracked"
 """A counter of batch norms that files from Caffe and from old versions of torch lack; nothing here reads it."""
@@ -192,7 +191,23 @@ LAYOUTS = (
     _vggface2("vggface2/senet50", "VGGFace2 SENet-50", "dag", {"conv4_6_3x3.weight": None}, se=True),
 )
 
-SAID = {layout.source: layout.said for layout in LAYOUTS}
+_SAID = {layout.source: layout.said for layout in LAYOUTS}
+
+
+def said(source: str) -> str:
+    """A source as the board says it."""
+    return _SAID.get(source) or " ".join(source.split("/"))
+
+
+def _layouts(model: nn.Module, official: tuple[Official, ...]) -> list[Layout]:
+    """All layouts that a file may have: before those above a library's own, for a model of that library."""
+    if not isinstance(model, LibraryModel):
+        return list(LAYOUTS)
+    body = [n for n in model.model.state_dict() if n not in model.head and not n.endswith(COUNTER)]
+    ends = dict.fromkeys((body[0], body[-1]))
+    own = [Layout(entry.source, said(entry.source), ends, head=model.head) for entry in official]
+    return [*own, *LAYOUTS]
+
 
 FETCHED = {
     "torchvision/r2plus1d_18": "R2Plus1D_18_Weights.KINETICS400_V1",
@@ -202,7 +217,8 @@ FETCHED = {
     "torchvision/efficientnet_b3": "EfficientNet_B3_Weights.IMAGENET1K_V1",
     "timm/vit_base_patch16_224": "vit_base_patch16_224",
 }
-"""What is fetched by name: torchvision's first weights, from which the originals started, and timm's default."""
+"""What is fetched by name: torchvision's first weights, from which the originals started, and timm's default. Of the
+models of a family it is what their library calls the default."""
 
 
 def load_official(
@@ -217,17 +233,19 @@ def load_official(
         WeightsError: the file cannot be read, is of another architecture, or does not fit; the model is unchanged.
     """
     tensors = read_tensors(file)
-    layout, entry = _recognised(tensors, official, name, file)
+    layout, entry = _recognised(tensors, _layouts(model, official), official, name, file)
     kept = {n: t for n, t in tensors.items() if not n.startswith(layout.head)}
     renamed = {layout.rename(n): t for n, t in kept.items()}
     module = model.get_submodule(entry.into)
+    head = model.head if isinstance(model, LibraryModel) else ()
+    as_built = (*(f"{part}." for part in entry.without), *head)
     for own, value in module.state_dict().items():
-        if own.startswith(tuple(f"{part}." for part in entry.without)) or (own.endswith(COUNTER)):
+        if own.startswith(as_built) or own.endswith(COUNTER):
             renamed.setdefault(own, value)
     report = replace(compare(module, renamed), dropped=tuple(n for n in tensors if n not in kept))
     if not report.fits:
         raise WeightsError(f"{file}: {layout.said} that does not fit {name}: {report}")
-    stayed = {own for own in report.matched if own.startswith(tuple(f"{part}." for part in entry.without))}
+    stayed = {own for own in report.matched if own.startswith(as_built)}
     counters = {own for own in report.matched if own.endswith(COUNTER) and own not in map(layout.rename, kept)}
     report = replace(report, matched=tuple(n for n in report.matched if n not in stayed | counters))
     module.load_state_dict(renamed if layout.input is None else fold_input(renamed, layout.input))
@@ -235,11 +253,11 @@ def load_official(
 
 
 def _recognised(
-    tensors: Mapping[str, Tensor], official: tuple[Official, ...], name: str, file: Path
+    tensors: Mapping[str, Tensor], layouts: list[Layout], official: tuple[Official, ...], name: str, file: Path
 ) -> tuple[Layout, Official]:
     """Which layout the tensors have, and the architecture's entry for it."""
-    takes = " or ".join(SAID[entry.source] for entry in official)
-    layout = next((layout for layout in LAYOUTS if layout.is_of(tensors)), None)
+    takes = " or ".join(said(entry.source) for entry in official)
+    layout = next((layout for layout in layouts if layout.is_of(tensors)), None)
     if layout is None:
         first = ", ".join(list(tensors)[:2])
         raise WeightsError(f"{file}: no official weights that are known here (it begins {first}); {name} takes {takes}")
@@ -278,7 +296,10 @@ def fetch(source: str) -> Path:
     """
     library, _, model = source.partition("/")
     try:
-        return _fetch_torchvision(FETCHED[source]) if library == "torchvision" else _fetch_timm(FETCHED[source])
+        if library == "timm":
+            return _fetch_timm(FETCHED.get(source, model))
+        known = get_weight(FETCHED[source]) if source in FETCHED else get_model_weights(model).DEFAULT
+        return _fetch_torchvision(known.url)
     except Exception as error:  # each library, and what lies below it, has errors of its own
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise WeightsError(
@@ -286,10 +307,7 @@ def fetch(source: str) -> Path:
         ) from error
 
 
-def _fetch_torchvision(name: str) -> Path:
-    from torchvision.models import get_weight
-
-    url = get_weight(name).url
+def _fetch_torchvision(url: str) -> Path:
     folder = Path(torch.hub.get_dir()) / "checkpoints"
     file = folder / url.rpartition("/")[2]
     if not file.is_file():
@@ -310,4 +328,5 @@ def _fetch_timm(name: str) -> Path:
 
 def fetchable(architecture: Architecture, size: str) -> tuple[Official, ...]:
     """What of an architecture's official weights can be fetched by name."""
-    return tuple(entry for entry in architecture.sizes[size].official if entry.source in FETCHED)
+    official = architecture.sizes[size].official
+    return tuple(entry for entry in official if entry.source in FETCHED or entry.source not in _SAID)

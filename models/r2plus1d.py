@@ -96,6 +96,7 @@ ARCHITECTURE = Architecture(
             stages=(Stage(epochs=50, batch_size=16, optimizer="adam", lr=1e-4),),
             official=(Official("torchvision/r2plus1d_18", "trunk"),),
             precision=BFLOAT16,
+            channels_last=True,
         ),
         "tiny": Size(
             build=lambda classes: R2Plus1D(classes, r2plus1d_tiny()),
@@ -114,6 +115,7 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             weights=(Weights("motion-r2plus1d", "trunk"),),
+            channels_last=True,
         ),
     },
 )

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Size, Stage, Weights
+from models.architecture import BFLOAT16, Architecture, Size, Stage, Weights
 from models.parts.residual_attention import AttentiveResNet, ResidualAttentionBackbone, attention_92, attention_tiny
 
 
@@ -57,6 +57,7 @@ ARCHITECTURE = Architecture(
             build=lambda classes: ResidualAttention(classes, attention_92()),
             image_size=224,
             stages=(Stage(epochs=100, batch_size=16, optimizer="adam", lr=1e-3),),
+            precision=BFLOAT16,
             channels_last=True,
         ),
         "tiny": Size(

@@ -18,7 +18,7 @@ Tiny has the small residual attention network and two stages of 64 and 80 channe
 
 from __future__ import annotations
 
-from models.architecture import Architecture, Size, Stage, Trained
+from models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
 from models.parts.ms_tcn import EncoderDecoderStage, RefinedFrames
 from models.parts.residual_attention import attention_92, attention_tiny
 
@@ -64,6 +64,7 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             trained=(Trained("residual_attention", "backbone", "backbone"),),
+            precision=BFLOAT16,
             channels_last=True,
         ),
         "tiny": Size(

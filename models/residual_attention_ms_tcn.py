@@ -23,7 +23,7 @@ of a window reads zeros only.
 
 from __future__ import annotations
 
-from models.architecture import Architecture, Size, Stage, Trained
+from models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
 from models.parts.ms_tcn import DilatedStage, RefinedFrames
 from models.parts.residual_attention import attention_92, attention_tiny
 
@@ -71,6 +71,7 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             trained=(Trained("residual_attention", "backbone", "backbone"),),
+            precision=BFLOAT16,
             channels_last=True,
         ),
         "tiny": Size(

@@ -19,7 +19,7 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
+from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
 from models.parts.lstm import FeatureLSTM
 from models.parts.resnet import resnet_tiny
 
@@ -59,6 +59,7 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             official=(Official("torchvision/resnet152", "backbone"),),
+            precision=BFLOAT16,
             channels_last=True,
         ),
         "tiny": Size(

@@ -17,7 +17,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
+from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
 from models.parts.resnet import resnet_tiny
 from models.parts.squeeze_excitation import SqueezeExcitation
 from models.parts.vggface2 import VGGFace2SEResNet50
@@ -90,6 +90,7 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             official=(Official("vggface2/senet50", "backbone"),),
+            precision=BFLOAT16,
             channels_last=True,
         ),
         "tiny": Size(

@@ -37,7 +37,7 @@ from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
-from models.parts.vit import ViT, vit_base, vit_tiny
+from models.parts.vit import ViT, use_faster_kernel, vit_base, vit_tiny
 
 
 class TemporalAttention(nn.Module):
@@ -47,6 +47,7 @@ class TemporalAttention(nn.Module):
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
         self.attn = Attention(width, heads, qkv_bias=True)
+        use_faster_kernel(self.attn)
         self.drop_path = DropPath(drop_path)
         self.fc = nn.Linear(width, width)
         for linear in (self.attn.qkv, self.attn.proj):

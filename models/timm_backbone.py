@@ -6,7 +6,8 @@ Of a video it sees images; the harness averages its scores over the frames that 
 size that timm states for the model; `tiny` is the same model, no smaller, at 48×48. Transformers of a fixed input are
 built for that size. What a model cannot take it refuses in words.
 
-The recipe is one for all: nothing was tuned for any of them. Without official weights they start from random ones.
+The recipe is one for all: nothing was tuned for any of them. They start from random weights; at `full` from timm's own
+where these are given (`--weights imagenet`, or a file), and pictures are normalised as those were trained.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import timm
 from timm.models import get_pretrained_cfg
 from torch import nn
 
-from models.architecture import Architecture, Family, Size, Stage
+from models.architecture import Architecture, Family, Official, Size, Stage
 from models.parts.library_model import LibraryModel
 
 TINY = 48
@@ -34,11 +35,14 @@ def build(name: str, image_size: int, classes: int) -> nn.Module:
     """The model with random weights and a new head."""
     config = get_pretrained_cfg(name, allow_unregistered=True)
     fixed: dict[str, Any] = {"img_size": image_size} if config is not None and config.fixed_input_size else {}
+    normalised: dict[str, Any] = {} if config is None else {"mean": config.mean, "deviation": config.std}
     return LibraryModel(
         f"timm:{name}",
-        lambda: timm.create_model(name, pretrained=False, num_classes=classes, **fixed),
+        lambda classes: timm.create_model(name, pretrained=False, num_classes=classes, **fixed),
+        classes,
         shape=(3, image_size, image_size),
         own=(3, own_size(name), own_size(name)),
+        **normalised,
     )
 
 
@@ -60,6 +64,7 @@ def make(name: str) -> Architecture:
                 build=lambda classes: build(name, own_size(name), classes),
                 image_size=own_size(name),
                 stages=(Stage(epochs=20, batch_size=32, lr=1e-4, weight_decay=0.05, gradient_norm=1.0),),
+                official=(Official(f"timm/{name}", "model"),),
                 channels_last=True,
             ),
             "tiny": Size(

@@ -5,9 +5,10 @@
 `full` has 16 frames of the size of torchvision's official weights; `tiny` is the same model, no smaller, at 8 frames of
 48×48. MViT takes 16 frames of 224×224 alone. What a model cannot take it refuses in words.
 
-The recipe is one for all: nothing was tuned for any of them. Without official weights they start from random ones, and
-`tiny` then shows that a model runs, not what it can do: 100 clips in about 6 s of a CPU core teach S3D, the lightest
-of them, nothing (docs/recipes.md).
+The recipe is one for all: nothing was tuned for any of them. They start from random weights; at `full` from
+torchvision's own where these are given (`--weights imagenet`, or a file), and pictures are normalised as those were
+trained. `tiny` shows that a model runs, not what it can do: 100 clips in about 6 s of a CPU core teach S3D, the
+lightest of them, nothing (docs/recipes.md).
 Deviation from the library: S3D pools over all positions; torchvision's pools 2×7×7, which is all of them at its own
 16 frames of 224×224, and more than there are in smaller clips.
 """
@@ -15,12 +16,13 @@ Deviation from the library: S3D pools over all positions; torchvision's pools 2�
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 from torch import nn
 from torchvision import models as torchvision_models
 from torchvision.models import video
 
-from models.architecture import Architecture, Family, Size, Stage
+from models.architecture import BFLOAT16, Architecture, Family, Official, Size, Stage
 from models.parts.library_model import LibraryModel
 
 TINY = 48
@@ -37,25 +39,33 @@ def names() -> list[str]:
 def build(name: str, frames: int, image_size: int, classes: int) -> nn.Module:
     """The model with random weights and a new head."""
 
-    def create() -> nn.Module:
+    def create(classes: int) -> nn.Module:
         model = torchvision_models.get_model(name, weights=None, num_classes=classes)
         if isinstance(model, video.S3D):
             model.avgpool = nn.AdaptiveAvgPool3d(1)
         return model
 
-    own = own_size(name)
+    own, given = own_size(name), transforms(name)
     return LibraryModel(
         f"torchvision:{name}",
         create,
+        classes,
         shape=(frames, 3, image_size, image_size),
         own=(FULL_FRAMES, 3, own, own),
+        mean=tuple(given.mean),
+        deviation=tuple(given.std),
     )
 
 
 def own_size(name: str) -> int:
     """Pixels a side of torchvision's official weights."""
-    size: int = torchvision_models.get_model_weights(name).DEFAULT.transforms().crop_size[0]
+    size: int = transforms(name).crop_size[0]
     return size
+
+
+def transforms(name: str) -> Any:
+    """What torchvision does to a picture before its official weights see it."""
+    return torchvision_models.get_model_weights(name).DEFAULT.transforms()
 
 
 def make(name: str) -> Architecture:
@@ -72,6 +82,9 @@ def make(name: str) -> Architecture:
                 image_size=own_size(name),
                 frames=FULL_FRAMES,
                 stages=(Stage(epochs=20, batch_size=8, lr=1e-4, weight_decay=0.05, gradient_norm=1.0),),
+                official=(Official(f"torchvision/{name}", "model"),),
+                precision=BFLOAT16,
+                channels_last=True,
             ),
             "tiny": Size(
                 build=lambda classes: build(name, TINY_FRAMES, TINY, classes),

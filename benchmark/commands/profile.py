@@ -37,9 +37,7 @@ def profile_rows(
         shape = architecture.input_shape(size)
         model = build.build(CLASSES)
         official = load_given(model, architecture, size, given)
-        model = model.to(device).eval()
-        if build.channels_last:
-            model = model.to(memory_format=torch.channels_last)
+        model = build.placed(model, device).eval()
         with peak_memory(device) as peak:
             speed = measure_inference(
                 model, shape, device, build.precision_on(device_type), channels_last=build.channels_last

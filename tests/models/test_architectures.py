@@ -17,6 +17,7 @@ from benchmark.efficiency import count_macs, count_parameters, macs_by_module
 from benchmark.errors import RequestError
 from benchmark.registry import architectures
 from models.architecture import Architecture, Stage, View
+from models.parts.vit import vit_tiny
 
 NAMES = [
     name
@@ -297,6 +298,19 @@ def test_finite_in_half_precision(architecture: Architecture) -> None:
         logits.float().square().mean().backward()
         assert logits.isfinite().all()
         assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def test_attention_is_fused_but_in_training_in_half_precision_on_a_cpu() -> None:
+    vit, x = vit_tiny().train(), torch.randn(2, 3, 48, 48)
+    with torch.autocast("cpu", torch.bfloat16):
+        trained = vit(x)
+    assert not any(block.attn.fused_attn for block in vit.blocks)
+    with torch.autocast("cpu", torch.bfloat16):
+        fused = vit.eval()(x)
+    assert all(block.attn.fused_attn for block in vit.blocks)
+    torch.testing.assert_close(trained, fused, rtol=0.05, atol=0.05)
+    vit.train()(x)
+    assert all(block.attn.fused_attn for block in vit.blocks)
 
 
 def test_the_seed_alone_decides_the_initial_weights(architecture: Architecture) -> None:

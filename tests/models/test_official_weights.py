@@ -169,6 +169,45 @@ def test_timm_vit_weights_give_timms_class_token(folder: Path) -> None:
 
 # TimeSformer
 
+FAMILIES = {
+    "timm:test_resnet": (lambda: timm.create_model("test_resnet"), (2, 3, 160, 160), (0.5,) * 3, (0.5,) * 3),
+    "timm:test_vit": (lambda: timm.create_model("test_vit"), (2, 3, 160, 160), (0.5,) * 3, (0.5,) * 3),
+    "timm:test_convnext": (lambda: timm.create_model("test_convnext"), (2, 3, 160, 160), (0.5,) * 3, (0.5,) * 3),
+    "torchvision:s3d": (
+        lambda: torchvision.models.get_model("s3d"),
+        (1, 16, 3, 224, 224), (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989),
+    ),
+}  # fmt: skip
+"""Library's model with its own classes, an input, and how the library normalises one."""
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_member_of_a_family_takes_its_librarys_weights(folder: Path, name: str) -> None:
+    build, shape, mean, deviation = FAMILIES[name]
+    theirs = reference(build)
+    file = written(theirs.state_dict(), folder / "weights.pth")
+    size = architectures.get(name).sizes["full"]
+    model = size.build(6).eval()
+    entry, report = load_official(model, size.official, name, file)
+    assert official.said(entry.source) == name.replace(":", " ")
+    assert 0 < len(report.dropped) <= 2
+    assert len(report.matched) + len(report.dropped) == len(theirs.state_dict())
+    for dropped in report.dropped:  # with the same head the two are the same function
+        parent, _, last = dropped.rpartition(".")
+        setattr(model.model.get_submodule(parent), last, theirs.get_parameter(dropped))
+    pixels = torch.rand(shape, generator=torch.Generator().manual_seed(2))
+    seen = normalised(pixels, mean, deviation)
+    with torch.inference_mode():
+        wanted = theirs(seen.transpose(1, 2) if seen.ndim == 5 else seen)
+        torch.testing.assert_close(model(ours(pixels)), wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_a_family_refuses_the_weights_of_another_model(folder: Path) -> None:
+    file = written(reference(lambda: timm.create_model("test_vit")).state_dict(), folder / "weights.pth")
+    size = architectures.get("timm:test_resnet").sizes["full"]
+    with pytest.raises(WeightsError, match=r"timm:test_resnet takes timm test_resnet"):
+        load_official(size.build(6), size.official, "timm:test_resnet", file)
+
 
 def timesformer_names(layers: int) -> dict[str, Tensor]:
     """Names and shapes of the official checkpoint of Kinetics-400, which has 12 layers."""
