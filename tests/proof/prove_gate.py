@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.commands.check import BASELINE, judge_times, measure_twice
+from benchmark.commands.check import BASELINE, board_records, judge_times, measure_twice
 from benchmark.measured import INFERENCE
 from benchmark.provenance import CHECKOUT
 from benchmark.regression.verdict import sorted_outcome
@@ -131,13 +131,16 @@ def _spin(until: float) -> None:
         pass
 
 
-def time_gate(base: Path, head: Path, wanted: Any) -> dict[str, Any]:
+def time_gate(base: Path, head: Path, wanted: Any, records: Path | None = None) -> dict[str, Any]:
     """One latency gate of two checkouts: what was red, and all raw samples."""
     unmeasured: list[str] = []
-    first, again = measure_twice(base, head, "cpu", None, wanted, (".",), lambda _: None)
+    began = time.monotonic()
+    first, again = measure_twice(base, head, "cpu", records, wanted, (".",), lambda _: None)
     outcome = sorted_outcome(judge_times(first, again, unmeasured), [], unmeasured)
     return {
         "exit_code": outcome.exit_code,
+        "seconds": time.monotonic() - began,
+        "compared": len(first.samples),
         "red": [verdict.subject for verdict in outcome.verdicts if verdict.red],
         "ratios": {verdict.name: verdict.change for verdict in outcome.verdicts},
         "measured_again": [target.subject for target in again.samples] if again else [],
@@ -163,12 +166,13 @@ def prove_slowdown(done: list[dict[str, Any]], trials: int) -> Iterator[dict[str
 
 
 def prove_itself(done: list[dict[str, Any]], gates: int) -> Iterator[dict[str, Any]]:
-    """The same commit on both sides while another process loads one core."""
+    """Whole gates of the same commit on both sides while another process loads one core."""
     with ExitStack() as stack:
         base, head = (stack.enter_context(checkout(CHECKOUT, "HEAD"))[0] for _ in range(2))
+        records = board_records(BASELINE, Path(stack.enter_context(tempfile.TemporaryDirectory())))
         stack.enter_context(loaded_core())
         for gate in range(len(done), gates):
-            yield {"gate": gate, **time_gate(base, head, is_inference)}
+            yield {"gate": gate, **time_gate(base, head, lambda _: True, records)}
 
 
 def prove_accuracy(done: list[dict[str, Any]], baseline: Path, only: str, names: str) -> Iterator[dict[str, Any]]:
@@ -217,11 +221,16 @@ def main() -> None:
         with file.open("a") as out:
             out.write(json.dumps(line) + "\n")
         done.append(line)
-        print({k: v for k, v in line.items() if k not in ("first", "again", "output")}, flush=True)
+        print({k: v for k, v in line.items() if k not in ("first", "again", "output", "ratios")}, flush=True)
     if asked.proof == "slowdown":
         print(f"caught and blamed on the right one: {sum(line['caught'] for line in done)} of {len(done)}")
     elif asked.proof == "itself":
-        print(f"red: {sum(bool(line['red']) for line in done)} of {len(done)} gates of the same commit with itself")
+        red = [len(gate["red"]) for gate in done]
+        print(
+            f"red: {sum(map(bool, red))} of {len(done)} whole gates of the same commit with itself; of "
+            f"{sum(gate['compared'] for gate in done)} comparisons "
+            f"{sum(len(gate['measured_again']) for gate in done)} looked slower once, {sum(red)} twice"
+        )
 
 
 if __name__ == "__main__":
