@@ -360,19 +360,31 @@ def _scored(each: Tallies, draws: Iterator[NDArray[np.int64]], drawn: int, metri
     """The metric of all resamples, (R, P). each: tallies of every unit; drawn: how many units a resample draws.
 
     Counts below 2**24 are exact in float32, so the products are exact and half as dear as in float64. The classes come
-    before the results: sums over them then add long rows.
+    before the results: sums over them then add long rows. A few results meet a few resamples at a time.
     """
     parts = [np.moveaxis(part, -1, 1) for part in (each.hits, each.truth, each.predicted)]  # (U, C, P) or (U, C, 1)
     exact = np.float32 if 2 * max(part.max() for part in parts) * drawn < 2**24 else np.float64
-    flat: list[NDArray[Any]] = [part.reshape(len(part), -1).astype(exact) for part in parts]
-    classes, results = parts[0].shape[1:]
+    units, classes, results = parts[0].shape
+    width = min(results, max(1, _CACHE_NUMBERS // (units * classes)))
+    flat: list[list[NDArray[Any]]] = [
+        [_columns(part, start, width).reshape(units, -1).astype(exact) for part in parts]
+        for start in range(0, results, width)
+    ]
+
+    def of_few(weights: NDArray[Any], block: list[NDArray[Any]]) -> Array:
+        counts = [(weights @ part).reshape(len(weights), classes, -1) for part in block]
+        return measure(Tallies(*counts), metric, axis=1)
+
     found = []
     for times in draws:
-        for some in np.array_split(times, max(1, len(times) * classes * results // _CACHE_NUMBERS)):
-            weights: NDArray[Any] = some.astype(exact)
-            hits, truth, said = ((weights @ part).reshape(len(some), classes, -1) for part in flat)
-            found.append(measure(Tallies(hits, truth, said), metric, axis=1))
+        few = np.array_split(times.astype(exact), max(1, len(times) * classes * width // _CACHE_NUMBERS))
+        found.append(np.concatenate([np.concatenate([of_few(w, block) for w in few]) for block in flat], axis=1))
     return np.concatenate(found)
+
+
+def _columns(part: NDArray[Any], start: int, width: int) -> NDArray[Any]:
+    """Some of the results of (U, C, P), or all of (U, C, 1), which holds for every result."""
+    return part if part.shape[-1] == 1 else part[..., start : start + width]
 
 
 def _unit_tallies(

@@ -126,6 +126,8 @@ def save(figure: Figure, file: Path) -> None:
     """`file` as PNG and as SVG without date and version, so that the same figure is the same bytes."""
     file.parent.mkdir(parents=True, exist_ok=True)
     FigureCanvasAgg(figure)
+    if figure.get_layout_engine() is not None:
+        figure.draw_without_rendering()  # gives everything its place
+        figure.set_layout_engine(None)  # with one, each format would be drawn twice
     figure.savefig(file.with_name(f"{file.name}.png"), format="png", metadata={"Software": None})
-    figure.set_layout_engine("none")  # everything has its place by now
     figure.savefig(file.with_name(f"{file.name}.svg"), format="svg", metadata={"Date": None, "Creator": None})

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ from benchmark.board.plot_classes import class_scores, confusions
 from benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
 from benchmark.board.plot_ranks import critical_difference, forest, heat_map
 from benchmark.board.plot_training import curves
-from benchmark.board.sections import MANY, DataTable, Section, cores
+from benchmark.board.sections import MANY, DataTable, Section, cores, workers_of_board
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def _all(jobs: list[Job], records: int) -> list[bool]:
     if records < MANY or cores() < 2:
         return [job() for job in jobs]
     _JOBS[:] = jobs
-    with ProcessPoolExecutor(cores(), multiprocessing.get_context("fork")) as workers:
+    with workers_of_board() as workers:
         return list(workers.map(_run, range(len(jobs))))
 
 

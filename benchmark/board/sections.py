@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from benchmark.board.comparison import Comparison, compare
 from benchmark.board.rows import Row, pool
@@ -195,7 +196,7 @@ def prepare(found: Sequence[Section]) -> None:
     """
     tables = [table for section in found for table in section.tables]
     if cores() > 1 and len(tables) > 1 and sum(len(section.records) for section in found) >= MANY:
-        with ProcessPoolExecutor(cores(), multiprocessing.get_context("fork")) as workers:
+        with workers_of_board() as workers:
             list(workers.map(_computed, sorted(tables, key=lambda t: -sum(len(row.records) for row in t.unsorted))))
 
 
@@ -204,6 +205,11 @@ def cores() -> int:
     if "fork" not in multiprocessing.get_all_start_methods():
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers_of_board() -> ProcessPoolExecutor:
+    """A process a core, each of which multiplies matrices on one thread."""
+    return ProcessPoolExecutor(cores(), multiprocessing.get_context("fork"), threadpool_limits, (1,))
 
 
 def _computed(table: DataTable) -> None:
