@@ -165,12 +165,13 @@ def prove_slowdown(done: list[dict[str, Any]], trials: int) -> Iterator[dict[str
         yield {"trial": trial, "slowed": slowed, "caught": found["red"] == [slowed], **found}
 
 
-def prove_itself(done: list[dict[str, Any]], gates: int) -> Iterator[dict[str, Any]]:
-    """Whole gates of the same commit on both sides while another process loads one core."""
+def prove_itself(done: list[dict[str, Any]], gates: int, loaded: bool) -> Iterator[dict[str, Any]]:
+    """Whole gates of the same commit on both sides while another process loads one core; `loaded`: one does already."""
     with ExitStack() as stack:
         base, head = (stack.enter_context(checkout(CHECKOUT, "HEAD"))[0] for _ in range(2))
         records = board_records(BASELINE, Path(stack.enter_context(tempfile.TemporaryDirectory())))
-        stack.enter_context(loaded_core())
+        if not loaded:
+            stack.enter_context(loaded_core())
         for gate in range(len(done), gates):
             yield {"gate": gate, **time_gate(base, head, lambda _: True, records)}
 
@@ -204,6 +205,7 @@ def main() -> None:
     parser.add_argument("proof", choices=("slowdown", "itself", "accuracy"))
     parser.add_argument("--trials", type=int, default=20)
     parser.add_argument("--gates", type=int, default=50)
+    parser.add_argument("--loaded", action="store_true", help="something else loads a core: start nothing that does")
     parser.add_argument("--baseline", type=Path, default=BASELINE)
     parser.add_argument("--only", default="", help="faults whose name holds this")
     parser.add_argument("--architectures", default="", help="those that the accuracy gate runs, as A,B")
@@ -214,7 +216,7 @@ def main() -> None:
     done = [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
     lines = {
         "slowdown": lambda: prove_slowdown(done, asked.trials),
-        "itself": lambda: prove_itself(done, asked.gates),
+        "itself": lambda: prove_itself(done, asked.gates, asked.loaded),
         "accuracy": lambda: prove_accuracy(done, asked.baseline, asked.only, asked.architectures),
     }[asked.proof]()
     for line in lines:
