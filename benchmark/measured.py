@@ -135,10 +135,12 @@ def _on_device(size: Any, device: str) -> tuple[Any, Callable[[], Any]]:
     import torch
 
     torch.manual_seed(0)
-    model = size.build(CLASSES).to(device)
-    if size.channels_last:
-        model = model.to(memory_format=torch.channels_last)
-    chosen = getattr(size, "precision_on", size.precision.__getitem__)  # an older side of the comparison has none
+    model = size.build(CLASSES)
+    if hasattr(size, "placed"):
+        model = size.placed(model, torch.device(device))
+    else:  # an older side of the comparison
+        model = model.to(device, memory_format=torch.channels_last if size.channels_last else torch.preserve_format)
+    chosen = getattr(size, "precision_on", size.precision.__getitem__)  # an older side has none
     mixed = chosen(device) == "bfloat16"
     return model, (lambda: torch.autocast(device, torch.bfloat16)) if mixed else nullcontext
 

@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from torch import Tensor
 
 from benchmark.commands.check import import_roots, judge_times
-from benchmark.measured import INFERENCE, TRAINING
+from benchmark.measured import INFERENCE, TRAINING, inference, training_step
 from benchmark.registry import architectures
 from benchmark.side_by_side import Measurement, Samples, SideError, Target, checkout, measure, one_machine
 from tests.benchmark.third_party import QUICK, install
@@ -109,3 +110,14 @@ def test_a_side_by_side_of_nothing_is_not_green() -> None:
     unmeasured: list[str] = []
     assert judge_times(Measurement({}, {}, [], [], {}), None, unmeasured) == []
     assert unmeasured == ["latency: base and head have nothing in common that is measured"]
+
+
+@pytest.mark.parametrize("name", architectures.names())
+def test_every_architecture_has_times_to_measure(name: str) -> None:
+    """One that cannot be run as the gate runs it would leave a hole in every gate."""
+    found = inference(name)()
+    assert isinstance(found, Tensor)
+    assert found.isfinite().all()
+    loss = training_step(name)()
+    assert isinstance(loss, Tensor)
+    assert loss.isfinite()
