@@ -16,7 +16,8 @@ from statistics import NormalDist
 import numpy as np
 
 FAMILY_ALPHA = 0.05
-"""Chance that any cell of a gate exceeds its margin when every one of them is drawn anew and nothing is worse."""
+"""Chance that anything in a gate exceeds its margin when every cell is drawn anew and nothing is worse. Half of it is for
+the cells, each alone; half for their mean, which is the one that sees a fault in what they share."""
 SMALLEST_MARGIN = 0.01
 """No loss below it is called one, however little the reruns differed."""
 SMALLEST_VARIANCE = 1e-6
@@ -44,17 +45,17 @@ class Group:
 
 
 def margins(reruns: Reruns) -> dict[str, float]:
-    """The margin of each cell: what the difference of two draws exceeds with a chance of FAMILY_ALPHA / cells.
+    """The margin of each cell: what the difference of two draws exceeds with a chance of FAMILY_ALPHA / 2 / cells.
 
     Raises:
         ValueError: a cell has fewer than two seeds.
     """
     variance = _variances(reruns)
-    return {cell: _margin(own, len(variance)) for cell, own in variance.items()}
+    return {cell: _margin(own, FAMILY_ALPHA / 2 / len(variance)) for cell, own in variance.items()}
 
 
 def group_of(reruns: Reruns, cells: Sequence[str]) -> Group:
-    """Weights and margin of the mean over several cells.
+    """Weights and margin of the mean over several cells, which two draws exceed with a chance of FAMILY_ALPHA / 2.
 
     A cell counts the more the less chance moves it (one over its variance). Draws of different architectures are
     independent, which makes the variance of the mean; but it is not taken to be smaller than what the reruns show.
@@ -64,12 +65,11 @@ def group_of(reruns: Reruns, cells: Sequence[str]) -> Group:
     draws = zip(*([run.abaw for run in _one_a_seed(reruns[cell])] for cell in cells), strict=False)
     shown = float(np.var([float(weights @ draw) for draw in draws], ddof=1))
     expected = float((weights**2 * variance).sum())
-    return Group(tuple(weights.tolist()), _margin(max(expected, shown), len(reruns)))
+    return Group(tuple(weights.tolist()), _margin(max(expected, shown), FAMILY_ALPHA / 2))
 
 
-def _margin(variance: float, comparisons: int) -> float:
-    quantile = NormalDist().inv_cdf(1 - FAMILY_ALPHA / comparisons)
-    return max(SMALLEST_MARGIN, quantile * math.sqrt(2 * variance))
+def _margin(variance: float, chance: float) -> float:
+    return max(SMALLEST_MARGIN, NormalDist().inv_cdf(1 - chance) * math.sqrt(2 * variance))
 
 
 def _variances(reruns: Reruns) -> dict[str, float]:
