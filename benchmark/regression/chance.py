@@ -16,8 +16,8 @@ from statistics import NormalDist
 import numpy as np
 
 FAMILY_ALPHA = 0.05
-"""Chance that anything in a gate exceeds its margin when every cell is drawn anew and nothing is worse. Half of it is for
-the cells, each alone; half for their mean, which is the one that sees a fault in what they share."""
+"""Chance that anything in a gate exceeds its margin when every cell is drawn anew and nothing is worse. Half of it is
+for the cells, each alone; half for their mean, which is the one that sees a fault in what they share."""
 SMALLEST_MARGIN = 0.01
 """No loss below it is called one, however little the reruns differed."""
 SMALLEST_VARIANCE = 1e-6
