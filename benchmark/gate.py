@@ -23,6 +23,7 @@ from benchmark.records import RECORD, Record, read_record
 from benchmark.registry import architectures
 from benchmark.regression.baseline import Baseline, cell_name
 from benchmark.regression.chance import Rerun
+from benchmark.regression.cost import INPUTS
 from benchmark.scheduler import Outcome, plan, refuse_read_only, run
 from benchmark.suite import Cell, Suite, cells_of, load_suite
 from benchmark.worker import THREADS
@@ -30,11 +31,16 @@ from benchmark.worker import THREADS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
+    from numpy.typing import NDArray
+
     from datasets.corpus import Corpus
     from datasets.frames import FrameStore
 
 PATIENCE = 4
 """How many times its limit a cell may take on two threads, which wait for each other at every step."""
+PICTURES = 256
+"""How many pictures are looked at as networks see them."""
 LIBRARIES = ("python", "torch", "torchvision", "timm", "numpy")
 
 
@@ -163,10 +169,22 @@ def _content(cell: Cell, location: Location, corpus: Corpus, store: FrameStore) 
     intervals = [corpus.track, corpus.start, corpus.stop]
     answers = (corpus.label if corpus.target is None else corpus.target).tolist()
     return {
+        INPUTS: _inputs(store.read(corpus.stop[parts["train"][:PICTURES]] - 1)),
         "labels": _digest(json.dumps([*zip(corpus.sample_id, answers, strict=True)]).encode()),
         "samples": _digest(b"\0".join(column.tobytes() for column in intervals)),
         f"parts of fold {cell.fold}": _digest(json.dumps({k: rows.tolist() for k, rows in parts.items()}).encode()),
     }
+
+
+def _inputs(pictures: NDArray[np.uint8]) -> str:
+    """What becomes of pictures (N,S,S,3) before a network sees them: mean and deviation of red, green and blue."""
+    import torch
+
+    from datasets.augmentation import normalise
+
+    colours = normalise(torch.from_numpy(pictures)).double().transpose(0, 1).flatten(1)
+    said = [" ".join(f"{value:.3f}" for value in values) for values in (colours.mean(1), colours.std(1))]
+    return f"mean {said[0]}, deviation {said[1]}"
 
 
 def _digest(content: bytes) -> str:
@@ -174,9 +192,10 @@ def _digest(content: bytes) -> str:
 
 
 def data_changes(baseline: Baseline, now: dict[str, dict[str, str]]) -> dict[str, list[str]]:
-    """What differs in the content of each data set that both name: empty where nothing does."""
+    """What differs in the content of each data set that both name: empty where nothing does. What is made of it is no
+    part of it: see `benchmark.regression.cost.compare_inputs`."""
     return {
-        name: sorted(key for key in content.keys() | baseline.data[name].keys()
+        name: sorted(key for key in (content.keys() | baseline.data[name].keys()) - {INPUTS}
                      if content.get(key) != baseline.data[name].get(key))
         for name, content in now.items() if name in baseline.data
     }  # fmt: skip

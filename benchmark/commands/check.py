@@ -25,7 +25,7 @@ from benchmark.regression import report
 from benchmark.regression.accuracy import CellName, Limits, by_name, compare_cells, compare_groups
 from benchmark.regression.baseline import Baseline, NoBaselineError, cell_name, read_baseline
 from benchmark.regression.chance import FAMILY_ALPHA, Group, group_of, margins
-from benchmark.regression.cost import compare_costs
+from benchmark.regression.cost import compare_costs, compare_inputs
 from benchmark.regression.latency import ALPHA, RATIO, compare_times
 from benchmark.regression.verdict import NOTHING_COMPARED, Outcome, Verdict, sorted_outcome
 from benchmark.side_by_side import (
@@ -163,7 +163,8 @@ def accuracy_and_cost(request: Request, device: str, notes: list[str], say: Say)
     records, _ = run_cells(cells, gate, say)
     content = data_content(cells, gate.data)
     notes += _notes_on(baseline, records)
-    return judge_records(baseline, records, data_changes(baseline, content), request.architectures)
+    verdicts = judge_records(baseline, records, data_changes(baseline, content), request.architectures)
+    return [*verdicts, *compare_inputs(content, baseline.data)]
 
 
 def judge_records(

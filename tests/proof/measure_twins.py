@@ -60,7 +60,7 @@ def main() -> None:
             for found in measured(cell):
                 line = json.dumps({"dataset": dataset, **found})
                 print(line, flush=True)
-                lines.write(line + "\n")
+                print(line, file=lines, flush=True)
 
 
 def measured(cell: Cell) -> Iterator[dict[str, Any]]:
