@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from concurrent.futures import CancelledError, TimeoutError
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,8 @@ from benchmark.records import Headline, read_record, write_record
 from benchmark.suite import Cell
 
 DATA_TIME_LIMIT = 24 * 3600
+STOP_SECONDS = 10.0
+"""What workers are given to end when a run is stopped."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +143,8 @@ class _Batch:
         self.workers = workers
         self.progress = progress
         self.asked_to_stop = asked_to_stop
+        self.strangers = set(active_children())
+        """Processes that this run has not started."""
         self.pool = ProcessPool(
             max_workers=workers, initializer=worker.start, initargs=(progress.status_folder, os.getpid()),
             context=get_context("spawn"),
@@ -169,11 +173,24 @@ class _Batch:
                 self.progress.refresh()
                 time.sleep(0.1)
             self.pool.close()
-        except BaseException:
-            self.pool.stop()
-            raise
-        finally:
             self.pool.join()
+        except BaseException:
+            self._stop()
+            raise
+
+    def _stop(self) -> None:
+        """Ends all workers. A pool waits for up to a minute for a lock that a worker held when it was ended; nobody who
+        pressed Ctrl-C should, and by then there is nothing left that is worth waiting for."""
+
+        def stop() -> None:
+            self.pool.stop()
+            self.pool.join()
+
+        stopping = threading.Thread(target=stop, daemon=True)
+        stopping.start()
+        stopping.join(STOP_SECONDS)
+        for child in set(active_children()) - self.strangers:
+            child.kill()
 
     def _collect(self, future: Any) -> None:
         what = self.running.pop(future)
