@@ -316,8 +316,13 @@ def start(words: list[str], results: Path, toys: Path, gate: Path, allowed: int)
     return subprocess.Popen(
         [sys.executable, "-m", "benchmark", *words, "--results", str(results)],
         cwd=CHECKOUT, env={**os.environ, "PYTHONPATH": str(toys), "TOY_GATE": str(gate)}, text=True,
-        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=heed_ctrl_c,
     )  # fmt: skip
+
+
+def heed_ctrl_c() -> None:
+    """As in a terminal; what a shell has started with `&`, such as these tests, ignores it, and so do its children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def wait_for_records(results: Path, count: int, process: subprocess.Popen[str]) -> None:
