@@ -196,17 +196,14 @@ _SAID = {layout.source: layout.said for layout in LAYOUTS}
 
 def said(source: str) -> str:
     """A source as the board says it."""
-    return _SAID.get(source) or " ".join(source.split("/"))
+    return _SAID.get(source) or source.replace("/", " ")
 
 
-def _layouts(model: nn.Module, official: tuple[Official, ...]) -> list[Layout]:
-    """All layouts that a file may have: before those above a library's own, for a model of that library."""
-    if not isinstance(model, LibraryModel):
-        return list(LAYOUTS)
-    body = [n for n in model.model.state_dict() if n not in model.head and not n.endswith(COUNTER)]
+def _layouts(model: LibraryModel, head: tuple[str, ...], official: tuple[Official, ...]) -> tuple[Layout, ...]:
+    """All layouts that a file for a library's model may have: the library's own before those above."""
+    body = [n for n in model.model.state_dict() if n not in head and not n.endswith(COUNTER)]
     ends = dict.fromkeys((body[0], body[-1]))
-    own = [Layout(entry.source, said(entry.source), ends, head=model.head) for entry in official]
-    return [*own, *LAYOUTS]
+    return (*(Layout(entry.source, said(entry.source), ends, head=head) for entry in official), *LAYOUTS)
 
 
 FETCHED = {
@@ -233,11 +230,14 @@ def load_official(
         WeightsError: the file cannot be read, is of another architecture, or does not fit; the model is unchanged.
     """
     tensors = read_tensors(file)
-    layout, entry = _recognised(tensors, _layouts(model, official), official, name, file)
+    layouts, head = LAYOUTS, ()
+    if isinstance(model, LibraryModel):
+        head = model.head  # asked for once: the library builds the model twice to tell
+        layouts = _layouts(model, head, official)
+    layout, entry = _recognised(tensors, layouts, official, name, file)
     kept = {n: t for n, t in tensors.items() if not n.startswith(layout.head)}
     renamed = {layout.rename(n): t for n, t in kept.items()}
     module = model.get_submodule(entry.into)
-    head = model.head if isinstance(model, LibraryModel) else ()
     as_built = (*(f"{part}." for part in entry.without), *head)
     for own, value in module.state_dict().items():
         if own.startswith(as_built) or own.endswith(COUNTER):
@@ -253,7 +253,7 @@ def load_official(
 
 
 def _recognised(
-    tensors: Mapping[str, Tensor], layouts: list[Layout], official: tuple[Official, ...], name: str, file: Path
+    tensors: Mapping[str, Tensor], layouts: tuple[Layout, ...], official: tuple[Official, ...], name: str, file: Path
 ) -> tuple[Layout, Official]:
     """Which layout the tensors have, and the architecture's entry for it."""
     takes = " or ".join(said(entry.source) for entry in official)

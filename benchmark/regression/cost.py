@@ -1,5 +1,6 @@
-"""Parameters, those that training moves, and multiply-adds: they are exact, so any change is a change, and it must be
-accepted. A layer that is frozen by mistake is seen here at once, however little accuracy it costs."""
+"""Parameters, those that training moves, multiply-adds, and what the networks are given: they are exact, so any change
+is a change, and it must be accepted. A layer that is frozen by mistake, or a normalisation that is dropped, is seen
+here at once, however little accuracy it costs."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from benchmark.records import Record
 from benchmark.regression.verdict import Mark, Verdict
 
+ACCEPT = "exact: accept it with `make baseline` if it is meant"
 INPUTS = "pictures as networks see them"
 """Mean and deviation of each colour, as text."""
 Contents = Mapping[str, Mapping[str, str]]
@@ -45,11 +47,9 @@ def compare_inputs(head: Contents, base: Contents) -> list[Verdict]:
         old, new = (content[dataset].get(INPUTS) for content in (base, head))
         if (old, new) != (None, None):
             changed = old != new
-            reason = f"{old or 'unknown'} -> {new}; exact: accept it with `make baseline` if it is meant"
-            found.append(
-                Verdict("cost", dataset, INPUTS, "worse" if changed else "same", reason=reason if changed else "",
-                        to_accept=changed)
-            )  # fmt: skip
+            reason = f"{old or 'unknown'} -> {new}; {ACCEPT}" if changed else ""
+            mark: Mark = "worse" if changed else "same"
+            found.append(Verdict("cost", dataset, INPUTS, mark, reason=reason, to_accept=changed))
     return found
 
 
@@ -67,5 +67,5 @@ def _verdict(cell: tuple[str, str, str], cost: str, base: float | None, head: fl
     return Verdict(
         "cost", cell[0], COSTS[cost], mark, where=f"{cell[1]}, {cell[2]}", base=base, head=head,
         change=None if base is None or head is None else head - base,
-        reason="exact: accept it with `make baseline` if it is meant" if changed else "", to_accept=changed,
+        reason=ACCEPT if changed else "", to_accept=changed,
     )  # fmt: skip

@@ -45,10 +45,6 @@ def _one_thread() -> None:
     torch.manual_seed(0)
 
 
-def prepared(model: nn.Module, channels_last: bool) -> nn.Module:
-    return Size(nn.Identity, 0, (), channels_last=channels_last).placed(model, torch.device("cpu"))
-
-
 # Alone, at tiny size
 
 
@@ -71,7 +67,9 @@ def test_inference(benchmark: BenchmarkFixture, name: str, batch: int) -> None:
 @pytest.mark.parametrize("factory", [mobilenet_v3_tiny, vit_tiny, resnet_tiny])
 def test_backbone_forward_and_backward(benchmark: BenchmarkFixture, factory: type[nn.Module]) -> None:
     """What a pretraining step costs beside its optimiser: 128 frames of 48×48."""
-    backbone = prepared(factory().train(), factory is not vit_tiny)
+    backbone = factory().train()
+    if factory is not vit_tiny:
+        backbone = backbone.to(memory_format=torch.channels_last)
     x = torch.randn(128, 3, 48, 48).contiguous(memory_format=torch.channels_last)
     benchmark.pedantic(lambda: backbone(x).square().mean().backward(), rounds=10, warmup_rounds=3)
 
@@ -177,25 +175,25 @@ class Looped:
     build: Callable[[], nn.Module]
     loop: Callable[[Any, Tensor], Tensor] = looped
     frames: int = FRAMES
-    channels_last: bool = False
-    half: bool = False
-    """Whether ours runs in bfloat16."""
+
+
+def full(name: str) -> Size:
+    return architectures.get(name).sizes["full"]
 
 
 def looped_case(name: str) -> Looped:
-    size = architectures.get(name).sizes["full"]
-    half = size.precision_on("cpu") == "bfloat16"
     if name == "vivit":
-        return Looped(small_vivit, half=half)
+        return Looped(small_vivit)
     loop = looped_tsm if name == "tsm" else looped
-    return Looped(lambda: size.build(6), loop, size.frames, size.channels_last, half)
+    return Looped(lambda: full(name).build(6), loop, full(name).frames)
 
 
 def as_it_runs(name: str, model: nn.Module) -> Callable[[Tensor], Tensor]:
-    """Our forward pass in the precision of the full size."""
+    """A forward pass in the precision of an architecture's full size."""
+    half = full(name).precision_on("cpu") == "bfloat16"
 
     def forward(x: Tensor) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=looped_case(name).half):
+        with torch.autocast("cpu", torch.bfloat16, enabled=half):
             return model(x).float()
 
     return forward
@@ -209,7 +207,7 @@ def both_ways(name: str, batch: int, train: bool) -> tuple[nn.Module, nn.Module,
     case = looped_case(name)
     plain = case.build().train(train)
     x = torch.randn(batch, case.frames, 3, PIXELS, PIXELS)
-    return prepared(copy.deepcopy(plain), case.channels_last), plain, x
+    return full(name).placed(copy.deepcopy(plain), torch.device("cpu")), plain, x
 
 
 @pytest.mark.parametrize("name", LOOPED)
@@ -289,31 +287,17 @@ class FoldedViT(nn.Module):
 
 
 PEERS = {
-    "timesformer": (
-        "transformers",
-        lambda: TimeSformer(6, ViT(PIXELS, 16, 192, 6, 3), FRAMES),
-        transformers_timesformer,
-    ),
-    "r2plus1d": ("torchvision", lambda: R2Plus1D(6, r2plus1d_18()), TorchvisionR2Plus1D),
-    "vit_se": ("timm, frame by frame", lambda: Averaged(ViT(PIXELS, 16, 192, 6, 3)), FoldedViT),
+    "timesformer": (lambda: TimeSformer(6, ViT(PIXELS, 16, 192, 6, 3), FRAMES), transformers_timesformer),
+    "r2plus1d": (lambda: R2Plus1D(6, r2plus1d_18()), TorchvisionR2Plus1D),
+    "vit_se": (lambda: Averaged(ViT(PIXELS, 16, 192, 6, 3)), FoldedViT),
 }
-"""Architecture -> its peer, a model in our build, and the peer's."""
+"""Architecture -> a model in our build, and its peer's in the library's."""
 
 
-def beside_its_peer(name: str, train: bool) -> tuple[nn.Module, nn.Module, Callable[..., Any]]:
-    """Ours in its memory format, the peer as its library builds it, and what either runs in."""
-    _, build, peer = PEERS[name]
-    size = architectures.get(name).sizes["full"]
-    half = size.precision_on("cpu") == "bfloat16"
-
-    def mixed(model: nn.Module) -> Callable[[Tensor], Tensor]:
-        def forward(x: Tensor) -> Tensor:
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
-                return model(x).float()
-
-        return forward
-
-    return prepared(build().train(train), size.channels_last), peer().train(train), mixed
+def beside_its_peer(name: str, train: bool) -> tuple[nn.Module, nn.Module]:
+    """Ours in its memory format, and the peer as its library builds it."""
+    ours, theirs = (build().train(train) for build in PEERS[name])
+    return full(name).placed(ours, torch.device("cpu")), theirs
 
 
 class Averaged(nn.Module):
@@ -330,13 +314,18 @@ class Averaged(nn.Module):
 
 @pytest.mark.parametrize("name", PEERS)
 def test_inference_of_a_clip_against_the_peer(benchmark: BenchmarkFixture, name: str) -> None:
-    ours, theirs, mixed = beside_its_peer(name, train=False)
+    ours, theirs = beside_its_peer(name, train=False)
     x = torch.randn(1, FRAMES, 3, PIXELS, PIXELS)
-    compared(benchmark, inference(mixed(ours), x), inference(mixed(theirs), x), goal=0.97)
+    compared(benchmark, inference(as_it_runs(name, ours), x), inference(as_it_runs(name, theirs), x), goal=0.97)
 
 
 @pytest.mark.parametrize("name", PEERS)
 def test_training_step_against_the_peer(benchmark: BenchmarkFixture, name: str) -> None:
-    ours, theirs, mixed = beside_its_peer(name, train=True)
+    ours, theirs = beside_its_peer(name, train=True)
     x = torch.randn(2, FRAMES, 3, PIXELS, PIXELS)
-    compared(benchmark, training(ours, mixed(ours), x), training(theirs, mixed(theirs), x), goal=0.97)
+    compared(
+        benchmark,
+        training(ours, as_it_runs(name, ours), x),
+        training(theirs, as_it_runs(name, theirs), x),
+        goal=0.97,
+    )
