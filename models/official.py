@@ -230,7 +230,8 @@ def load_official(
         WeightsError: the file cannot be read, is of another architecture, or does not fit; the model is unchanged.
     """
     tensors = read_tensors(file)
-    layouts, head = LAYOUTS, ()
+    layouts: tuple[Layout, ...] = LAYOUTS
+    head: tuple[str, ...] = ()
     if isinstance(model, LibraryModel):
         head = model.head  # asked for once: the library builds the model twice to tell
         layouts = _layouts(model, head, official)
