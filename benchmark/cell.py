@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.baselines import TITLES
+from benchmark.cache import cache_folder
 from benchmark.data import Location, Report
 from benchmark.official import GivenWeights, load_given, of
 from benchmark.provenance import CHECKOUT, code_hash, commit, environment, hash_of
@@ -244,6 +245,7 @@ def _architecture_cell(
         seed=cell.seed,
         epochs=cell.epochs,
         report=Told(report),
+        keep=cache_folder() / "features",
     )
     material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames, size.shuffle_frames)
     with peak_memory(device) as peak:
@@ -411,10 +413,11 @@ def cost_of(
 ) -> dict[str, Any]:  # fmt: skip
     """Parameters, multiply-adds, throughput, latency and memory, by the efficiency rules."""
     from benchmark.efficiency import count_macs, count_parameters, measure_inference
+    from benchmark.folding import folded
 
     paper_model = _on_meta(architecture.sizes["full"], num_classes) if "full" in architecture.sizes else None
     speed = measure_inference(
-        model, architecture.input_shape(cell.size), run.device, run.precision, channels_last=run.channels_last
+        folded(model), architecture.input_shape(cell.size), run.device, run.precision, channels_last=run.channels_last
     )
     seconds = sum(epoch["seconds"] for epoch in history) or float("inf")  # of an average, nothing is trained
     return {

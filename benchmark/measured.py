@@ -43,7 +43,7 @@ def inference(name: str, batch: int = 1, device: str = "cpu") -> Call:
     architecture = architectures.get(name)
     size = architecture.sizes["tiny"]
     model, autocast = _on_device(size, device)
-    model.eval()
+    model = _as_evaluated(model)
     x = torch.randn(architecture.input_shape("tiny", batch), generator=torch.Generator().manual_seed(0)).to(device)
     if size.channels_last and x.ndim == 4:
         x = x.contiguous(memory_format=torch.channels_last)
@@ -143,6 +143,15 @@ def _on_device(size: Any, device: str) -> tuple[Any, Callable[[], Any]]:
     chosen = getattr(size, "precision_on", size.precision.__getitem__)  # an older side has none
     mixed = chosen(device) == "bfloat16"
     return model, (lambda: torch.autocast(device, torch.bfloat16)) if mixed else nullcontext
+
+
+def _as_evaluated(model: Any) -> Any:
+    """The model in evaluation mode, as a cell evaluates it."""
+    try:
+        from benchmark.folding import folded
+    except ImportError:  # an older side of the comparison
+        return model.eval()
+    return folded(model)
 
 
 def _stage_input(architecture: Any, size: Any, stage: Any, model: Any, batch: int, device: str) -> tuple[Any, Any]:

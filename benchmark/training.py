@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -18,6 +20,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmark.features import features
+from benchmark.folding import folded
 from benchmark.recipe import epochs_of, learning_rate, optimizer
 from benchmark.task import Task, task_of
 from datasets.augmentation import augment, normalise
@@ -91,6 +95,8 @@ class Run:
     """Factor on the epochs of every stage."""
     report: Report
     """Told what is going on, at every step."""
+    keep: Path | None = None
+    """Folder where what frozen parts make of frames is kept for other cells; None: it is kept nowhere."""
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
@@ -151,29 +157,38 @@ class FeatureBatches:
     Of the augmentations only mirroring is left: any but `none` mirrors half of the inputs.
     """
 
-    def __init__(
-        self, material: Material, run: Run, encoder: nn.Module, augmentation: str, samples: NDArray[np.int64]
-    ) -> None:
-        self.sides = 1 if augmentation == "none" else 2
-        self.frames = material.frames_seen(samples)
+    def __init__(self, material: Material, run: Run, encoder: nn.Module, augmentation: str) -> None:
         self.view = material.view
         self.device = run.device
-        read = FrameBatches(material, run, "none")
-        encoded = []
-        with torch.inference_mode(), run.autocast():
-            for chunk in np.array_split(self.frames, math.ceil(len(self.frames) / EVALUATION_BATCH)):
-                images = read(chunk[:, None], None).flatten(0, -4)
-                encoded.append(torch.stack([encoder(x).float() for x in (images, images.flip(-1))[: self.sides]]))
-        self.features = torch.cat(encoded, dim=1).clone()
-        """(1 or 2,N,F): as it is, and mirrored."""
+        encoder = folded(encoder)
+        read = FrameBatches(material.under("image"), run, "none")
+
+        def encode(frames: NDArray[np.int64], mirror: bool) -> Tensor:
+            with torch.inference_mode(), run.autocast():
+                images = read(frames[:, None], None)
+                return encoder(images.flip(-1) if mirror else images).float()
+
+        # Of all parts at once: the cells of other folds, and the test of this one, read the same file.
+        frames = material.frames_seen(np.sort(np.concatenate(list(material.split.parts.values()))))
+        self.sides = [
+            features(
+                encoder, partial(encode, mirror=mirror), frames, material.store, run.keep,
+                (mirror, run.device.type, run.precision),
+            )
+            for mirror in ((False,) if augmentation == "none" else (False, True))
+        ]  # fmt: skip
 
     def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
-        place = torch.from_numpy(np.searchsorted(self.frames, frames))
-        mirrored = torch.zeros(len(place), dtype=torch.long)
-        if generator is not None:
-            mirrored = torch.randint(self.sides, (len(place),), generator=generator)
-        features = self.features[mirrored[:, None].to(self.device), place.to(self.device)]
-        return features.squeeze(1) if self.view == "image" else features
+        found = torch.from_numpy(self.sides[0].of(frames))
+        if generator is not None and len(self.sides) > 1:
+            mirrored = torch.randint(2, (len(frames),), generator=generator).bool()
+            found[mirrored] = torch.from_numpy(self.sides[1].of(frames[mirrored.numpy()]))
+        found = found.to(self.device)
+        return found.squeeze(1) if self.view == "image" else found
+
+    def seconds(self, frames: NDArray[np.int64]) -> float:
+        """What making the features of these frames took, when they were made."""
+        return sum(side.seconds for side in self.sides) * len(frames) / len(self.sides[0].frames)
 
 
 def train(
@@ -220,10 +235,11 @@ def _train_stage(
     generator = torch.Generator().manual_seed(number_of(run.seed, "augmentation", *axes))
     rng = np.random.default_rng(number_of(run.seed, "order", corpus.name, stage.name))
     model.eval()
-    began = time.perf_counter()
     run.report(f"{stage.name}: {stage.reads} reads every frame once" if stage.reads else f"{stage.name} begins")
-    batches, forward = reading(model, stage, material, run, np.concatenate([split.train, split.validation]))
-    spent = time.perf_counter() - began  # a part that is read once is a cost of the first epoch
+    batches, forward = reading(model, stage, material, run)
+    spent = 0.0
+    if isinstance(batches, FeatureBatches):  # what is read once is a cost of the first epoch, whichever cell paid it
+        spent = batches.seconds(material.frames_seen(np.concatenate([split.train, split.validation])))
     loss_of = task.loss(stage, split.train, run.device)
     update = optimizer(stage, (p for p in model.parameters() if p.requires_grad))
     epochs = epochs_of(stage, run.epochs, len(material.instances(split.train)))
@@ -261,23 +277,21 @@ def _train_stage(
     model.eval()
 
 
-def reading(
-    model: nn.Module, stage: Stage, material: Material, run: Run, samples: NDArray[np.int64]
-) -> tuple[Batches, Callable[[Tensor], Tensor]]:
-    """What a stage reads of these samples, and what it sends it through."""
+def reading(model: nn.Module, stage: Stage, material: Material, run: Run) -> tuple[Batches, Callable[[Tensor], Tensor]]:
+    """Where a stage reads from, and what it sends its inputs through."""
     method = stage.through or ("decode" if stage.reads else "")
     through: Callable[[Tensor], Tensor] = getattr(model, method) if method else model
     if not stage.reads:
         return FrameBatches(material, run, stage.augmentation), through
     encoder = model.get_submodule(stage.reads)
-    return FeatureBatches(material, run, encoder, stage.augmentation, samples), through
+    return FeatureBatches(material, run, encoder, stage.augmentation), through
 
 
 def predict_with(model: nn.Module, size: Size, material: Material, samples: NDArray[np.int64], run: Run) -> Answers:
     """Answers of a trained model to samples, read as its last stage read them."""
     last = size.stages[-1] if size.stages else Stage()
     whole = Stage(reads=last.reads) if last.view is None and not last.through else Stage()
-    batches, forward = reading(model, replace(whole, augmentation="none"), material, run, samples)
+    batches, forward = reading(folded(model), replace(whole, augmentation="none"), material, run)
     return predict(forward, batches, material, samples, run)
 
 

@@ -31,13 +31,12 @@ from collections.abc import Iterable, Mapping
 from typing import cast
 
 import torch
-from timm.layers.attention import Attention
 from timm.layers.drop import DropPath
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
-from models.parts.vit import ViT, use_faster_kernel, vit_base, vit_tiny
+from models.parts.vit import FasterAttention, ViT, vit_base, vit_tiny
 
 
 class TemporalAttention(nn.Module):
@@ -46,8 +45,7 @@ class TemporalAttention(nn.Module):
     def __init__(self, width: int, heads: int, drop_path: float) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.attn = Attention(width, heads, qkv_bias=True)
-        use_faster_kernel(self.attn)
+        self.attn = FasterAttention(width, heads, qkv_bias=True)
         self.drop_path = DropPath(drop_path)
         self.fc = nn.Linear(width, width)
         for linear in (self.attn.qkv, self.attn.proj):

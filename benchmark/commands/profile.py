@@ -29,6 +29,7 @@ def profile_rows(
     import torch
 
     from benchmark.efficiency import count_macs, count_parameters, device_name, measure_inference, peak_memory
+    from benchmark.folding import folded
 
     device = torch.device(device_type)
     rows = []
@@ -40,7 +41,7 @@ def profile_rows(
         model = build.placed(model, device).eval()
         with peak_memory(device) as peak:
             speed = measure_inference(
-                model, shape, device, build.precision_on(device_type), channels_last=build.channels_last
+                folded(model), shape, device, build.precision_on(device_type), channels_last=build.channels_last
             )
         rows.append(
             {

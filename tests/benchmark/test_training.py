@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmark.features import PROBE
 from benchmark.recipe import epochs_of, learning_rate, loss_function, smoothing_loss
 from benchmark.training import DivergedError, FrameBatches, Material, Run, predict, predict_with, train
 from datasets.corpus import Corpus
@@ -264,6 +266,36 @@ def test_features_read_once_give_the_scores_of_the_whole_model(material: Materia
     seen = replace(material, view=view)
     with_features = predict_with(model, architecture.sizes["tiny"], seen, material.split.test, run_of())
     np.testing.assert_allclose(with_features, probability, atol=1e-6)
+
+
+def test_another_cell_on_the_same_frozen_part_reads_no_frame_again(
+    material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    architecture = toy(replace(QUICK, frozen=("encoder",), reads="encoder"))
+    counted: list[int] = []
+    read = FrameStore.read
+    monkeypatch.setattr(FrameStore, "read", lambda store, frames: counted.append(frames.size) or read(store, frames))
+
+    def run_fold(fold: int, keep: Path | None) -> tuple[list[Tensor], list[dict[str, Any]]]:
+        counted.clear()
+        parts = split(material.corpus, material.protocol, fold, material.store.content)
+        torch.manual_seed(0)
+        model, run = architecture.sizes["tiny"].build(len(CLASSES)), replace(run_of(), keep=keep)
+        history = train(model, architecture, architecture.sizes["tiny"], replace(material, split=parts), run)
+        return list(model.parameters()), history
+
+    first, _ = run_fold(0, tmp_path)
+    assert sum(counted) == 2 * (PROBE + len(material.corpus.frames))  # as they are, and mirrored
+    alone, _ = run_fold(0, None)
+    assert all(torch.equal(a, b) for a, b in zip(first, alone, strict=True))
+    for file in tmp_path.glob("*.json"):
+        file.write_text(json.dumps({"seconds": 1000.0}))
+    other, history = run_fold(1, tmp_path)
+    assert sum(counted) == 2 * PROBE
+    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+    read_by_it = 1 - len(material.split.test) / len(material.corpus)
+    assert history[0]["seconds"] == pytest.approx(2000 * read_by_it, abs=50)  # the cell bears its share all the same
+    assert history[1]["seconds"] < 50
 
 
 def test_the_loss_of_two_equal_heads_is_twice_that_of_one() -> None:

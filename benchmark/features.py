@@ -1,0 +1,113 @@
+"""What a frozen part makes of each frame: computed once, and kept on disk for every cell that reads the same.
+
+A part that a stage `reads` gives a frame the same vector in every epoch, and in every cell that freezes the same
+weights on the same data: seven rows share the features of one `cnn`, and starting weights that stay frozen are the same
+under every seed and fold. A file is named by the hash of all that its numbers come from, so none is ever out of date.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from benchmark.atomic import drafted
+from datasets.frames import FrameStore
+
+BATCH = 64
+"""Frames that are read together. Which of them are is fixed by the data alone, since sums are rounded differently in
+other batches: whichever cell comes first, the numbers are the same."""
+PROBE = 2
+"""Frames whose features stand in the name of a file: they tell apart what the weights do not, the code above all."""
+
+Encode = Callable[[NDArray[np.int64]], Tensor]
+"""Features (n,F) of n frames."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a frozen part made of frames."""
+
+    frames: NDArray[np.int64]
+    """(N,) ascending."""
+    values: NDArray[np.float32]
+    """(N,F), mapped into memory where they were kept already."""
+    seconds: float
+    """That it took to make them, whenever that was."""
+
+    def of(self, frames: NDArray[np.int64]) -> NDArray[np.float32]:
+        """(...,F) for any of the frames, in an array of its own."""
+        return np.take(self.values, np.searchsorted(self.frames, frames), axis=0)
+
+
+def features(
+    encoder: nn.Module, encode: Encode, frames: NDArray[np.int64], store: FrameStore, folder: Path | None, axes: object
+) -> Features:
+    """Features of frames of a store, from `folder` where they are kept there, else computed and kept.
+
+    Args:
+        encoder: what `encode` sends the frames through, in evaluation mode.
+        frames: ascending; all that the cells on these data ask for, whatever their part.
+        folder: where features are kept; None: in memory alone, as where it cannot be written.
+        axes: what else tells them apart, by its text.
+    """
+    probe = encode(frames[:PROBE]).cpu().numpy()
+    shape = (len(frames), probe.shape[1])
+    file = folder / f"{_name(encoder, probe, frames, store, axes)}.npy" if folder else None
+    known = _kept(file, shape) if file else None
+    if known is None:
+        began = time.perf_counter()
+        chunks = np.array_split(frames, math.ceil(len(frames) / BATCH))
+        values = np.concatenate([encode(chunk).cpu().numpy() for chunk in chunks])
+        known = values, time.perf_counter() - began
+        if file:
+            _keep(file, *known)
+    return Features(frames, *known)
+
+
+def _name(
+    encoder: nn.Module, probe: NDArray[np.float32], frames: NDArray[np.int64], store: FrameStore, axes: object
+) -> str:
+    """Hash of what features come from: the part's weights and what it does, the frames and their content."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, value in encoder.state_dict().items():
+        digest.update(f"{name} {tuple(value.shape)} {value.dtype}".encode())
+        digest.update(value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    for array in (probe, frames, store.content, store.stand_in):
+        digest.update(np.ascontiguousarray(array).data)
+    digest.update(repr((axes, store.frames.shape, store.compressed, torch.__version__)).encode())
+    return digest.hexdigest()
+
+
+def _about(file: Path) -> Path:
+    return file.with_suffix(".json")
+
+
+def _kept(file: Path, shape: tuple[int, int]) -> tuple[NDArray[np.float32], float] | None:
+    """Values and seconds of a file that is whole."""
+    try:
+        seconds = float(json.loads(_about(file).read_text(encoding="utf-8"))["seconds"])
+        values = np.asarray(np.load(file, mmap_mode="r"))
+    except (OSError, EOFError, ValueError, KeyError, TypeError):
+        return None
+    return (values, seconds) if values.shape == shape and values.dtype == np.float32 else None
+
+
+def _keep(file: Path, values: NDArray[np.float32], seconds: float) -> None:
+    """Writes what `_kept` reads; where the cache is full or cannot be written, the next cell computes them again."""
+    with suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with drafted(file) as draft, draft.open("wb") as out:
+            np.save(out, values)
+        with drafted(_about(file)) as draft:  # last: where it is there, both are
+            draft.write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
