@@ -210,19 +210,18 @@ def train(
             parameter.requires_grad_(True)
         for part in stage.frozen:
             model.get_submodule(part).requires_grad_(False)
-        before = _marks(model)
-        epochs = list(_train_stage(model, architecture, stage, material, run))
         free = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        moved = sum(p.numel() for old, new, p in zip(before, _marks(model), free, strict=True) if old != new)
+        before = _marks(free)
+        epochs = list(_train_stage(model, architecture, stage, material, run))
+        moved = sum(p.numel() for p, old, new in zip(free, before, _marks(free), strict=True) if old != new)
         history += [{**epoch, "moved": moved} for epoch in epochs]
     return history
 
 
-def _marks(model: nn.Module) -> list[tuple[float, float]]:
-    """Two sums over each parameter that may move, which hardly any change leaves as they are."""
+def _marks(parameters: list[nn.Parameter]) -> list[tuple[float, float]]:
+    """Two sums over each parameter, which hardly any change leaves as they are."""
     with torch.no_grad():
-        free = [p.double() for p in model.parameters() if p.requires_grad]
-        return [(float(p.sum()), float(p.square().sum())) for p in free]
+        return [(float(p.sum()), float(p.square().sum())) for p in (parameter.double() for parameter in parameters)]
 
 
 def _train_stage(
