@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.atomic import drafted
-from datasets.frames import FrameStore
+from datasets.frames import FrameStore, Progress
 
 BATCH = 64
 """Frames that are read together. Which of them are is fixed by the data alone, since sums are rounded differently in
@@ -51,8 +51,9 @@ class Features:
 
 
 def features(
-    encoder: nn.Module, encode: Encode, frames: NDArray[np.int64], store: FrameStore, folder: Path | None, axes: object
-) -> Features:
+    encoder: nn.Module, encode: Encode, frames: NDArray[np.int64], store: FrameStore, folder: Path | None, axes: object,
+    progress: Progress | None = None,
+) -> Features:  # fmt: skip
     """Features of frames of a store, from `folder` where they are kept there, else computed and kept.
 
     Args:
@@ -60,6 +61,7 @@ def features(
         frames: ascending; all that the cells on these data ask for, whatever their part.
         folder: where features are kept; None: in memory alone, as where it cannot be written.
         axes: what else tells them apart, by its text.
+        progress: is told how many frames are read, and of how many, while they are computed.
     """
     probe = encode(frames[:PROBE]).cpu().numpy()
     shape = (len(frames), probe.shape[1])
@@ -67,8 +69,11 @@ def features(
     known = _kept(file, shape) if file else None
     if known is None:
         began = time.perf_counter()
-        chunks = np.array_split(frames, math.ceil(len(frames) / BATCH))
-        values = np.concatenate([encode(chunk).cpu().numpy() for chunk in chunks])
+        values = np.empty(shape, dtype=np.float32)
+        for rows in np.array_split(np.arange(len(frames)), math.ceil(len(frames) / BATCH)):
+            values[rows] = encode(frames[rows]).cpu().numpy()
+            if progress:
+                progress(int(rows[-1]) + 1, len(frames))
         known = values, time.perf_counter() - began
         if file:
             _keep(file, *known)

@@ -128,6 +128,9 @@ class Batches(Protocol):
     def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
         """The input of instances (B,K); a generator augments it (training)."""
 
+    def seconds(self, frames: NDArray[np.int64]) -> float:
+        """What was spent on these frames before the first batch, by whichever cell it was."""
+
 
 class FrameBatches:
     """Inputs from the frame store: (B,3,H,W) of an image, else (B,K,3,H,W)."""
@@ -150,6 +153,9 @@ class FrameBatches:
         images = clips.squeeze(1)
         return images.contiguous(memory_format=torch.channels_last) if self.run.channels_last else images
 
+    def seconds(self, frames: NDArray[np.int64]) -> float:
+        return 0.0
+
 
 class FeatureBatches:
     """Inputs from a frozen part, run once over every frame that the samples show: (B,F) or (B,K,F).
@@ -157,10 +163,10 @@ class FeatureBatches:
     Of the augmentations only mirroring is left: any but `none` mirrors half of the inputs.
     """
 
-    def __init__(self, material: Material, run: Run, encoder: nn.Module, augmentation: str) -> None:
+    def __init__(self, material: Material, run: Run, model: nn.Module, stage: Stage) -> None:
         self.view = material.view
         self.device = run.device
-        encoder = folded(encoder)
+        encoder = folded(model.get_submodule(stage.reads))
         read = FrameBatches(material.under("image"), run, "none")
 
         def encode(frames: NDArray[np.int64], mirror: bool) -> Tensor:
@@ -174,8 +180,9 @@ class FeatureBatches:
             features(
                 encoder, partial(encode, mirror=mirror), frames, material.store, run.keep,
                 (mirror, run.device.type, run.precision),
+                lambda done, total: run.report(f"{stage.name}: {stage.reads} reads frame {done}/{total}"),
             )
-            for mirror in ((False,) if augmentation == "none" else (False, True))
+            for mirror in ((False,) if stage.augmentation == "none" else (False, True))
         ]  # fmt: skip
 
     def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
@@ -187,7 +194,6 @@ class FeatureBatches:
         return found.squeeze(1) if self.view == "image" else found
 
     def seconds(self, frames: NDArray[np.int64]) -> float:
-        """What making the features of these frames took, when they were made."""
         return sum(side.seconds for side in self.sides) * len(frames) / len(self.sides[0].frames)
 
 
@@ -234,11 +240,10 @@ def _train_stage(
     generator = torch.Generator().manual_seed(number_of(run.seed, "augmentation", *axes))
     rng = np.random.default_rng(number_of(run.seed, "order", corpus.name, stage.name))
     model.eval()
-    run.report(f"{stage.name}: {stage.reads} reads every frame once" if stage.reads else f"{stage.name} begins")
+    run.report(f"{stage.name} begins")
     batches, forward = reading(model, stage, material, run)
-    spent = 0.0
-    if isinstance(batches, FeatureBatches):  # what is read once is a cost of the first epoch, whichever cell paid it
-        spent = batches.seconds(material.frames_seen(np.concatenate([split.train, split.validation])))
+    # What is read once is a cost of the first epoch.
+    spent = batches.seconds(material.frames_seen(np.concatenate([split.train, split.validation])))
     loss_of = task.loss(stage, split.train, run.device)
     update = optimizer(stage, (p for p in model.parameters() if p.requires_grad))
     epochs = epochs_of(stage, run.epochs, len(material.instances(split.train)))
@@ -282,8 +287,7 @@ def reading(model: nn.Module, stage: Stage, material: Material, run: Run) -> tup
     through: Callable[[Tensor], Tensor] = getattr(model, method) if method else model
     if not stage.reads:
         return FrameBatches(material, run, stage.augmentation), through
-    encoder = model.get_submodule(stage.reads)
-    return FeatureBatches(material, run, encoder, stage.augmentation), through
+    return FeatureBatches(material, run, model, stage), through
 
 
 def predict_with(model: nn.Module, size: Size, material: Material, samples: NDArray[np.int64], run: Run) -> Answers:
