@@ -40,16 +40,27 @@ def remembered(key: str, compute: Callable[[], Any]) -> Any:
 
 def remembered_files(key: str, files: list[Path], make: Callable[[], None]) -> None:
     """Puts files in their places as they were made under this key before, or makes them now."""
-    kept = [_folder() / f"{key}{file.suffix}" for file in files]
-    with contextlib.suppress(OSError):
-        contents = [each.read_bytes() for each in kept]
+    if restored(key, files):
+        return
+    make()
+    for file, kept in zip(files, _kept(key, files), strict=True):
+        _keep(kept, file.read_bytes())
+
+
+def restored(key: str, files: list[Path]) -> bool:
+    """Whether files were made under this key before; they are in their places then."""
+    try:
+        contents = [kept.read_bytes() for kept in _kept(key, files)]
         for file, content in zip(files, contents, strict=True):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-        return
-    make()
-    for file, each in zip(files, kept, strict=True):
-        _keep(each, file.read_bytes())
+    except OSError:
+        return False
+    return True
+
+
+def _kept(key: str, files: list[Path]) -> list[Path]:
+    return [_folder() / f"{key}{file.suffix}" for file in files]
 
 
 def _folder() -> Path:

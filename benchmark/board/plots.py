@@ -11,12 +11,12 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from benchmark.board.figures import save, style
-from benchmark.board.memory import key_of, remembered_files
+from benchmark.board.memory import key_of, remembered_files, restored
 from benchmark.board.plot_classes import class_scores, confusions
 from benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
 from benchmark.board.plot_ranks import critical_difference, forest, heat_map
 from benchmark.board.plot_training import curves
-from benchmark.board.sections import MANY, DataTable, Section, cores, workers_of_board
+from benchmark.board.sections import DataTable, Section, cores, workers_of_board
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,20 @@ class Job:
     digest: str
     file: Path
 
+    @property
+    def files(self) -> list[Path]:
+        return [self.file.with_name(f"{self.file.name}.{kind}") for kind in ("png", "svg")]
+
+    @property
+    def key(self) -> str:
+        return key_of("plot", self.file.name, self.digest)
+
+    def restored(self) -> bool:
+        """Whether it was drawn before; its files are in their places then."""
+        return restored(self.key, self.files)
+
     def __call__(self) -> bool:
         """Whether there was something to draw."""
-        files = [self.file.with_name(f"{self.file.name}.{kind}") for kind in ("png", "svg")]
 
         def make() -> None:
             with style():
@@ -67,7 +78,7 @@ class Job:
                 save(figure, self.file)
 
         try:
-            remembered_files(key_of("plot", self.file.name, self.digest), files, make)
+            remembered_files(self.key, self.files, make)
         except _NothingToDraw:
             return False
         return True
@@ -105,7 +116,7 @@ def draw(section: Section, folder: Path) -> Plots:
             jobs.append(
                 (Job(_bound(of_this, table), _digest([table]), folder / picture.name), picture, place, table.name)
             )
-    drawn = _all([job for job, *_ in jobs], len(section.records))
+    drawn = _all([job for job, *_ in jobs])
     plots = Plots()
     for there, (_, picture, place, table_name) in zip(drawn, jobs, strict=True):
         if there:
@@ -114,17 +125,25 @@ def draw(section: Section, folder: Path) -> Plots:
     return plots
 
 
+FEW = 4
+"""Plots that are sooner drawn than a process is started."""
 _JOBS: list[Job] = []
 """What forked processes draw: a job cannot be sent to one."""
 
 
-def _all(jobs: list[Job], records: int) -> list[bool]:
-    """Runs all jobs, side by side where there are many records."""
-    if records < MANY or cores() < 2:
-        return [job() for job in jobs]
+def _all(jobs: list[Job]) -> list[bool]:
+    """Runs all jobs: those that were not drawn before in a process for each core."""
+    drawn = [job.restored() for job in jobs]
+    waiting = [index for index, there in enumerate(drawn) if not there]
     _JOBS[:] = jobs
-    with workers_of_board() as workers:
-        return list(workers.map(_run, range(len(jobs))))
+    if len(waiting) > FEW and cores() > 1:
+        with workers_of_board() as workers:
+            found = list(workers.map(_run, waiting))
+    else:
+        found = [_run(index) for index in waiting]
+    for index, there in zip(waiting, found, strict=True):
+        drawn[index] = there
+    return drawn
 
 
 def _run(index: int) -> bool:

@@ -190,14 +190,18 @@ def rankdata(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def prepare(found: Sequence[Section]) -> None:
-    """Computes what is to be known of many records in a process for each core; what one finds the others remember.
+    """Computes what is dear of all tables, once for all that is rendered of them.
 
-    A few records are sooner read than a process is started.
+    Of many records it is done in a process for each core, and what one finds the others remember; a few are sooner
+    read than a process is started.
     """
     tables = [table for section in found for table in section.tables]
     if cores() > 1 and len(tables) > 1 and sum(len(section.records) for section in found) >= MANY:
         with workers_of_board() as workers:
             list(workers.map(_computed, sorted(tables, key=lambda t: -sum(len(row.records) for row in t.unsorted))))
+    else:
+        for table in tables:
+            _computed(table)
 
 
 def cores() -> int:
