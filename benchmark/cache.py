@@ -1,15 +1,18 @@
-"""What is made once and kept for later runs: twins, frame stores, rendered faces of the pretexts."""
+"""What is made once and kept for later runs: twins, frame stores, features, rendered faces of the pretexts."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmark.errors import RequestError
 from benchmark.provenance import CHECKOUT
+
+DAY = 24 * 3600
 
 
 def cache_folder() -> Path:
@@ -35,3 +38,12 @@ def alone(name: str) -> Iterator[None]:
     with file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def forget_drafts() -> None:
+    """Removes files that a process was writing when it was killed (`benchmark.atomic`): those that nobody has touched
+    for a day, since a younger one may still be somebody's, on this machine or another."""
+    for draft in cache_folder().glob("*/.*"):
+        with suppress(OSError):
+            if draft.is_file() and time.time() - draft.stat().st_mtime > DAY:
+                draft.unlink()
