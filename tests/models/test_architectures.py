@@ -19,6 +19,7 @@ from benchmark.folding import folded
 from benchmark.registry import architectures
 from models.architecture import Architecture, Stage, View
 from models.parts.vit import vit_tiny
+from tests.benchmark.test_folding import with_statistics
 
 NAMES = [
     name
@@ -302,13 +303,7 @@ def test_finite_in_half_precision(architecture: Architecture) -> None:
 
 
 def test_folding_away_what_normalises_a_batch_changes_no_answer(architecture: Architecture) -> None:
-    model = build(architecture)
-    for module in model.modules():
-        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
-            assert module.running_mean is not None
-            assert module.running_var is not None
-            module.running_mean.normal_(0, 0.1)
-            module.running_var.uniform_(0.5, 2)
+    model = with_statistics(build(architecture))
     x = samples(architecture, 2)
     with torch.inference_mode():
         torch.testing.assert_close(folded(model)(x), model(x), rtol=1e-4, atol=1e-5)
