@@ -13,6 +13,17 @@ from benchmark.errors import RequestError
 from benchmark.provenance import CHECKOUT
 
 DAY = 24 * 3600
+_DRAFT = "[0-9a-f]" * 32
+OLD = (
+    ("features/*/*.npy", 30),
+    ("features/*/*.json", 30),
+    (f"features/*/.*.npy.{_DRAFT}", 1),
+    (f"features/*/.*.json.{_DRAFT}", 1),
+    (f"trained/.*.safetensors.{_DRAFT}", 1),
+    (f"trained/.*.json.{_DRAFT}", 1),
+    (f"board/.*.{_DRAFT}", 1),
+)
+"""What may be removed, and how many days after it was last written; the cache may be a folder that others use too."""
 
 
 def cache_folder() -> Path:
@@ -40,10 +51,11 @@ def alone(name: str) -> Iterator[None]:
         yield
 
 
-def forget_drafts() -> None:
-    """Removes files that a process was writing when it was killed (`benchmark.atomic`): those that nobody has touched
-    for a day, since a younger one may still be somebody's, on this machine or another."""
-    for draft in cache_folder().glob("*/.*"):
-        with suppress(OSError):
-            if draft.is_file() and time.time() - draft.stat().st_mtime > DAY:
-                draft.unlink()
+def forget_old() -> None:
+    """Removes what nobody will miss from the cache: features that were made a month ago, and files that a process was
+    writing when it was killed (`benchmark.atomic`) and that nobody has touched for a day."""
+    for pattern, days in OLD:
+        for file in cache_folder().glob(pattern):
+            with suppress(OSError):
+                if time.time() - file.stat().st_mtime > days * DAY:
+                    file.unlink()

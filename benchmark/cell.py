@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.baselines import TITLES
-from benchmark.cache import cache_folder
+from benchmark.cache import alone, cache_folder
 from benchmark.data import Location, Report
 from benchmark.official import GivenWeights, load_given, of
 from benchmark.provenance import CHECKOUT, code_hash, commit, environment, hash_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
+    from benchmark.features import Shelf
     from benchmark.training import Material, Run
     from datasets.corpus import Corpus
     from datasets.dataset import Protocol
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
     from models.architecture import Architecture, Size
 
 STARTING_WEIGHTS = CHECKOUT / "models" / "weights"
+
+FREE = 0.05
+"""Share of a disk that must be free for features to be kept on it."""
 
 ORIGIN = ("commit", "dirty")
 """Entries of a cell's identity that stand in its record's environment."""
@@ -245,7 +249,7 @@ def _architecture_cell(
         seed=cell.seed,
         epochs=cell.epochs,
         report=Told(report),
-        keep=cache_folder() / "features",
+        shelf=shelf_on(device),
     )
     material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames, size.shuffle_frames)
     with peak_memory(device) as peak:
@@ -269,6 +273,27 @@ def _architecture_cell(
         "cost": cost_of(architecture, cell, len(corpus.classes), model, history, peak.mb, run),
         "timing": {"train_s": trained - began, "test_s": tested - trained, "measure_s": time.perf_counter() - tested},
     }
+
+
+def shelf_on(device: torch.device) -> Shelf | None:
+    """Where features are kept that this code makes on this device; None where the cache cannot be written, or its disk
+    is nearly full: records and weights need what is left."""
+    import os
+    import shutil
+
+    import torch
+
+    from benchmark.efficiency import device_name
+    from benchmark.features import Shelf
+
+    made_by = (code_hash("benchmark.training"), torch.get_num_threads(), device_name(device))
+    folder = cache_folder() / "features" / hash_of(made_by)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        disk = shutil.disk_usage(folder)
+    except OSError:
+        return None
+    return Shelf(folder, alone) if os.access(folder, os.W_OK) and disk.free > disk.total * FREE else None
 
 
 def trained_model(

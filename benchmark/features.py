@@ -2,7 +2,8 @@
 
 A part that a stage `reads` gives a frame the same vector in every epoch, and in every cell that freezes the same
 weights on the same data: seven rows share the features of one `cnn`, and starting weights that stay frozen are the same
-under every seed and fold. A file is named by the hash of all that its numbers come from, so none is ever out of date.
+under every seed and fold. A file is named by the hash of the part, of what it answers and of the frames; the shelf that
+it lies on is named by whoever opens it, by what else decides the numbers: the code and the machine.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from benchmark.atomic import drafted
-from datasets.frames import FrameStore, Progress
+from datasets.frames import FrameStore, Progress, reserve
 
 BATCH = 64
 """Frames that are read together. Which of them are is fixed by the data alone, since sums are rounded differently in
@@ -41,42 +43,65 @@ class Features:
     frames: NDArray[np.int64]
     """(N,) ascending."""
     values: NDArray[np.float32]
-    """(N,F), mapped into memory where they were kept already."""
+    """(N,F), mapped into memory where they are kept."""
     seconds: float
     """That it took to make them, whenever that was."""
 
     def of(self, frames: NDArray[np.int64]) -> NDArray[np.float32]:
-        """(...,F) for any of the frames, in an array of its own."""
-        return np.take(self.values, np.searchsorted(self.frames, frames), axis=0)
+        """(...,F) for any of the frames, in an array of its own.
+
+        Raises:
+            IndexError: one of them was not read.
+        """
+        place = np.searchsorted(self.frames, frames)
+        if not np.array_equal(self.frames[np.minimum(place, len(self.frames) - 1)], frames):
+            raise IndexError("the features of a frame are asked for that was not read")
+        return np.take(self.values, place, axis=0)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """Where features are kept."""
+
+    folder: Path
+    """One for each code and machine: what is in it is never checked against them."""
+    alone: Callable[[str], AbstractContextManager[None]] = lambda name: nullcontext()
+    """Holds the lock of a name while something is made under it."""
 
 
 def features(
-    encoder: nn.Module, encode: Encode, frames: NDArray[np.int64], store: FrameStore, folder: Path | None, axes: object,
+    encoder: nn.Module, encode: Encode, frames: NDArray[np.int64], store: FrameStore, shelf: Shelf | None, axes: object,
     progress: Progress | None = None,
 ) -> Features:  # fmt: skip
-    """Features of frames of a store, from `folder` where they are kept there, else computed and kept.
+    """Features of frames of a store, from the shelf where they are kept there, else computed and kept.
 
     Args:
         encoder: what `encode` sends the frames through, in evaluation mode.
         frames: ascending; all that the cells on these data ask for, whatever their part.
-        folder: where features are kept; None: in memory alone, as where it cannot be written.
+        shelf: where features are kept; None: in memory alone, as where the shelf cannot be written.
         axes: what else tells them apart, by its text.
         progress: is told how many frames are read, and of how many, while they are computed.
     """
     probe = encode(frames[:PROBE]).cpu().numpy()
     shape = (len(frames), probe.shape[1])
-    file = folder / f"{_name(encoder, probe, frames, store, axes)}.npy" if folder else None
-    known = _kept(file, shape) if file else None
-    if known is None:
+
+    def fill(values: NDArray[np.float32]) -> float:
         began = time.perf_counter()
-        values = np.empty(shape, dtype=np.float32)
         for rows in np.array_split(np.arange(len(frames)), math.ceil(len(frames) / BATCH)):
             values[rows] = encode(frames[rows]).cpu().numpy()
             if progress:
                 progress(int(rows[-1]) + 1, len(frames))
-        known = values, time.perf_counter() - began
-        if file:
-            _keep(file, *known)
+        return time.perf_counter() - began
+
+    if shelf is None:
+        values = np.empty(shape, dtype=np.float32)
+        return Features(frames, values, fill(values))
+    name = _name(encoder, probe, frames, store, axes)
+    file = shelf.folder / f"{name}.npy"
+    known = _kept(file, shape)
+    if known is None:
+        with shelf.alone(f"features-{name}"):  # another cell may be at it
+            known = _kept(file, shape) or _make(file, shape, fill)
     return Features(frames, *known)
 
 
@@ -108,11 +133,21 @@ def _kept(file: Path, shape: tuple[int, int]) -> tuple[NDArray[np.float32], floa
     return (values, seconds) if values.shape == shape and values.dtype == np.float32 else None
 
 
-def _keep(file: Path, values: NDArray[np.float32], seconds: float) -> None:
-    """Writes what `_kept` reads; where the cache is full or cannot be written, the next cell computes them again."""
-    with suppress(OSError):
+def _make(
+    file: Path, shape: tuple[int, int], fill: Callable[[NDArray[np.float32]], float]
+) -> tuple[NDArray[np.float32], float]:
+    """Values, written to where `_kept` finds them, or in memory where that cannot be; and seconds."""
+    try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with drafted(file) as draft, draft.open("wb") as out:
-            np.save(out, values)
+        with drafted(file) as draft:
+            values = reserve(draft, shape, np.float32)
+            seconds = fill(values)
+            values.flush()  # type: ignore[attr-defined]
+            with draft.open("rb") as written:
+                os.fsync(written.fileno())
         with drafted(_about(file)) as draft:  # last: where it is there, both are
             draft.write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
+        return np.asarray(values), seconds
+    except OSError:
+        values = np.empty(shape, dtype=np.float32)
+        return values, fill(values)

@@ -22,7 +22,12 @@ FOLLOWS: dict[type[nn.Module], type[nn.Module]] = {
 
 
 def folded(model: nn.Module) -> nn.Module:
-    """A copy of a model in evaluation mode, its batch normalisations folded away; it is not for training."""
+    """A copy of a model in evaluation mode, its batch normalisations folded away; it is not for training.
+
+    A model without any is no copy: it is put into evaluation mode.
+    """
+    if not has_norms(model):
+        return model.eval()
     model = copy.deepcopy(model).eval()
     for convolution, norm in list(pairs(model)):
         both = model.get_submodule(convolution), model.get_submodule(norm)
@@ -36,7 +41,7 @@ def pairs(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, str]]:
 
     Found by tracing; of a part that cannot be traced, since what it does depends on its input, the parts of it are.
     """
-    if not any(type(module) in FOLLOWS.values() for module in model.modules()):
+    if not has_norms(model):
         return
     try:
         graph = fx.Tracer().trace(model)
@@ -54,3 +59,8 @@ def pairs(model: nn.Module, prefix: str = "") -> Iterator[tuple[str, str]]:
         norm = model.get_submodule(str(node.target))
         if type(norm) is FOLLOWS.get(type(model.get_submodule(str(before.target)))) and norm.running_mean is not None:
             yield f"{prefix}{before.target}", f"{prefix}{node.target}"
+
+
+def has_norms(model: nn.Module) -> bool:
+    """Whether a model has batch normalisations that might be folded away."""
+    return any(type(module) in FOLLOWS.values() for module in model.modules())

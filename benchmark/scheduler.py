@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark import worker
-from benchmark.cache import forget_drafts
+from benchmark.cache import forget_old
 from benchmark.cell import failed_record, identity, members_of
 from benchmark.data import Location, locate
 from benchmark.errors import RequestError
@@ -107,7 +107,7 @@ def run(jobs: list[Job], results: Path, device_type: str, workers: int) -> Outco
         KeyboardInterrupt: Ctrl-C; the finished cells have their records.
     """
     worker.set_worker_environment()
-    forget_drafts()
+    forget_old()
     with tempfile.TemporaryDirectory(prefix="ferbench-") as status, _asked_to_stop() as asked:
         progress = RunProgress(len(jobs), workers, Path(status))
         with progress:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -20,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.features import features
+from benchmark.features import Shelf, features
 from benchmark.folding import folded
 from benchmark.recipe import epochs_of, learning_rate, optimizer
 from benchmark.task import Task, task_of
@@ -95,8 +94,8 @@ class Run:
     """Factor on the epochs of every stage."""
     report: Report
     """Told what is going on, at every step."""
-    keep: Path | None = None
-    """Folder where what frozen parts make of frames is kept for other cells; None: it is kept nowhere."""
+    shelf: Shelf | None = None
+    """Where what frozen parts make of frames is kept, for this cell's test and for other cells; None: nowhere."""
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
@@ -122,6 +121,11 @@ def build(architecture: Architecture, size: Size, num_classes: int, run: Run) ->
     return size.placed(model, run.device), started_from
 
 
+def on_device(batch: Tensor, device: torch.device) -> Tensor:
+    """A batch from this machine's memory on the device, without waiting for it."""
+    return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch
+
+
 class Batches(Protocol):
     """Where a stage's inputs come from."""
 
@@ -143,9 +147,7 @@ class FrameBatches:
     def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
         store = self.material.store
         pixels = torch.from_numpy(store.read(frames))
-        if self.run.device.type == "cuda":
-            pixels = pixels.pin_memory().to(self.run.device, non_blocking=True)
-        clips = normalise(pixels)
+        clips = normalise(on_device(pixels, self.run.device))
         if generator is not None:
             clips = augment(clips, self.augmentation, generator)
         if self.material.view != "image":
@@ -158,7 +160,8 @@ class FrameBatches:
 
 
 class FeatureBatches:
-    """Inputs from a frozen part, run once over every frame that the samples show: (B,F) or (B,K,F).
+    """Inputs from a frozen part: (B,F) or (B,K,F). It reads every frame that the samples of all three parts show, once,
+    or has done so for an earlier cell.
 
     Of the augmentations only mirroring is left: any but `none` mirrors half of the inputs.
     """
@@ -178,7 +181,7 @@ class FeatureBatches:
         frames = material.frames_seen(np.sort(np.concatenate(list(material.split.parts.values()))))
         self.sides = [
             features(
-                encoder, partial(encode, mirror=mirror), frames, material.store, run.keep,
+                encoder, partial(encode, mirror=mirror), frames, material.store, run.shelf,
                 (mirror, run.device.type, run.precision),
                 lambda done, total: run.report(f"{stage.name}: {stage.reads} reads frame {done}/{total}"),
             )
@@ -190,7 +193,7 @@ class FeatureBatches:
         if generator is not None and len(self.sides) > 1:
             mirrored = torch.randint(2, (len(frames),), generator=generator).bool()
             found[mirrored] = torch.from_numpy(self.sides[1].of(frames[mirrored.numpy()]))
-        found = found.to(self.device)
+        found = on_device(found, self.device)
         return found.squeeze(1) if self.view == "image" else found
 
     def seconds(self, frames: NDArray[np.int64]) -> float:

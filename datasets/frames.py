@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from datasets.corpus import Corpus, DataError
 from datasets.decoding import FEWEST_FOR_PROCESSES, Kind, Share, decode_into, decompress, shares_of
@@ -206,7 +206,7 @@ def _build(plan: _Plan, progress: Progress | None, processes: int) -> None:
     try:
         np.save(building / "content.npy", np.zeros(plan.rows, dtype=np.uint64))
         if plan.kind == "pixels":
-            _reserve(building / "frames.npy", (plan.rows, plan.size, plan.size, 3))
+            reserve(building / "frames.npy", (plan.rows, plan.size, plan.size, 3), np.uint8)
         shares = _shares(plan, building, processes)
         done = 0
 
@@ -231,12 +231,14 @@ def _build(plan: _Plan, progress: Progress | None, processes: int) -> None:
         shutil.rmtree(building, ignore_errors=True)
 
 
-def _reserve(file: Path, shape: tuple[int, ...]) -> None:
-    """An array of zeros on disk, its space taken now: a full disk is an error here, not a crash later."""
-    np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+def reserve(file: Path, shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
+    """An array of zeros on disk, mapped into memory, its space taken now: a full disk is an error here, not a crash
+    later."""
+    array = np.lib.format.open_memmap(file, mode="w+", dtype=dtype, shape=shape)
     with file.open("r+b") as opened:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(opened.fileno(), 0, os.fstat(opened.fileno()).st_size)
+    return array
 
 
 def _shares(plan: _Plan, building: Path, processes: int) -> list[Share]:

@@ -38,17 +38,18 @@ def profile_rows(
         shape = architecture.input_shape(size)
         model = build.build(CLASSES)
         official = load_given(model, architecture, size, given)
-        model = build.placed(model, device).eval()
+        params, macs = count_parameters(model), count_macs(model, shape)
+        model = folded(build.placed(model, device))
         with peak_memory(device) as peak:
             speed = measure_inference(
-                folded(model), shape, device, build.precision_on(device_type), channels_last=build.channels_last
+                model, shape, device, build.precision_on(device_type), channels_last=build.channels_last
             )
         rows.append(
             {
                 "architecture": architecture.name,
                 "input": "x".join(map(str, shape[1:])),
-                "params_m": count_parameters(model) / 1e6,
-                "gmacs": count_macs(model, shape) / 1e9,
+                "params_m": params / 1e6,
+                "gmacs": macs / 1e9,
                 "samples_per_s": speed.infer_samples_per_s,
                 "batch": speed.batch,
                 "latency_ms_p50": speed.latency_ms_p50,

@@ -6,14 +6,16 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.metrics import accuracy_score, f1_score
 
-from benchmark.cell import failed_record, identity, key_of, key_parts, notes_of, run_cell
+from benchmark.cell import failed_record, identity, key_of, key_parts, notes_of, run_cell, shelf_on
 from benchmark.data import Location, locate, open_data
 from benchmark.records import Record, read_record
 from benchmark.registry import architectures, data_sets
@@ -258,3 +260,31 @@ def test_a_still_clip_is_told_where_no_frame_moves(dataset: str, still: bool, tm
     architecture = architectures.get("c3d")
     notes = notes_of(architecture, architecture.sizes["tiny"], corpus, entry.protocol)
     assert any("still clip" in note for note in notes) == still
+
+
+def test_features_lie_on_a_shelf_of_their_code_and_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path))
+    cpu, threads = torch.device("cpu"), torch.get_num_threads()
+    one = shelf_on(cpu)
+    assert one is not None
+    assert one == shelf_on(cpu)
+    torch.set_num_threads(threads + 1)
+    other = shelf_on(cpu)
+    torch.set_num_threads(threads)
+    assert other is not None
+    assert other.folder != one.folder
+    monkeypatch.setattr("benchmark.cell.code_hash", lambda module: f"another {module}")
+    third = shelf_on(cpu)
+    assert third is not None
+    assert third.folder not in (one.folder, other.folder)
+
+
+def test_there_is_no_shelf_on_a_full_disk_or_where_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(total=100, free=4))
+    assert shelf_on(torch.device("cpu")) is None
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path / "file"))
+    assert shelf_on(torch.device("cpu")) is None

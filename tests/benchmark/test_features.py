@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from benchmark.features import BATCH, PROBE, Features, features
+from benchmark.features import BATCH, PROBE, Features, Shelf, features
 from datasets.frames import FrameStore
 
 FRAMES = np.arange(3, 203)
@@ -47,13 +48,17 @@ def store() -> FrameStore:
 
 
 def read(
-    encoder: Mean, store: FrameStore, folder: Path | None, frames: NDArray[np.int64] = FRAMES, axes: object = "cpu"
+    encoder: Mean,
+    store: FrameStore,
+    folder: Path | Shelf | None,
+    frames: NDArray[np.int64] = FRAMES,
+    axes: object = "cpu",
 ) -> Features:
     def encode(asked: NDArray[np.int64]) -> Tensor:
         with torch.inference_mode():
             return encoder(torch.from_numpy(store.read(asked)).float() / 255)
 
-    return features(encoder, encode, frames, store, folder, axes)
+    return features(encoder, encode, frames, store, Shelf(folder) if isinstance(folder, Path) else folder, axes)
 
 
 def test_a_second_reader_finds_them(store: FrameStore, tmp_path: Path) -> None:
@@ -113,11 +118,11 @@ def cut(file: Path) -> None:
 def test_what_is_damaged_is_made_again(
     store: FrameStore, tmp_path: Path, pattern: str, damage: Callable[[Path], object]
 ) -> None:
-    made = read(encoder_of(), store, tmp_path)
+    made = read(encoder_of(), store, tmp_path).values.copy()  # what is mapped would be damaged as well
     (file,) = tmp_path.glob(pattern)
     damage(file)
     again, third = encoder_of(), encoder_of()
-    np.testing.assert_array_equal(read(again, store, tmp_path).values, made.values)
+    np.testing.assert_array_equal(read(again, store, tmp_path).values, made)
     assert sum(again.read) > len(FRAMES)
     read(third, store, tmp_path)
     assert third.read == [PROBE]
@@ -135,15 +140,40 @@ def test_a_file_in_the_place_of_the_folder_costs_nothing_but_time(store: FrameSt
     np.testing.assert_array_equal(kept.values, read(encoder_of(), store, None).values)
 
 
+@pytest.mark.parametrize("what", ["benchmark.features.reserve", "os.fsync"])
 def test_a_full_disk_leaves_nothing_half_written(
-    store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FrameStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    def full(out: object, values: object) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(np, "save", full)
-    assert read(encoder_of(), store, tmp_path).values.shape == (len(FRAMES), 5)
+    monkeypatch.setattr(what, full)
+    found = read(encoder_of(), store, tmp_path)
     assert not list(tmp_path.iterdir())
+    np.testing.assert_array_equal(found.values, read(encoder_of(), store, None).values)
+
+
+def test_who_waited_for_another_computes_nothing(store: FrameStore, tmp_path: Path) -> None:
+    held: list[str] = []
+
+    @contextmanager
+    def after_another(name: str) -> Iterator[None]:
+        held.append(name)
+        read(encoder_of(), store, tmp_path)
+        yield
+
+    late = encoder_of()
+    read(late, store, Shelf(tmp_path, after_another))
+    assert late.read == [PROBE]
+    (file,) = tmp_path.glob("*.npy")
+    assert held == [f"features-{file.stem}"]
+
+
+def test_a_frame_that_was_not_read_is_an_error(store: FrameStore) -> None:
+    found = read(encoder_of(), store, None, FRAMES[::2])
+    for frame in (0, 4, 209):
+        with pytest.raises(IndexError, match="not read"):
+            found.of(np.array([FRAMES[0], frame]))
 
 
 def test_the_seconds_are_those_of_whoever_made_them(store: FrameStore, tmp_path: Path) -> None:

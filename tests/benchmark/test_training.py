@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from benchmark.features import PROBE
+from benchmark.features import PROBE, Shelf
 from benchmark.recipe import epochs_of, learning_rate, loss_function, smoothing_loss
-from benchmark.training import DivergedError, FrameBatches, Material, Run, predict, predict_with, train
+from benchmark.training import DivergedError, FeatureBatches, FrameBatches, Material, Run, predict, predict_with, train
 from datasets.corpus import Corpus
 from datasets.dataset import Protocol
 from datasets.frames import FrameStore
@@ -268,6 +268,24 @@ def test_features_read_once_give_the_scores_of_the_whole_model(material: Materia
     np.testing.assert_allclose(with_features, probability, atol=1e-6)
 
 
+def test_half_of_the_features_are_those_of_mirrored_frames(material: Material) -> None:
+    torch.manual_seed(0)
+    model = Toy(len(CLASSES)).eval()
+    stage = replace(QUICK, frozen=("encoder",), reads="encoder", augmentation="light")
+    seen = replace(material, view="image")
+    frames = np.resize(seen.frames_seen(np.arange(len(material.corpus))), 200)[:, None]
+    plain = FrameBatches(seen, run_of(), "none")(frames, None)
+    with torch.inference_mode():
+        sides = torch.stack([model.encoder(plain), model.encoder(plain.flip(-1))])
+    found = FeatureBatches(seen, run_of(), model, stage)(frames, torch.Generator().manual_seed(0))
+    nearest = (found - sides).abs().amax(dim=2)  # (2,200)
+    assert (nearest.min(dim=0).values < 1e-6).all()
+    assert 70 < int((nearest[1] < nearest[0]).sum()) < 130
+    tested = FeatureBatches(seen, run_of(), model, replace(stage, augmentation="none"))
+    torch.testing.assert_close(tested(frames, None), sides[0])
+    torch.testing.assert_close(FeatureBatches(seen, run_of(), model, stage)(frames, None), sides[0])
+
+
 def test_another_cell_on_the_same_frozen_part_reads_no_frame_again(
     material: Material, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -276,21 +294,21 @@ def test_another_cell_on_the_same_frozen_part_reads_no_frame_again(
     read = FrameStore.read
     monkeypatch.setattr(FrameStore, "read", lambda store, frames: counted.append(frames.size) or read(store, frames))
 
-    def run_fold(fold: int, keep: Path | None) -> tuple[list[Tensor], list[dict[str, Any]]]:
+    def run_fold(fold: int, shelf: Shelf | None) -> tuple[list[Tensor], list[dict[str, Any]]]:
         counted.clear()
         parts = split(material.corpus, material.protocol, fold, material.store.content)
         torch.manual_seed(0)
-        model, run = architecture.sizes["tiny"].build(len(CLASSES)), replace(run_of(), keep=keep)
+        model, run = architecture.sizes["tiny"].build(len(CLASSES)), replace(run_of(), shelf=shelf)
         history = train(model, architecture, architecture.sizes["tiny"], replace(material, split=parts), run)
         return list(model.parameters()), history
 
-    first, _ = run_fold(0, tmp_path)
+    first, _ = run_fold(0, Shelf(tmp_path))
     assert sum(counted) == 2 * (PROBE + len(material.corpus.frames))  # as they are, and mirrored
     alone, _ = run_fold(0, None)
     assert all(torch.equal(a, b) for a, b in zip(first, alone, strict=True))
     for file in tmp_path.glob("*.json"):
         file.write_text(json.dumps({"seconds": 1000.0}))
-    other, history = run_fold(1, tmp_path)
+    other, history = run_fold(1, Shelf(tmp_path))
     assert sum(counted) == 2 * PROBE
     assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
     read_by_it = 1 - len(material.split.test) / len(material.corpus)

@@ -208,7 +208,7 @@ def test_a_decoding_process_that_fails_leaves_no_store_and_is_told(
 ) -> None:
     monkeypatch.setattr(frames, "FEWEST_FOR_PROCESSES", 1)
     monkeypatch.setattr(decoding, "RUN", 2)
-    monkeypatch.setattr(frames, "_reserve", lambda *_: None)  # so that there is no file to write the pixels into
+    monkeypatch.setattr(frames, "reserve", lambda *_: None)  # so that there is no file to write the pixels into
     with pytest.raises(DataError, match=r"cannot write the frame store .*: No such file or directory: set FERBENCH"):
         open_store(corpus, 8, cache, "x", processes=2)
     assert list(cache.iterdir()) == []

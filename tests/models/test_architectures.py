@@ -19,7 +19,7 @@ from benchmark.folding import folded
 from benchmark.registry import architectures
 from models.architecture import Architecture, Stage, View
 from models.parts.vit import vit_tiny
-from tests.benchmark.test_folding import with_statistics
+from tests.benchmark.test_folding import norms, with_statistics
 
 NAMES = [
     name
@@ -82,6 +82,16 @@ FULL_SIZE = {
     "vit_se": (8, 86.69e6, 17.56e9),
     "vivit": (6, 103.08e6, 141e9),
 }
+
+
+UNFOLDED = {
+    "cnn_self_attention_sum": 1,  # over frames, after no convolution
+    "disentangled_difference_of_embeddings": 12,  # of the identity branch, which is not asked
+    "residual_attention": 17,  # before a unit's first convolution, where the shortcut reads as well
+    "residual_attention_ed_tcn": 17,
+    "residual_attention_ms_tcn": 17,
+}
+"""Batch normalisations that no convolution can take over."""
 
 
 @pytest.fixture(autouse=True)
@@ -307,6 +317,7 @@ def test_folding_away_what_normalises_a_batch_changes_no_answer(architecture: Ar
     x = samples(architecture, 2)
     with torch.inference_mode():
         torch.testing.assert_close(folded(model)(x), model(x), rtol=1e-4, atol=1e-5)
+    assert norms(folded(model)) == UNFOLDED.get(base_of(architecture.name), 0)
 
 
 def test_attention_is_fused_but_in_training_in_half_precision_on_a_cpu() -> None:
