@@ -13,17 +13,18 @@ from benchmark.errors import RequestError
 from benchmark.provenance import CHECKOUT
 
 DAY = 24 * 3600
-_DRAFT = "[0-9a-f]" * 32
+_HEX = "[0-9a-f]"
+_FEATURES = f"features/{_HEX * 16}"
+_DRAFT = _HEX * 32
 OLD = (
-    ("features/*/*.npy", 30),
-    ("features/*/*.json", 30),
-    (f"features/*/.*.npy.{_DRAFT}", 1),
-    (f"features/*/.*.json.{_DRAFT}", 1),
-    (f"trained/.*.safetensors.{_DRAFT}", 1),
-    (f"trained/.*.json.{_DRAFT}", 1),
+    (f"{_FEATURES}/{_HEX * 32}.npy", 30),
+    (f"{_FEATURES}/{_HEX * 32}.json", 30),
+    (f"{_FEATURES}/.*.{_DRAFT}", 1),
+    (f"trained/.*.{_DRAFT}", 1),
     (f"board/.*.{_DRAFT}", 1),
 )
-"""What may be removed, and how many days after it was last written; the cache may be a folder that others use too."""
+"""What may be removed, and how many days after it was last written; the cache may be a folder that others use too,
+so nothing is taken for ours but by its whole name."""
 
 
 def cache_folder() -> Path:

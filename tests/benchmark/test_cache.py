@@ -5,11 +5,20 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from re import fullmatch
 
+import numpy as np
 import pytest
+import torch
+from torch import nn
 
 from benchmark.atomic import drafted
 from benchmark.cache import DAY, forget_old
+from benchmark.cell import shelf_on
+from benchmark.features import features
+from datasets.frames import FrameStore
+
+SHELF, NAME = "features/0123456789abcdef", "0123456789abcdef" * 2
 
 
 @pytest.fixture
@@ -27,7 +36,7 @@ def aged(file: Path, days: float) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["features/code/a.npy", "features/code/a.json", "trained/a.safetensors", "board/a.png"]
+    "name", [f"{SHELF}/{NAME}.npy", f"{SHELF}/{NAME}.json", "trained/a.safetensors", "board/a.png"]
 )
 def test_drafts_of_the_killed_are_forgotten_after_a_day(cache: Path, name: str) -> None:
     (cache / name).parent.mkdir(parents=True)
@@ -41,9 +50,10 @@ def test_drafts_of_the_killed_are_forgotten_after_a_day(cache: Path, name: str) 
 
 
 def test_features_are_kept_for_a_month(cache: Path) -> None:
-    old, young = aged(cache / "features/code/a.npy", 31), aged(cache / "features/code/b.npy", 29)
+    old = [aged(cache / SHELF / f"{NAME}.{kind}", 31) for kind in ("npy", "json")]
+    young = aged(cache / SHELF / f"{NAME[::-1]}.npy", 29)
     forget_old()
-    assert not old.exists()
+    assert not any(file.exists() for file in old)
     assert young.exists()
 
 
@@ -52,6 +62,7 @@ def test_features_are_kept_for_a_month(cache: Path) -> None:
     [
         "project/.env", "features/.gitignore", "features/.env", "board/.gitignore", "board/a.png", "trained/a.json",
         ".netrc", "frames/x/frames.npy", "trained/.nfs0123456789abcdef", "twins/x/twin.json", "features/a.npy",
+        "features/mine/a.npy", f"features/mine/{NAME}.npy", f"{SHELF}/a.npy",
     ],
 )  # fmt: skip
 def test_what_else_lies_there_is_left_alone(cache: Path, name: str) -> None:
@@ -64,3 +75,18 @@ def test_without_a_cache_there_is_nothing_to_forget(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path / "none"))
     forget_old()
     assert not (tmp_path / "none").exists()
+
+
+def test_the_names_are_those_that_are_given(cache: Path) -> None:
+    shelf = shelf_on(torch.device("cpu"))
+    assert shelf is not None
+    assert fullmatch("[0-9a-f]{16}", shelf.folder.name)
+    pixels = np.zeros((3, 2, 2, 3), dtype=np.uint8)
+    store = FrameStore(pixels, np.arange(1, 4, dtype=np.uint64), np.arange(3))
+    features(nn.Linear(2, 2), lambda frames: torch.zeros(len(frames), 2), np.arange(3), store, shelf, "")
+    made = [*shelf.folder.iterdir()]
+    assert len(made) == 2
+    for file in made:
+        aged(file, 31)
+    forget_old()
+    assert not list(shelf.folder.iterdir())
