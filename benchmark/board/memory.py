@@ -38,15 +38,6 @@ def remembered(key: str, compute: Callable[[], Any]) -> Any:
     return value
 
 
-def remembered_files(key: str, files: list[Path], make: Callable[[], None]) -> None:
-    """Puts files in their places as they were made under this key before, or makes them now."""
-    if restored(key, files):
-        return
-    make()
-    for file, kept in zip(files, _kept(key, files), strict=True):
-        _keep(kept, file.read_bytes())
-
-
 def restored(key: str, files: list[Path]) -> bool:
     """Whether files were made under this key before; they are in their places then."""
     try:
@@ -57,6 +48,12 @@ def restored(key: str, files: list[Path]) -> bool:
     except OSError:
         return False
     return True
+
+
+def keep_files(key: str, files: list[Path]) -> None:
+    """Remembers files that were just made."""
+    for file, kept in zip(files, _kept(key, files), strict=True):
+        _keep(kept, file.read_bytes())
 
 
 def _kept(key: str, files: list[Path]) -> list[Path]:

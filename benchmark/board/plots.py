@@ -11,7 +11,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from benchmark.board.figures import save, style
-from benchmark.board.memory import key_of, remembered_files, restored
+from benchmark.board.memory import keep_files, key_of, restored
 from benchmark.board.plot_classes import class_scores, confusions
 from benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
 from benchmark.board.plot_ranks import critical_difference, forest, heat_map
@@ -68,24 +68,14 @@ class Job:
         return restored(self.key, self.files)
 
     def __call__(self) -> bool:
-        """Whether there was something to draw."""
-
-        def make() -> None:
-            with style():
-                figure = self.draw()
-                if figure is None:
-                    raise _NothingToDraw
-                save(figure, self.file)
-
-        try:
-            remembered_files(self.key, self.files, make)
-        except _NothingToDraw:
-            return False
+        """Draws it; whether there was something to draw."""
+        with style():
+            figure = self.draw()
+            if figure is None:
+                return False
+            save(figure, self.file)
+        keep_files(self.key, self.files)
         return True
-
-
-class _NothingToDraw(Exception):  # noqa: N818  # no error: a table may lack what a plot shows
-    """The records hold nothing that this plot shows."""
 
 
 def draw(section: Section, folder: Path) -> Plots:
