@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from benchmark.records import Headline
+
+SILENCE = 60.0
+"""Seconds after which a run without a terminal says what its workers are at."""
 
 
 def clock(seconds: float) -> str:
@@ -33,6 +37,7 @@ class RunProgress:
     done: int = 0
     failed: int = 0
     cell_seconds: float = 0.0
+    spoke: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.bar = Progress(
@@ -56,6 +61,7 @@ class RunProgress:
 
     def say(self, line: str) -> None:
         """One lasting line."""
+        self.spoke = time.monotonic()
         self.console.print(Text(line), soft_wrap=True)
 
     def finished(self, name: str, headline: Headline, seconds: float) -> None:
@@ -75,6 +81,9 @@ class RunProgress:
             rest = f"{self.failed} failed{self._left_words()}"
             self.bar.update(self.task, completed=self.done + self.failed, rest=rest)
             self.live.update(self._panel())
+        elif time.monotonic() - self.spoke > SILENCE:
+            for job, text in self._running():
+                self.say(f"{job}: {text}")
 
     def _left_words(self) -> str:
         """Time left, from what the finished cells took; nothing as long as none has."""

@@ -11,6 +11,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +70,8 @@ def _leave_with(parent: int) -> None:
 
 def prepare_data(location: Location, size: int, processes: int) -> None:
     """Writes the twin and decodes the frames of a data set, where that is not done yet."""
-    say = Teller(f"data of {location.name}")
-    open_data(location, size, say, processes)
+    with telling(f"data of {location.name}") as say:
+        open_data(location, size, say, processes)
 
 
 def make_cell(
@@ -77,9 +79,19 @@ def make_cell(
 ) -> tuple[Headline, float]:
     """Runs one cell to its record; returns its headline measure and the seconds that it took, without waiting."""
     began = time.monotonic()
-    say = Teller(f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}")
-    headline = run_cell(cell, location, about, device_type, workers, results, say)
+    with telling(f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}") as say:
+        headline = run_cell(cell, location, about, device_type, workers, results, say)
     return headline, time.monotonic() - began
+
+
+@contextmanager
+def telling(job: str) -> Iterator[Teller]:
+    """What says what a job is doing; nothing is said of it any more when it is done."""
+    try:
+        yield Teller(job)
+    finally:
+        if _status_file is not None:
+            _status_file.unlink(missing_ok=True)
 
 
 class Teller:

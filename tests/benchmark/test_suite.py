@@ -27,6 +27,13 @@ def test_every_shipped_suite_is_right() -> None:
         assert cells_of(*load_suite(name))
 
 
+@pytest.mark.parametrize("name", [name for name in suite_names() if load_suite(name)[1].size == "tiny"])
+def test_a_small_suite_says_how_large_each_twin_is(name: str) -> None:
+    """Unsaid, a twin has the size of the release: of aff_wild2 that is 880,000 frames, an hour or two to render."""
+    named = load_suite(name)[1].twins
+    assert {data_sets.get(cell.dataset).folder_name for cell in cells_of(*load_suite(name))} == set(named)
+
+
 @pytest.mark.parametrize("name", ["default", "full", "smoke"])
 def test_a_suite_of_all_has_every_pair(name: str) -> None:
     suite = load_suite(name)[1]
