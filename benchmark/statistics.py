@@ -13,13 +13,13 @@ standard error. `docs/statistics.md` holds the simulations.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
 from scipy.special import fdtrc, ndtr, stdtr, stdtrit
 
 from benchmark.metrics import Array, Metric, Tallies, measure
@@ -38,6 +38,8 @@ _CHUNK_NUMBERS = 4_000_000
 """Numbers held in memory at a time: draws, or tallies of resamples."""
 _CACHE_NUMBERS = 200_000
 """Counts of resamples that are scored at a time: they stay in the processor's cache."""
+_BLOCK = 64
+"""Results that are scored at a time."""
 _ROUNDING = 1e-12
 """Differences of scores below this are none."""
 
@@ -100,7 +102,8 @@ def bootstrap_interval(
     clusters: (N,) whom each sample belongs to, or None where that is unknown: then samples are drawn.
     unit: what a cluster is called.
     """
-    drawn = resampled(labels, predicted, clusters, num_classes, metric, resamples, seed).mean(axis=1)
+    groups = np.zeros(len(np.atleast_2d(predicted)), dtype=np.int64)
+    drawn = resampled(labels, predicted, clusters, num_classes, metric, resamples, seed, groups)[:, 0]
     return interval_of(drawn, *units_of(labels, clusters, unit))
 
 
@@ -123,15 +126,16 @@ def paired_bootstrap(
     one, other = np.atleast_2d(a), np.atleast_2d(b)
     both = np.concatenate([one, other])
     each = score(labels, both, num_classes, metric)
-    drawn = resampled(labels, both, clusters, num_classes, metric, resamples, seed)
-    return difference_of(drawn, each, len(one), *units_of(labels, clusters, unit))
+    groups = np.repeat([0, 1], [len(one), len(other)])
+    drawn = resampled(labels, both, clusters, num_classes, metric, resamples, seed, groups)
+    return difference_of(drawn, each[: len(one)], each[len(one) :], *units_of(labels, clusters, unit))
 
 
-def difference_of(drawn: Array, scores: Array, of_a: int, units: int, unit: Unit) -> Difference:
-    """The difference of two groups of results: the first `of_a` of drawn (R, P) and scores (P,) are `a`, others `b`."""
-    value = float(scores[of_a:].mean() - scores[:of_a].mean())
-    differences = drawn[:, of_a:].mean(axis=1) - drawn[:, :of_a].mean(axis=1)
-    p = _student_p(value, differences.var(), units, seed_variance(scores[:of_a]), seed_variance(scores[of_a:]))
+def difference_of(drawn: Array, a: Array, b: Array, units: int, unit: Unit) -> Difference:
+    """`b` minus `a`, the scores (P,) and (Q,) of the results of two rows; drawn: (R, 2) their resampled means."""
+    value = float(b.mean() - a.mean())
+    differences = drawn[:, 1] - drawn[:, 0]
+    p = _student_p(value, differences.var(), units, seed_variance(a), seed_variance(b))
     return Difference(value, interval_of(differences, units, unit), float(p))
 
 
@@ -165,13 +169,12 @@ def seed_variance(scores: ArrayLike) -> tuple[float, int]:
 def pairwise_p(drawn: Array, scores: Array, groups: ArrayLike, units: int) -> Array:
     """Two-sided p that each two of K rows score the same, (K, K), 1 on the diagonal; not corrected for their number.
 
-    drawn: (R, P) resampled scores of the results of all rows, on the same resamples. scores: (P,) on all samples.
-    groups: (P,) which of the K rows each result is of, 0..K-1; several results of a row are its training seeds.
+    drawn: (R, K) resampled scores of all rows, on the same resamples. scores: (P,) of the results of all rows on all
+    samples. groups: (P,) which of the K rows each result is of, 0..K-1; several results of a row are its seeds.
     """
     rows = np.asarray(groups)
-    members = [rows == row for row in range(int(rows.max()) + 1)]
-    means = np.stack([drawn[:, own].mean(axis=1) for own in members])
-    covariance = np.cov(means, ddof=0).reshape(len(members), len(members))
+    members = [rows == row for row in range(drawn.shape[1])]
+    covariance = np.atleast_2d(np.cov(drawn, rowvar=False, ddof=0))
     alone = np.diag(covariance)
     values = np.array([scores[own].mean() for own in members])
     spread, freedom = np.array([seed_variance(scores[own]) for own in members]).T
@@ -261,11 +264,12 @@ def studentized_range_quantile(count: int, confidence: float = CONFIDENCE) -> fl
     z = np.linspace(-9, 9, 2001)
     density = np.exp(-np.square(z) / 2) / np.sqrt(2 * np.pi)
 
-    def beyond(q: float) -> float:
-        within = count * density * (ndtr(z) - ndtr(z - q)) ** (count - 1)
-        return float(np.trapezoid(within, z)) - confidence
-
-    return float(brentq(beyond, 0.01, 20, xtol=1e-10))
+    low, high = 0.0, 20.0
+    for _ in range(60):  # scipy.optimize has this, and takes a quarter of a second to import
+        middle = (low + high) / 2
+        within = float(np.trapezoid(count * density * (ndtr(z) - ndtr(z - middle)) ** (count - 1), z))
+        low, high = (middle, high) if within < confidence else (low, middle)
+    return low
 
 
 def mcnemar(labels: ArrayLike, a: ArrayLike, b: ArrayLike) -> float:
@@ -296,8 +300,12 @@ def resampled(
     metric: Metric = "abaw",
     resamples: int = RESAMPLES,
     seed: int = 0,
+    groups: ArrayLike | None = None,
 ) -> Array:
-    """The metric of P results (P, N) on each resample, as (resamples, P). All P see the same resamples."""
+    """The metric of P results (P, N) on each resample, as (resamples, P). All P see the same resamples.
+
+    groups: (P,) which of K rows each result is of, 0..K-1: then (resamples, K), the mean over the results of each row.
+    """
     truth, guesses = np.asarray(labels), np.atleast_2d(predictions)
     if truth.size == 0 or guesses.shape[1:] != truth.shape:
         raise ValueError(
@@ -313,7 +321,17 @@ def resampled(
         units, count = numbered(clusters)
         each = _unit_tallies(truth, guesses, units, count, num_classes)
         draws, drawn = _draw_units(rng, count, resamples), count
-    return _without_gaps(_scored(each, draws, drawn, metric))
+    means = None if groups is None else _mean_of(groups)
+    if means is None or (guesses != NOT_PREDICTED).all():
+        return _without_gaps(_scored(each, draws, drawn, metric, means))
+    return _without_gaps(_scored(each, draws, drawn, metric)) @ means
+
+
+def _mean_of(groups: ArrayLike) -> Array:
+    """(P, K) by which values (..., P) are multiplied to become means (..., K) of their groups."""
+    rows = np.asarray(groups)
+    members = np.eye(int(rows.max()) + 1)[rows]
+    return members / members.sum(axis=0)
 
 
 def resampled_means(values: ArrayLike, clusters: ArrayLike, resamples: int = RESAMPLES, seed: int = 0) -> Array:
@@ -356,35 +374,93 @@ def _chunks(resamples: int, width: int) -> Iterator[int]:
         yield min(step, resamples - start)
 
 
-def _scored(each: Tallies, draws: Iterator[NDArray[np.int64]], drawn: int, metric: Metric) -> Array:
-    """The metric of all resamples, (R, P). each: tallies of every unit; drawn: how many units a resample draws.
+def _scored(
+    each: Tallies, draws: Iterator[NDArray[np.int64]], drawn: int, metric: Metric, means: Array | None = None
+) -> Array:
+    """The metric of all resamples, (R, P), or multiplied by means (P, K), (R, K).
 
-    Counts below 2**24 are exact in float32, so the products are exact and half as dear as in float64. The classes come
-    before the results: sums over them then add long rows. A few results meet a few resamples at a time.
+    each: tallies of every unit; drawn: how many units a resample draws.
     """
-    parts = [np.moveaxis(part, -1, 1) for part in (each.hits, each.truth, each.predicted)]  # (U, C, P) or (U, C, 1)
-    exact = np.float32 if 2 * max(part.max() for part in parts) * drawn < 2**24 else np.float64
-    units, classes, results = parts[0].shape
-    width = min(results, max(1, _CACHE_NUMBERS // (units * classes)))
-    flat: list[list[NDArray[Any]]] = [
-        [_columns(part, start, width).reshape(units, -1).astype(exact) for part in parts]
-        for start in range(0, results, width)
-    ]
-
-    def of_few(weights: NDArray[Any], block: list[NDArray[Any]]) -> Array:
-        counts = [(weights @ part).reshape(len(weights), classes, -1) for part in block]
-        return measure(Tallies(*counts), metric, axis=1)
-
+    blocks = _blocks(each, drawn)
+    units, results, _ = each.hits.shape
+    possible = math.comb(2 * units - 1, units)  # resamples that differ: of a handful of units not many
     found = []
     for times in draws:
-        few = np.array_split(times.astype(exact), max(1, len(times) * classes * width // _CACHE_NUMBERS))
-        found.append(np.concatenate([np.concatenate([of_few(w, block) for w in few]) for block in flat], axis=1))
+        different, back = np.unique(times, axis=0, return_inverse=True) if possible < len(times) else (times, None)
+        weights = different.astype(blocks[0].predicted.dtype)
+        values = np.zeros((len(weights), results if means is None else means.shape[1]))
+        at_once = max(1, _CACHE_NUMBERS // blocks[0].numbers)
+        for start in range(0, len(weights), at_once):
+            rows = slice(start, start + at_once)
+            for block in blocks:
+                scores = _measured(block.drawn(weights[rows]), metric)
+                if means is None:
+                    values[rows, block.results] = scores
+                else:
+                    values[rows] += scores @ means[block.results]
+        found.append(values if back is None else values[back.reshape(-1)])
     return np.concatenate(found)
 
 
-def _columns(part: NDArray[Any], start: int, width: int) -> NDArray[Any]:
-    """Some of the results of (U, C, P), or all of (U, C, 1), which holds for every result."""
-    return part if part.shape[-1] == 1 else part[..., start : start + width]
+def _measured(counts: Tallies, metric: Metric) -> Array:
+    """`measure` of counts (C, R, P) as (R, P): of the measure that ranks in half as many passes, which is most of the
+    time of a bootstrap."""
+    if metric != "abaw":
+        return measure(counts, metric, axis=0)
+    either = counts.truth + counts.predicted
+    all_there = either.all()
+    f1 = 2 * np.divide(counts.hits, either if all_there else np.maximum(either, 1), dtype=np.float64).sum(axis=0)
+    f1 /= len(either) if all_there else np.maximum(np.count_nonzero(either, axis=0), 1)
+    with np.errstate(invalid="ignore"):  # a result that has no sample in a resample: 0 / 0
+        return 0.67 * f1 + 0.33 * (counts.hits.sum(axis=0) / counts.truth.sum(axis=0, dtype=np.float64))
+
+
+@dataclass(frozen=True)
+class _Block:
+    """Tallies of every unit for a few results: hits and truth of each class are of the units of its span alone."""
+
+    results: slice
+    hits: list[NDArray[Any]]
+    truth: NDArray[Any]
+    predicted: NDArray[Any]
+    spans: list[slice]
+
+    @property
+    def numbers(self) -> int:
+        """Counts of one resample."""
+        return math.prod(self.predicted.shape[::2])
+
+    def drawn(self, weights: NDArray[Any]) -> Tallies:
+        """Counts (C, R, P) of resamples that draw the units so many times, (R, U)."""
+        hits = np.stack([weights[:, span] @ own for span, own in zip(self.spans, self.hits, strict=True)])
+        return Tallies(hits, weights @ self.truth, weights @ self.predicted)
+
+
+def _blocks(each: Tallies, drawn: int) -> list[_Block]:
+    """All tallies in the form in which they are multiplied fastest.
+
+    Counts below 2**24 are exact in float32, so the products are exact and half as dear as in float64. The classes come
+    first: sums over them then add long rows. A few results meet a few resamples at a time, in the processor's cache.
+    Where every unit is of one class, as samples are, the hits of a class are those of a run of units.
+    """
+    parts = [np.moveaxis(part, -1, 0) for part in (each.hits, each.truth, each.predicted)]  # (C, U, P), truth or (…, 1)
+    exact = np.float32 if 2 * max(part.max() for part in parts) * drawn < 2**24 else np.float64
+    hits, truth, predicted = (part.astype(exact) for part in parts)
+    own = [np.flatnonzero(of_class.any(axis=-1)) for of_class in truth]
+    spans = [slice(found[0], found[-1] + 1) if found.size else slice(0) for found in own]
+    found = []
+    for start in range(0, hits.shape[-1], _BLOCK):
+        cut = slice(start, start + _BLOCK)
+        found.append(
+            _Block(
+                cut,
+                [np.ascontiguousarray(of_class[span, cut]) for of_class, span in zip(hits, spans, strict=True)],
+                truth if truth.shape[-1] == 1 else np.ascontiguousarray(truth[..., cut]),
+                np.ascontiguousarray(predicted[..., cut]),
+                spans,
+            )
+        )
+    return found
 
 
 def _unit_tallies(

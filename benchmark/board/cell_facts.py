@@ -46,7 +46,7 @@ def hardest(row: Row) -> list[Hard]:
     names = row.finished[0].data["classes"]
     truth, said = ("target", "value") if row.headline == "ccc" else ("label", "predicted")
     scores = [] if row.headline == "ccc" else [f"score_{name}" for name in names]
-    read = [(record.data["fold"], record.columns(["sample", truth, said, *scores])) for record in row.finished]
+    read = [(record.data["fold"], record.opened().read(["sample", truth, said, *scores])) for record in row.finished]
     keys = [(fold, name) for fold, table in read for name in table["sample"].to_pylist()]
     truths = np.concatenate([table[truth].to_numpy() for _, table in read])
     first: dict[tuple[int, str], int] = {}

@@ -40,22 +40,17 @@ class Drawn:
 
     rows: tuple[Row, ...]
     values: Array
-    """(R, P), the seeds of the rows one after another."""
+    """(R, K), the mean over the seeds of each row."""
     units: int
     unit: Unit
 
     @cached_property
-    def groups(self) -> NDArray[np.int64]:
-        """(P,) which row each column of the values is of."""
-        return np.repeat(np.arange(len(self.rows)), [len(row.seed_scores) for row in self.rows])
-
-    @cached_property
     def scores(self) -> Array:
-        """(P,) the measure on all samples."""
+        """(P,) the measure on all samples, the seeds of the rows one after another."""
         return np.concatenate([row.seed_scores for row in self.rows])
 
     def interval(self, row: Row) -> Interval:
-        return interval_of(self.values[:, self.groups == self.rows.index(row)].mean(axis=1), self.units, self.unit)
+        return interval_of(self.values[:, self.rows.index(row)], self.units, self.unit)
 
 
 @dataclass(frozen=True)
@@ -114,7 +109,7 @@ def _compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, 
         among = [(i, block.rows.index(row)) for i, row in enumerate(of_rank) if row in block.rows]
         if len(among) > 1:
             here, there = (np.array(places) for places in zip(*among, strict=True))
-            every = pairwise_p(block.values, block.scores, block.groups, block.units)
+            every = pairwise_p(block.values, block.scores, _owners(block.rows), block.units)
             p[np.ix_(here, here)] = every[np.ix_(there, there)]
     p = holm_pairs(p)
     scores = [row.score or 0.0 for row in of_rank]
@@ -145,7 +140,7 @@ def difference(a: Row, b: Row) -> Difference | None:
     if a.samples is None or b.samples is None or not a.samples.same_as(b.samples) or a.headline != b.headline:
         return None
     drawn = draw([a, b])
-    return difference_of(drawn.values, drawn.scores, len(a.seed_scores), drawn.units, drawn.unit)
+    return difference_of(drawn.values, a.seed_scores, b.seed_scores, drawn.units, drawn.unit)
 
 
 def draw(rows: Sequence[Row]) -> Drawn:
@@ -155,11 +150,16 @@ def draw(rows: Sequence[Row]) -> Drawn:
     if rows[0].headline == "ccc":
         found = [video_concordance(each) for each in samples]
         owners = found[0][1]
-        values = resampled_means(np.concatenate([scores for scores, _ in found]), owners)
+        values = resampled_means(np.stack([scores.mean(axis=0) for scores, _ in found]), owners)
         return Drawn(tuple(rows), values, *units_of(owners, owners, first.unit if first.unit != "sample" else "video"))
     predicted = np.concatenate([each.predicted for each in samples])
-    values = resampled(first.labels, predicted, first.clusters, rows[0].num_classes)
+    values = resampled(first.labels, predicted, first.clusters, rows[0].num_classes, groups=_owners(rows))
     return Drawn(tuple(rows), values, *units_of(first.labels, first.clusters, first.unit))
+
+
+def _owners(rows: Sequence[Row]) -> NDArray[np.int64]:
+    """(P,) which row each seed is of, the seeds of the rows one after another."""
+    return np.repeat(np.arange(len(rows)), [len(row.seeds) for row in rows])
 
 
 def _same_samples(rows: Sequence[Row]) -> list[list[Row]]:

@@ -43,13 +43,14 @@ def confusions(table: DataTable) -> Figure | None:
         mosaic[top : top + size, left : left + size] = _shares(row)
         _matrix(axis, row, mosaic[top : top + size, left : left + size], left, top)
     axis.imshow(mosaic, cmap=HEAT, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    axis.grid(False)
-    for side in axis.spines.values():
-        side.set_visible(False)
-    first_lines = [line * step + gap for line in range(lines)]
-    axis.set_yticks([top + i for top in first_lines for i in range(size)], list(classes) * lines, fontsize=11)
-    _class_names_below(axis, classes, columns, step, len(mosaic))
-    axis.tick_params(length=0)
+    axis.set(xlim=(-0.5, mosaic.shape[1] - 0.5), ylim=(len(mosaic) - 0.5, -0.5))
+    axis.axis("off")  # names as texts are drawn in half the time of ticks
+    for number, name in enumerate(classes):
+        for line in range(lines):
+            axis.text(-0.7, line * step + gap + number, name, fontsize=11, ha="right", va="center_baseline")
+        for column in range(columns):
+            under: Any = {"rotation": 45, "rotation_mode": "anchor", "ha": "right", "va": "top"}
+            axis.text(column * step + number, len(mosaic) - 0.3, name, fontsize=11, **under)
     return figure
 
 
@@ -63,7 +64,7 @@ def _matrix(axis: Axes, row: Row, shares: NDArray[Any], left: int, top: int) -> 
     size = len(shares)
     axis.text(left - 0.4, top - 0.75, _short(f"{row.title}  {row.score:.3f}"), fontsize=11, va="bottom", ha="left")
     corners = np.array(_CORNERS) * size - 0.5
-    axis.plot(left + corners[:, 0], top + corners[:, 1], color="#bbbbbb", lw=0.7)
+    axis.plot(left + corners[:, 0], top + corners[:, 1], color="#bbbbbb", lw=0.7, clip_on=False)
     for true in np.flatnonzero(np.isfinite(shares[:, 0])).tolist():
         recall = shares[true, true]
         text = f"{100 * recall:.0f}"
@@ -71,13 +72,6 @@ def _matrix(axis: Axes, row: Row, shares: NDArray[Any], left: int, top: int) -> 
 
 
 _CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))
-
-
-def _class_names_below(axis: Axes, classes: Sequence[str], columns: int, step: int, height: int) -> None:
-    places = [column * step + i for column in range(columns) for i in range(len(classes))]
-    axis.set_xlim(-0.5, columns * step - (step - len(classes)) - 0.5)
-    axis.set_ylim(height - 0.5, -0.5)
-    axis.set_xticks(places, list(classes) * columns, rotation=45, ha="right", rotation_mode="anchor", fontsize=11)
 
 
 def _short(title: str, most: int = 32) -> str:
@@ -101,13 +95,11 @@ def heat(values: NDArray[Any], lines: Sequence[str], columns: Sequence[str], dig
     figure = Figure(figsize=size)
     axis = figure.add_axes((left / size[0], 0.1 / size[1], width * len(columns) / size[0], 1 - 1.5 / size[1]))
     axis.imshow(values, cmap=HEAT, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    axis.grid(False)
-    axis.set_yticks(range(len(lines)), lines)
-    axis.xaxis.tick_top()
-    axis.set_xticks(range(len(columns)), columns, rotation=35, ha="left", rotation_mode="anchor")
-    axis.tick_params(length=0)
-    for side in axis.spines.values():
-        side.set_visible(False)
+    axis.axis("off")  # names as texts are drawn in half the time of ticks
+    for row, line in enumerate(lines):
+        axis.text(-0.55, row, line, ha="right", va="center_baseline")
+    for column, name in enumerate(columns):
+        axis.text(column, -0.65, name, rotation=35, rotation_mode="anchor", ha="left")
     for (row, column), value in np.ndenumerate(values):
         if np.isfinite(value):
             text = f"{value:.{digits}f}"

@@ -7,19 +7,21 @@ from statistics import median
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from benchmark.board.costs import Cost, cost
-from benchmark.board.figures import COLORS, key_below, legend_below, line, panels, spread
+from benchmark.board.costs import Cost, cost, pareto
+from benchmark.board.figures import COLORS, key_below, legend_below, lines, panels, spread
 from benchmark.board.rows import Row
 from benchmark.board.sections import DataTable, Section
 from benchmark.board.tables import HEADLINES
+from benchmark.metrics import Array
 
 Point = tuple[Row, Cost]
 
 _QUIET = "#8a8a8a"
-_PANEL = (4.5, 3.5)
+_PANEL = (4.3, 3.35)
 """Inches of a panel inside its axes, about."""
 
 
@@ -63,36 +65,40 @@ def _points(table: DataTable, name: str) -> list[Point]:
 
 def _front(axis: Axes, section: Section, table: DataTable, points: list[Point], name: str, unit: float) -> None:
     """Each architecture as its number; those that none undercuts are dark and joined by a step line."""
-    placed = [(getattr(measured, name) / unit, row.score or 0.0, row) for row, measured in points]
-    best: list[tuple[float, float]] = []
+    places = np.array([(getattr(measured, name) / unit, row.score or 0.0) for row, measured in points])
+    intervals = [table.comparison.intervals[row.architecture] for row, _ in points]
+    numbers = [str(section.order.index(row.architecture) + 1) for row, _ in points]
     axis.set_xscale("log")
-    low, high = min(value for value, *_ in placed), max(value for value, *_ in placed)
+    low, high = places[:, 0].min(), places[:, 0].max()
     wide = max((high / low) ** 0.08, (12 * low / high) ** 0.5, 1.1)
     axis.set_xlim(low / wide, high * wide)
-    discs = _beside_each_other(placed, low / wide, high * wide)
-    for (value, score, row), (x, y) in zip(placed, discs, strict=True):
-        beaten = any(s >= score and v <= value and (s > score or v < value) for v, s, _ in placed)
-        best += [] if beaten else [(value, score)]
-        interval = table.comparison.intervals[row.architecture]
-        color, order = (_QUIET, 2) if beaten else (COLORS[0], 4)
-        axis.plot([value] * 2, [interval.low, interval.high], color=color, lw=1.2, alpha=0.55, zorder=order - 0.5)
-        axis.plot([value, x], [score, y], color=color, lw=0.8, zorder=order - 0.4)
-        axis.plot(value, score, "o", ms=4, color=color, zorder=order - 0.3)  # the point itself, where its disc is not
-        axis.plot(x, y, "o", ms=14, mfc="white" if beaten else color, mec=color, mew=1.1, zorder=order)
-        number = str(section.order.index(row.architecture) + 1)
-        ink = "#444444" if beaten else "white"
-        axis.text(x, y, number, ha="center", va="center_baseline", fontsize=9, color=ink, zorder=order)
-    best.sort()
-    axis.step(*zip(*best, strict=True), where="post", color=COLORS[0], lw=1.4, alpha=0.6, zorder=1.8)
+    discs = _beside_each_other(places, low / wide, high * wide)
+    bars = np.array([[(v, i.low), (v, i.high)] for (v, _), i in zip(places, intervals, strict=True)])
+    front = pareto(table)
+    beaten = np.array([name not in front[row.architecture] for row, _ in points])
+    for own, color, inside, ink, order in (
+        (beaten, _QUIET, "white", "#444444", 2),
+        (~beaten, *(COLORS[0],) * 2, "white", 4),
+    ):
+        axis.add_collection(LineCollection(list(bars[own]), color=color, lw=1.2, alpha=0.55, zorder=order - 0.5))
+        to_discs = np.stack([places, discs], axis=1)[own]
+        axis.add_collection(LineCollection(list(to_discs), color=color, lw=0.8, zorder=order - 0.4))
+        axis.plot(*places[own].T, "o", ms=4, color=color, zorder=order - 0.3)  # the point itself, where no disc is
+        axis.plot(*discs[own].T, "o", ms=14, mfc=inside, mec=color, mew=1.1, zorder=order)
+        for index in np.flatnonzero(own):
+            x, y = discs[index]
+            axis.text(x, y, numbers[index], ha="center", va="center_baseline", fontsize=9, color=ink, zorder=order)
+    best = places[~beaten]
+    axis.step(*best[np.lexsort(best.T[::-1])].T, where="post", color=COLORS[0], lw=1.4, alpha=0.6, zorder=1.8)
     _log_ticks(axis)
     _levels(axis, table)
 
 
-def _beside_each_other(placed: list[tuple[float, float, Row]], low: float, high: float) -> list[tuple[float, float]]:
-    """Where the discs of points go so that none hides another, each as near its point as the others let it."""
+def _beside_each_other(places: Array, low: float, high: float) -> Array:
+    """Where the discs of points (N, 2) go so that none hides another, each as near its point as the others let it."""
     scale = np.array([_PANEL[0] / np.log(high / low), _PANEL[1] / 1.05])
-    points = np.array([[np.log(value / low), score] for value, score, _ in placed]) * scale
-    return [(float(low * np.exp(x)), float(y)) for x, y in spread(points, 0.2) / scale]
+    x, y = (spread(np.stack([np.log(places[:, 0] / low), places[:, 1]], axis=1) * scale, 0.2) / scale).T
+    return np.stack([low * np.exp(x), y], axis=1)
 
 
 def _log_ticks(axis: Axes) -> None:
@@ -141,11 +147,15 @@ def throughput(section: Section) -> Figure | None:
     titles = {row.architecture: row.title for row in section.architectures}
     figure, axes = panels(len(found), 9.0, 5.6, columns=1)
     for axis, hardware in zip(axes, sorted(found), strict=True):
-        lines = found[hardware]
-        for name in sorted(lines, key=section.order.index, reverse=True):
-            xs = sorted(lines[name])
-            line(axis, xs, [median(lines[name][x]) for x in xs], section.order.index(name), titles[name])
-        batches = sorted({batch for each in lines.values() for batch in each})
+        speeds = found[hardware]
+        lines(
+            axis,
+            [
+                (section.order.index(name), titles[name], sorted(each), [median(each[batch]) for batch in sorted(each)])
+                for name, each in speeds.items()
+            ],
+        )
+        batches = sorted({batch for each in speeds.values() for batch in each})
         axis.set_xscale("log", base=2)
         axis.set_yscale("log")
         axis.set_xticks(batches, [str(batch) for batch in batches])

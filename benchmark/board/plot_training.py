@@ -5,11 +5,10 @@ from __future__ import annotations
 from itertools import zip_longest
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmark.board.figures import legend_below, line, panels
+from benchmark.board.figures import legend_below, lines, panels
 from benchmark.board.rows import Row
 from benchmark.board.sections import Section
 from benchmark.board.tables import HEADLINES
@@ -28,8 +27,7 @@ def curves(section: Section) -> Figure | None:
     for (table, rows), scores, losses in zip(shown, axes[::2], axes[1::2], strict=True):
         named = f"validation {HEADLINES[table.headline]}"
         for axis, key, label in ((scores, f"val_{table.headline}", named), (losses, "train_loss", "training loss")):
-            for row in sorted(rows, key=lambda row: _place(section, row), reverse=True):
-                _curve(axis, row, key, _place(section, row))
+            lines(axis, [(section.order.index(row.architecture), row.title, *_curve(row, key)) for row in rows])
             axis.set(title=table.name, xlabel="epoch (stages joined)", ylabel=label)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.set_ylim(bottom=0)
@@ -39,22 +37,14 @@ def curves(section: Section) -> Figure | None:
     return figure
 
 
-def _place(section: Section, row: Row) -> int:
-    return section.order.index(row.architecture)
-
-
-def _curve(axis: Axes, row: Row, key: str, place: int) -> None:
-    """The mean over the cells, a line for each stage, so that the step between two stages is not drawn as learning."""
+def _curve(row: Row, key: str) -> tuple[list[float], list[float]]:
+    """The mean over the cells, epoch by epoch; a gap between two stages, whose step is not learning."""
     histories = [record.data["history"] for record in row.finished]
     epochs = [[entry for entry in epoch if entry is not None] for epoch in zip_longest(*histories)]
-    stages: dict[str, tuple[list[float], list[float]]] = {}
+    stages: dict[str, list[tuple[float, float]]] = {}
     for number, entries in enumerate(epochs, start=1):
         values = [entry[key] for entry in entries if entry.get(key) is not None]
         if values:
-            xs, ys = stages.setdefault(entries[0]["stage"], ([], []))
-            xs.append(number)
-            ys.append(float(np.mean(values)))
-    title: str | None = row.title
-    for xs, ys in stages.values():
-        line(axis, xs, ys, place, title)
-        title = None
+            stages.setdefault(entries[0]["stage"], []).append((number, float(np.mean(values))))
+    points = [point for stage in stages.values() for point in [*stage, (np.nan, np.nan)]][:-1]
+    return [x for x, _ in points], [y for _, y in points]

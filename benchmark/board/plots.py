@@ -11,12 +11,13 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from benchmark.board.figures import save, style
+from benchmark.board.forked import on_all_cores
 from benchmark.board.memory import keep_files, key_of, restored
 from benchmark.board.plot_classes import class_scores, confusions
 from benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
 from benchmark.board.plot_ranks import critical_difference, forest, heat_map
 from benchmark.board.plot_training import curves
-from benchmark.board.sections import DataTable, Section, cores, workers_of_board
+from benchmark.board.sections import DataTable, Section
 
 
 @dataclass(frozen=True)
@@ -117,27 +118,17 @@ def draw(section: Section, folder: Path) -> Plots:
 
 FEW = 4
 """Plots that are sooner drawn than a process is started."""
-_JOBS: list[Job] = []
-"""What forked processes draw: a job cannot be sent to one."""
 
 
 def _all(jobs: list[Job]) -> list[bool]:
-    """Runs all jobs: those that were not drawn before in a process for each core."""
+    """Runs all jobs, those that were not drawn before on all cores; whether there was something to draw of each."""
     drawn = [job.restored() for job in jobs]
     waiting = [index for index, there in enumerate(drawn) if not there]
-    _JOBS[:] = jobs
-    if len(waiting) > FEW and cores() > 1:
-        with workers_of_board() as workers:
-            found = list(workers.map(_run, waiting))
-    else:
-        found = [_run(index) for index in waiting]
+    new = [jobs[index] for index in waiting]
+    found = on_all_cores(Job.__call__, new) if len(new) > FEW else [job() for job in new]
     for index, there in zip(waiting, found, strict=True):
         drawn[index] = there
     return drawn
-
-
-def _run(index: int) -> bool:
-    return _JOBS[index]()
 
 
 def _bound(function: Callable[[Any], Figure | None], shown: Section | DataTable) -> Callable[[], Figure | None]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from benchmark.board.memory import key_of, remembered
 from benchmark.errors import RequestError
-from benchmark.metrics import METRICS, Array, concordance, confusion_matrix, scores
+from benchmark.metrics import METRICS, Array, concordance, confusion_matrix, measure, scores, tallies
 from benchmark.records import Record
 from benchmark.statistics import NOT_PREDICTED, Unit, score
 
@@ -169,7 +170,11 @@ def _figures(row: Row) -> Figures:
     if samples is None:
         return Figures()
     each = headline_scores(samples, row.headline, row.num_classes)
-    of_folds = [headline_scores(samples.of_fold(fold), row.headline, row.num_classes) for fold in row.folds]
+    of_folds = (
+        [headline_scores(samples.of_fold(fold), row.headline, row.num_classes) for fold in row.folds]
+        if len(row.folds) > 1
+        else [each]
+    )
     shared = {
         "seed_scores": each.tolist(),
         "fold_scores": [float(np.nanmean(scores)) for scores in of_folds],
@@ -180,9 +185,10 @@ def _figures(row: Row) -> Figures:
         return Figures(scores={"ccc": float(each.mean())}, **shared)
     labels, predicted = samples.labels, samples.predicted
     pairs = [(labels[run >= 0], run[run >= 0]) for run in predicted]
-    confusion = np.sum([confusion_matrix(*pair, row.num_classes) for pair in pairs], axis=0)
+    of_seeds = np.stack([confusion_matrix(*pair, row.num_classes) for pair in pairs])
+    counts, confusion = tallies(of_seeds), of_seeds.sum(axis=0)
     return Figures(
-        scores={metric: float(np.nanmean(score(labels, predicted, row.num_classes, metric))) for metric in METRICS},
+        scores={metric: float(measure(counts, metric).mean()) for metric in METRICS},
         confusion=confusion.tolist(),
         f1_per_class=scores(confusion).f1_per_class,
         **shared,
@@ -296,29 +302,35 @@ def _samples(records: Sequence[Record], headline: str) -> Samples:
 def _fold(cells: dict[int, Record], seeds: int, headline: str) -> dict[str, NDArray[Any]]:
     """Samples, truths, subjects and videos of one fold, sorted by sample, and the predictions (P, N) of its cells."""
     truth, said, missing = ("target", "value", np.nan) if headline == "ccc" else ("label", "predicted", NOT_PREDICTED)
-    read = {seed: record.columns(["sample", "subject", truth, said], ["track"]) for seed, record in cells.items()}
-    first = next(iter(read.values()))
-    # Words are dear to convert, and the seeds of a fold nearly always hold the same samples: then once is enough.
-    same = all(first["sample"].equals(each["sample"]) for each in read.values())
+    opened = {seed: record.opened() for seed, record in cells.items()}
+    first, *others = opened.values()
+    # Words are dear to decode, and the seeds of a fold nearly always hold the same samples: then once is enough.
+    same = all(first.stored(name) == each.stored(name) for each in others for name in ("sample", truth))
+    read = [each.read(["sample", truth, "subject"], ["track"]) for each in ([first] if same else opened.values())]
 
     def column(name: str) -> NDArray[Any]:
-        return np.concatenate([_column(each, name) for each in ([first] if same else read.values())])
+        return np.concatenate([_column(each, name) for each in read])
 
     names, where = np.unique(column("sample"), return_index=True)
     found = {name: column(name)[where] for name in ("subject", "track")}
     found |= {"sample": names, "truth": column(truth)[where], "said": np.full((seeds, len(names)), missing)}
-    inverse = np.searchsorted(names, _column(first, "sample"))
-    for seed, each in read.items():
-        places = inverse if same else np.searchsorted(names, _column(each, "sample"))
-        if len(set(places.tolist())) < len(places):
-            twice = names[np.bincount(places).argmax()]
-            raise RequestError(f"{cells[seed].path}: sample {twice!r} is predicted twice")
-        unlike = _column(each, truth) != found["truth"][places]
-        if unlike.any():
-            name = names[places[unlike.argmax()]]
-            raise RequestError(f"{cells[seed].path}: sample {name!r} has another {truth} than elsewhere")
-        found["said"][seed, places] = _column(each, said)
+    places = [_places(record.path, each, found, truth) for record, each in zip(cells.values(), read, strict=False)]
+    for (seed, each), own in zip(opened.items(), places * len(opened) if same else places, strict=True):
+        found["said"][seed, own] = _column(each.read([said]), said)
     return found
+
+
+def _places(folder: Path, table: pa.Table, found: dict[str, NDArray[Any]], truth: str) -> NDArray[np.int64]:
+    """Where the samples of a cell stand among those of its fold."""
+    names = found["sample"]
+    places = np.searchsorted(names, _column(table, "sample"))
+    if len(set(places.tolist())) < len(places):
+        raise RequestError(f"{folder}: sample {names[np.bincount(places).argmax()]!r} is predicted twice")
+    unlike = _column(table, truth) != found["truth"][places]
+    if unlike.any():
+        name = names[places[unlike.argmax()]]
+        raise RequestError(f"{folder}: sample {name!r} has another {truth} than elsewhere")
+    return places
 
 
 def _column(table: pa.Table, name: str) -> NDArray[Any]:
@@ -327,7 +339,7 @@ def _column(table: pa.Table, name: str) -> NDArray[Any]:
         return np.full(table.num_rows, None)
     values = table[name]
     if str(values.type) in ("int64", "float64"):
-        return np.concatenate([chunk.to_numpy() for chunk in values.chunks])
+        return np.concatenate([np.from_dlpack(chunk) for chunk in values.chunks])  # to_numpy would import pandas
     return np.array(values.to_pylist(), dtype=object)
 
 

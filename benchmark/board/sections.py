@@ -7,20 +7,17 @@ real data, two sizes, or two protocols never share one.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from benchmark.board.comparison import Comparison, compare
+from benchmark.board.forked import on_all_cores
 from benchmark.board.rows import Row, pool
 from benchmark.records import Record
 from benchmark.statistics import Friedman, friedman, tie_groups
@@ -192,32 +189,27 @@ def rankdata(values: NDArray[np.float64]) -> NDArray[np.float64]:
 def prepare(found: Sequence[Section]) -> None:
     """Computes what is dear of all tables, once for all that is rendered of them.
 
-    Of many records it is done in a process for each core, and what one finds the others remember; a few are sooner
-    read than a process is started.
+    Of many records it is done on all cores, and what one process finds the others remember; a few are sooner read than
+    a process is started.
     """
     tables = [table for section in found for table in section.tables]
-    if cores() > 1 and len(tables) > 1 and sum(len(section.records) for section in found) >= MANY:
-        with workers_of_board() as workers:
-            list(workers.map(_computed, sorted(tables, key=lambda t: -sum(len(row.records) for row in t.unsorted))))
-    else:
+    if sum(len(section.records) for section in found) < MANY:
         for table in tables:
             _computed(table)
+        return
+    for table, digests in zip(tables, on_all_cores(_computed, tables), strict=True):
+        for record, digest in zip(_finished(table), digests, strict=True):
+            vars(record)["digest"] = digest  # a file that was hashed there is not hashed here again
 
 
-def cores() -> int:
-    """Processor cores that this process may use; 1 where processes cannot be forked."""
-    if "fork" not in multiprocessing.get_all_start_methods():
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def workers_of_board() -> ProcessPoolExecutor:
-    """A process a core, each of which multiplies matrices on one thread."""
-    return ProcessPoolExecutor(cores(), multiprocessing.get_context("fork"), threadpool_limits, (1,))
-
-
-def _computed(table: DataTable) -> None:
+def _computed(table: DataTable) -> list[str]:
+    """The digests of what it was computed of."""
     _ = table.comparison
+    return [record.digest for record in _finished(table)]
+
+
+def _finished(table: DataTable) -> list[Record]:
+    return [record for row in table.unsorted for record in row.finished]
 
 
 def sections(records: Iterable[Record]) -> list[Section]:

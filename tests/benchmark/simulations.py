@@ -104,7 +104,7 @@ def false_alarms(
             each.append(world.predictions(rng, labels, own[who]))
         clusters = None if over_samples else who
         units = labels.size if over_samples else world.subjects
-        drawn = resampled(labels, np.stack(each), clusters, world.classes, resamples=resamples, seed=experiment)
+        drawn = resampled(labels, np.stack(each), clusters, world.classes, "abaw", resamples, experiment, groups)
         p = pairwise_p(drawn, score(labels, np.stack(each), world.classes), groups, units)
         alarms += bool((holm_pairs(p) < ALPHA).any())
     return alarms / experiments

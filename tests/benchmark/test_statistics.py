@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
-from benchmark.metrics import METRICS
+from benchmark.metrics import METRICS, confusion_matrix, measure, tallies
 from benchmark.statistics import (
     NOT_PREDICTED,
     bootstrap_interval,
@@ -76,6 +76,47 @@ def test_memory_chunks_change_nothing(clusters: bool, monkeypatch: pytest.Monkey
     np.testing.assert_array_equal(resampled(labels, predicted, groups, CLASSES, resamples=100), whole)
 
 
+@pytest.mark.parametrize("classes_there", [CLASSES, CLASSES - 1])
+def test_the_measure_that_ranks_is_drawn_as_it_is_measured(classes_there: int) -> None:
+    """A class that is nowhere, a result that has only some subjects, one without mistakes: as `measure` has it."""
+    labels, predicted, who = experiment(16, subjects=12, each=3)
+    labels, predicted = labels % classes_there, predicted % classes_there
+    every = np.stack([predicted, np.where(who < 2, predicted, NOT_PREDICTED), labels])
+    drawn = np.random.default_rng(2).integers(12, size=(200, 12))
+    found = resampled(labels, every, who, CLASSES, resamples=200, seed=2)
+    expected = np.empty_like(found)
+    for row, subjects in enumerate(drawn):
+        picked = np.concatenate([np.flatnonzero(who == subject) for subject in subjects])
+        for column, run in enumerate(every[:, picked]):
+            there = run >= 0
+            expected[row, column] = np.nan
+            if there.any():
+                matrix = confusion_matrix(labels[picked][there], run[there], CLASSES)
+                expected[row, column] = measure(tallies(matrix), "abaw")
+    missing = np.isnan(expected[:, 1])
+    assert 0 < missing.sum() < 200
+    expected[missing, 1] = np.nanmean(expected[:, 1])
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+
+
+def test_few_units_and_rows_of_several_seeds_are_drawn_the_same() -> None:
+    """Of four subjects there are 35 resamples that differ, and each is scored once; rows are means of their seeds."""
+    labels, _, who = experiment(17, subjects=4)
+    every = np.stack([experiment(seed, subjects=4)[1] for seed in (17, 18, 19)])
+    found = resampled(labels, every, who, CLASSES, resamples=400, seed=3)
+    assert len(np.unique(found, axis=0)) <= 35
+    for value, drawn in zip(found[:, 0], np.random.default_rng(3).integers(4, size=(400, 4)), strict=True):
+        picked = np.concatenate([np.flatnonzero(who == subject) for subject in drawn])
+        assert value == pytest.approx(abaw(labels[picked], every[0][picked]), abs=1e-12)
+    rows = resampled(labels, every, who, CLASSES, resamples=400, seed=3, groups=[1, 0, 1])
+    np.testing.assert_allclose(rows, np.stack([found[:, 1], found[:, [0, 2]].mean(axis=1)], axis=1), atol=1e-12)
+    half = np.where(who < 2, every, NOT_PREDICTED)
+    alone, together = (
+        resampled(labels, half, who, CLASSES, resamples=400, groups=groups) for groups in (None, [0, 0, 0])
+    )
+    np.testing.assert_allclose(together[:, 0], alone.mean(axis=1), atol=1e-12)
+
+
 def test_subject_interval_covers_where_the_sample_interval_fails() -> None:
     """Experiments with correlated samples, few subjects; 2,000 of each world are in docs/statistics.md. Binomial noise
     of 400 experiments is 1.1%."""
@@ -103,7 +144,7 @@ def test_equals_with_several_seeds_have_the_same_p_as_a_pair_and_in_a_table() ->
     others = [experiment(seed)[1] for seed in (12, 13, 14)]
     every = np.stack([a, *others])
     alone = paired_bootstrap(labels, every[:2], every[2:], who, CLASSES, resamples=500)
-    drawn = resampled(labels, every, who, CLASSES, resamples=500)
+    drawn = resampled(labels, every, who, CLASSES, resamples=500, groups=[0, 0, 1, 1])
     table = pairwise_p(drawn, score(labels, every, CLASSES), [0, 0, 1, 1], 20)
     assert table[0, 1] == pytest.approx(alone.p)
     assert table[0, 1] == table[1, 0]

@@ -93,7 +93,7 @@ def test_whole_table(benchmark: Any) -> None:
 
     def table() -> None:
         for seed in range(5):
-            drawn = resampled(labels, predicted, subjects, 7, seed=seed)
+            drawn = resampled(labels, predicted, subjects, 7, seed=seed, groups=groups)
             holm_pairs(pairwise_p(drawn, score(labels, predicted, 7), groups, 80))
 
     benchmark.pedantic(table, rounds=3, warmup_rounds=1)

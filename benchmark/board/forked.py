@@ -1,0 +1,44 @@
+"""Work of the board on all cores: in forked processes, which have everything that this one has read."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from typing import Any, TypeVar
+
+from threadpoolctl import threadpool_limits
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_WORK: list[Any] = []
+"""The function and the items of the work that is done now. A process that is forked finds them here: rows of records
+are dear to send, and what draws a plot cannot be sent."""
+
+
+def on_all_cores(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """`[function(item) for item in items]`, begun in this order, on a process a core that multiplies matrices on one
+    thread each. What a process changes in an item, this one does not see: only the results come back."""
+    if cores() == 1 or len(items) < 2:
+        return [function(item) for item in items]
+    _WORK[:] = [function, items]
+    try:
+        context = multiprocessing.get_context("fork")
+        with ProcessPoolExecutor(min(cores(), len(items)), context, threadpool_limits, (1,)) as workers:
+            return list(workers.map(_done, range(len(items))))
+    finally:
+        _WORK.clear()
+
+
+def cores() -> int:
+    """Processor cores that this process may use; 1 where processes cannot be forked."""
+    if "fork" not in multiprocessing.get_all_start_methods():
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _done(index: int) -> Any:
+    function, items = _WORK
+    return function(items[index])
