@@ -432,8 +432,11 @@ class _Block:
 
     def drawn(self, weights: NDArray[Any]) -> Tallies:
         """Counts (C, R, P) of resamples that draw the units so many times, (R, U)."""
-        hits = np.stack([weights[:, span] @ own for span, own in zip(self.spans, self.hits, strict=True)])
-        return Tallies(hits, weights @ self.truth, weights @ self.predicted)
+        predicted = weights @ self.predicted
+        hits = np.empty_like(predicted)
+        for span, own, found in zip(self.spans, self.hits, hits, strict=True):
+            np.matmul(weights[:, span], own, out=found)
+        return Tallies(hits, weights @ self.truth, predicted)
 
 
 def _blocks(each: Tallies, drawn: int) -> list[_Block]:

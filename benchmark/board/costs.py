@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from statistics import median
 from typing import Any
 
@@ -96,14 +97,14 @@ def setting(record: Record) -> dict[str, str]:
 def hardware(record: Record) -> str:
     """All that must be equal for two speeds to be compared, in words; empty for a cell that never had a device."""
     environment = record.data["environment"]
-    threads = environment.get("threads")
-    if not environment.get("device"):
+    return _in_words(*(environment.get(name) for name in ("device", "threads", "precision")))
+
+
+@cache
+def _in_words(device: object, threads: object, precision: object) -> str:
+    if not device:
         return ""
-    parts = [
-        str(environment["device"]),
-        count(threads, "thread") if isinstance(threads, int) else "",
-        str(environment.get("precision") or ""),
-    ]
+    parts = [str(device), count(threads, "thread") if isinstance(threads, int) else "", str(precision or "")]
     return ", ".join(filter(None, parts))
 
 

@@ -42,7 +42,7 @@ def confusions(table: DataTable) -> Figure | None:
         top, left = index // columns * step + gap, index % columns * step
         mosaic[top : top + size, left : left + size] = _shares(row)
         _matrix(axis, row, mosaic[top : top + size, left : left + size], left, top)
-    axis.imshow(mosaic, cmap=HEAT, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    axis.imshow(mosaic, cmap=HEAT, vmin=0, vmax=1, aspect="auto", interpolation="none")
     axis.set(xlim=(-0.5, mosaic.shape[1] - 0.5), ylim=(len(mosaic) - 0.5, -0.5))
     axis.axis("off")  # names as texts are drawn in half the time of ticks
     for number, name in enumerate(classes):
@@ -94,7 +94,7 @@ def heat(values: NDArray[Any], lines: Sequence[str], columns: Sequence[str], dig
     size = (left + width * len(columns) + 1.1, 0.34 * len(lines) + 1.5)
     figure = Figure(figsize=size)
     axis = figure.add_axes((left / size[0], 0.1 / size[1], width * len(columns) / size[0], 1 - 1.5 / size[1]))
-    axis.imshow(values, cmap=HEAT, vmin=0, vmax=1, aspect="auto", interpolation="nearest")
+    axis.imshow(values, cmap=HEAT, vmin=0, vmax=1, aspect="auto", interpolation="none")
     axis.axis("off")  # names as texts are drawn in half the time of ticks
     for row, line in enumerate(lines):
         axis.text(-0.55, row, line, ha="right", va="center_baseline")

@@ -186,8 +186,9 @@ def _settings(data: DataTable) -> dict[str, list[str]]:
     """Marks rows that ran on other hardware, with other libraries or with other training code than most: their scores
     are shown, but a difference may be that of the machines."""
     notes: dict[str, list[str]] = {}
+    settings = {row.architecture: [setting(record) for record in row.finished] for row in data.ranked}
     for kind, words in (("machine", "ran on"), ("training", "trained with version")):
-        found = {row.architecture: sorted({setting(r)[kind] for r in row.finished} - {""}) for row in data.ranked}
+        found = {name: sorted({each[kind] for each in own} - {""}) for name, own in settings.items()}
         numbers = Counter(value for values in found.values() for value in values)
         if len(numbers) > 1:
             most = min(numbers, key=lambda value: (-numbers[value], value))
