@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from statistics import median
 from typing import Any
 
@@ -40,6 +40,7 @@ COSTS = ("params", "macs", "latency_ms_p50")
 """What a score is weighed against."""
 
 
+@lru_cache(maxsize=10_000)
 def cost(row: Row) -> Cost | None:
     """The cost of a row; None for a floor, an oracle, or a row without a finished cell."""
     measured = [record for record in row.finished if record.data["cost"] and record.data["cost"]["params"] is not None]

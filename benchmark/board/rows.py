@@ -88,9 +88,9 @@ class Figures:
     """The same of each video; empty where they are unknown, or where every sample is a still of its own."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Row:
-    """One architecture, floor or oracle on one data set under one protocol."""
+    """One architecture, floor or oracle on one data set under one protocol. Equal to nothing but itself."""
 
     architecture: str
     kind: str
