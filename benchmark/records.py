@@ -147,7 +147,7 @@ class Predictions:
 def read_record(folder: Path) -> Record | None:
     """The record of a cell's folder, or None where there is none that is whole."""
     try:
-        data = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+        data = json.loads((folder / RECORD).read_bytes())
     except (OSError, ValueError):
         return None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:

@@ -28,11 +28,15 @@ def forest(table: DataTable) -> Figure | None:
     figure = Figure(figsize=size)
     height = _LINE * len(rows) / size[1]
     axis = figure.add_axes((left / size[0], 0.7 / size[1], 5.0 / size[0], height))
-    for place, row in enumerate(rows):
-        interval = table.comparison.intervals[row.architecture]
-        axis.plot([interval.low, interval.high], [place, place], color=COLORS[0], lw=2.2, alpha=0.45)
-        axis.plot(row.score or 0.0, place, "o", color=COLORS[0], ms=7)
-    axis.set_yticks(range(len(rows)), [f"{row.title}  {table.ranks[row.architecture]}" for row in rows])
+    places = range(len(rows))
+    intervals = [table.comparison.intervals[row.architecture] for row in rows]
+    axis.hlines(places, [i.low for i in intervals], [i.high for i in intervals], color=COLORS[0], lw=2.2, alpha=0.45)
+    axis.plot([row.score or 0.0 for row in rows], places, "o", color=COLORS[0], ms=7)
+    axis.set_yticks([])
+    for place, row in enumerate(rows):  # as texts they are drawn in half the time of ticks
+        name = f"{row.title}  {table.ranks[row.architecture]}"
+        axis.text(-0.02, place, name, ha="right", va="center_baseline", transform=axis.get_yaxis_transform())
+    axis.hlines(places, 0, 1, color="#e4e4e4", lw=0.8, zorder=0.5, transform=axis.get_yaxis_transform())
     axis.set_ylim(len(rows) - 0.5, -0.5)
     axis.set_xlim(-0.2 if table.headline == "ccc" else 0, 1)
     axis.set_xlabel(f"{HEADLINES[table.headline]}, 95% over {table.comparison.unit}s")
@@ -42,17 +46,16 @@ def forest(table: DataTable) -> Figure | None:
 
 
 def _references(axis: Axes, table: DataTable) -> None:
-    """Floors and oracle as lines, with their names above."""
-    for row in table.rows:
-        if not row.competes and row.score is not None:
-            axis.axvline(row.score, color="#666666", linestyle=(0, (4, 3)), lw=1.1, zorder=1)
-            name = "oracle" if row.kind == "oracle" else row.title.split()[0].lower()
-            left = row.architecture == "majority"
-            axis.annotate(
-                name, (row.score, 1), (2 if not left else 0, 3), xycoords=("data", "axes fraction"),
-                textcoords="offset points", ha="right" if left or row.kind == "oracle" else "left",
-                fontsize=11, color="#555555",
-            )  # fmt: skip
+    """Floors and oracle as lines, with their names above: left of the lowest, so that two floors do not meet."""
+    references = {row.score: row for row in table.rows if not row.competes and row.score is not None}
+    for score, row in references.items():
+        left = score == min(references)
+        axis.axvline(score, color="#666666", linestyle=(0, (4, 3)), lw=1.1, zorder=1)
+        axis.annotate(
+            "oracle" if row.kind == "oracle" else row.title.split()[0].lower(), (score, 1), (0 if left else 2, 3),
+            xycoords=("data", "axes fraction"), textcoords="offset points",
+            ha="right" if left or row.kind == "oracle" else "left", fontsize=11, color="#555555",
+        )  # fmt: skip
 
 
 def _groups(figure: Figure, table: DataTable, left: float, bottom: float, width: float, height: float) -> None:
