@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from statistics import median
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from benchmark.board.markdown import count
 from benchmark.board.rows import Row
@@ -40,9 +41,17 @@ COSTS = ("params", "macs", "latency_ms_p50")
 """What a score is weighed against."""
 
 
-@lru_cache(maxsize=10_000)
+_KNOWN: WeakKeyDictionary[Row, Cost | None] = WeakKeyDictionary()
+
+
 def cost(row: Row) -> Cost | None:
     """The cost of a row; None for a floor, an oracle, or a row without a finished cell."""
+    if row not in _KNOWN:
+        _KNOWN[row] = _cost(row)
+    return _KNOWN[row]
+
+
+def _cost(row: Row) -> Cost | None:
     measured = [record for record in row.finished if record.data["cost"] and record.data["cost"]["params"] is not None]
     if not measured:
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ def on_all_cores(function: Callable[[Item], Result], items: Sequence[Item]) -> l
     _WORK[:] = [function, items]
     try:
         context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(min(cores(), len(items)), context, threadpool_limits, (1,)) as workers:
+        with ProcessPoolExecutor(min(cores(), len(items)), context, _begin) as workers:
             return list(workers.map(_done, range(len(items))))
     finally:
         _WORK.clear()
@@ -37,6 +38,11 @@ def cores() -> int:
     if "fork" not in multiprocessing.get_all_start_methods():
         return 1
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _begin() -> None:
+    threadpool_limits(1)
+    gc.freeze()  # what was there before is not searched for cycles, nor copied for it
 
 
 def _done(index: int) -> Any:

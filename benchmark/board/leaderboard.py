@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from benchmark.board.provenance import provenance
 from benchmark.board.reproduction import Published
 from benchmark.board.sections import DataTable, Section, prepare, sections
 from benchmark.errors import RequestError
-from benchmark.records import read_records
+from benchmark.records import Record, read_records
 
 _HOW_TO_READ = """\
 # Leaderboard
@@ -49,8 +49,11 @@ def render(results: Path, out: Path, published: Path | None = None) -> None:
         NoRecordsError: there is not one record below `results`.
         RequestError: a record or its predictions cannot be read.
     """
-    with _set_aside():
-        found = sections(read_records(results))
+    with _set_aside() as read:
+        _render(sections(read(results)), results, out, published)
+
+
+def _render(found: Sequence[Section], results: Path, out: Path, published: Path | None) -> None:
     literature = Literature()
     if not found:
         raise NoRecordsError(f"no records below {results}: run `make bench` first, or name a folder with --results")
@@ -73,15 +76,22 @@ def render(results: Path, out: Path, published: Path | None = None) -> None:
 
 
 @contextmanager
-def _set_aside() -> Iterator[None]:
-    """What is made inside is not searched for cycles, then or later: records have none, and 10,000 of them are some
-    million objects that Python would go through again and again."""
-    gc.disable()
+def _set_aside() -> Iterator[Callable[[Path], list[Record]]]:
+    """What reads records of which nothing is searched for cycles until the end: they have none, and 10,000 of them are
+    some million objects that Python would go through again and again."""
+
+    def read(results: Path) -> list[Record]:
+        gc.disable()
+        try:
+            return read_records(results)
+        finally:
+            gc.freeze()
+            gc.enable()
+
     try:
-        yield
+        yield read
     finally:
-        gc.freeze()
-        gc.enable()
+        gc.unfreeze()
 
 
 def _published(results: Path, published: Path | None) -> Published | None:
