@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -97,3 +99,38 @@ def test_whole_table(benchmark: Any) -> None:
             holm_pairs(pairwise_p(drawn, score(labels, predicted, 7), groups, 80))
 
     benchmark.pedantic(table, rounds=3, warmup_rounds=1)
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """10,050 cells: 30 rows, five data sets of 360 samples, 67 seeds; of one data set the subjects are unknown."""
+    folder = tmp_path_factory.mktemp("many")
+    names = [*(f"model_{number:02d}" for number in range(27)), "majority", "random", "oracle"]
+    for dataset in ("aff_wild2-twin", "affectnet_small-twin", "ctbc-twin", "oulu_casia-twin", "sendv1-twin"):
+        known = dataset != "affectnet_small-twin"
+        for place, name in enumerate(names):
+            for seed in range(67):
+                skill, cost = 0.3 + 0.02 * place, {"params": 1e5 * 1.2**place, "macs": 1e6 * 1.3**place}
+                write_cell(
+                    folder, name, skill, dataset=dataset, seed=seed, subjects=20, subjects_known=known, cost=cost
+                )
+    return folder
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+def test_ten_thousand_records(benchmark: Any, many: Path, tmp_path: Path, remembered: bool) -> None:
+    """`make leaderboard` as a command: the first time, and when figures and pictures are remembered."""
+    command = [
+        sys.executable,
+        "-m",
+        "benchmark",
+        "leaderboard",
+        "--results",
+        str(many),
+        "--out",
+        str(tmp_path / "b.md"),
+    ]
+    if remembered:
+        subprocess.run(command, check=True)
+    benchmark.pedantic(subprocess.run, (command,), {"check": True}, rounds=1)
+    assert (tmp_path / "b.md").read_text().count(" 67 x 1 |") == 150
