@@ -8,7 +8,7 @@ Sizes are chosen for a picture shown 450 pixels wide.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -107,9 +107,9 @@ def legend_below(figure: Figure, axes: Sequence[Axes], order: Sequence[str]) -> 
         _legend(figure, [entries[name] for name in names], names)
 
 
-def key_below(figure: Figure, titles: Sequence[str]) -> None:
-    """Which number stands for which architecture, counted from 1."""
-    names = [f"{number}  {title}" for number, title in enumerate(titles, start=1)]
+def key_below(figure: Figure, titles: Mapping[int, str]) -> None:
+    """Which number stands for which architecture."""
+    names = [f"{number}  {title}" for number, title in sorted(titles.items())]
     _legend(figure, [Line2D([], [], linestyle="none") for _ in names], names, handlelength=0, handletextpad=0)
 
 

@@ -53,8 +53,7 @@ def _fronts(section: Section, name: str, label: str, unit: float) -> Figure | No
     for axis, (title, table, points) in zip(axes, shown, strict=True):
         _front(axis, section, table, points, name, unit)
         axis.set(title=title, xlabel=label, ylabel=HEADLINES[table.headline])
-    titles = {row.architecture: row.title for row in section.architectures}
-    key_below(figure, [titles[name] for name in section.order])
+    key_below(figure, {_number(section, row): row.title for _, _, points in shown for row, _ in points})
     return figure
 
 
@@ -63,11 +62,16 @@ def _points(table: DataTable, name: str) -> list[Point]:
     return [(row, measured) for row, measured in found if getattr(measured, name)]
 
 
+def _number(section: Section, row: Row) -> int:
+    """What stands for an architecture in the plots of a section."""
+    return section.order.index(row.architecture) + 1
+
+
 def _front(axis: Axes, section: Section, table: DataTable, points: list[Point], name: str, unit: float) -> None:
     """Each architecture as its number; those that none undercuts are dark and joined by a step line."""
     places = np.array([(getattr(measured, name) / unit, row.score or 0.0) for row, measured in points])
     intervals = [table.comparison.intervals[row.architecture] for row, _ in points]
-    numbers = [str(section.order.index(row.architecture) + 1) for row, _ in points]
+    numbers = [str(_number(section, row)) for row, _ in points]
     axis.set_xscale("log")
     low, high = places[:, 0].min(), places[:, 0].max()
     wide = max((high / low) ** 0.08, (12 * low / high) ** 0.5, 1.1)
@@ -77,13 +81,13 @@ def _front(axis: Axes, section: Section, table: DataTable, points: list[Point], 
     front = pareto(table)
     beaten = np.array([name not in front[row.architecture] for row, _ in points])
     for own, color, inside, ink, order in (
-        (beaten, _QUIET, "white", "#444444", 2),
-        (~beaten, *(COLORS[0],) * 2, "white", 4),
+        (beaten, _QUIET, "white", "#444444", 3),
+        (~beaten, COLORS[0], COLORS[0], "white", 4),
     ):
-        axis.add_collection(LineCollection(list(bars[own]), color=color, lw=1.2, alpha=0.55, zorder=order - 0.5))
+        axis.add_collection(LineCollection(list(bars[own]), color=color, lw=1.2, alpha=0.55, zorder=order - 2))
         to_discs = np.stack([places, discs], axis=1)[own]
-        axis.add_collection(LineCollection(list(to_discs), color=color, lw=0.8, zorder=order - 0.4))
-        axis.plot(*places[own].T, "o", ms=4, color=color, zorder=order - 0.3)  # the point itself, where no disc is
+        axis.add_collection(LineCollection(list(to_discs), color=color, lw=0.8, zorder=order - 2))
+        axis.plot(*places[own].T, "o", ms=4, color=color, zorder=2.5)  # the point itself, where its disc is not
         axis.plot(*discs[own].T, "o", ms=14, mfc=inside, mec=color, mew=1.1, zorder=order)
         for index in np.flatnonzero(own):
             x, y = discs[index]
