@@ -102,9 +102,9 @@ class Predictions:
         try:
             self._content = (folder / PREDICTIONS).read_bytes()
             self._file = ParquetFile(BufferReader(self._content))  # of the path it would read in a dozen pieces
-        except (OSError, ArrowException) as error:
+            self._schema = self._file.schema_arrow
+        except (OSError, ValueError, ArrowException) as error:
             raise self._unreadable(error) from None
-        self._places = {name: place for place, name in enumerate(self._file.schema_arrow.names)}
 
     def read(self, wanted: Sequence[str], optional: Sequence[str] = ()) -> pa.Table:
         """Some columns; an optional one may be missing.
@@ -114,31 +114,39 @@ class Predictions:
         """
         from pyarrow import ArrowException
 
-        if missing := [name for name in wanted if name not in self._places]:
+        if missing := [name for name in wanted if name not in self._schema.names]:
             raise RequestError(
                 f"{self.folder}: its predictions have no column {', '.join(missing)}: delete the folder and run again"
             )
-        named = [*wanted, *(name for name in optional if name in self._places)]
+        named = [*wanted, *(name for name in optional if name in self._schema.names)]
         try:
             table: pa.Table = self._file.read(columns=named, use_threads=False)
-        except (OSError, ArrowException) as error:
+        except (OSError, ValueError, ArrowException) as error:
             raise self._unreadable(error) from None
+        if table.num_rows != self._file.metadata.num_rows:
+            raise self._unreadable(f"{table.num_rows} of {self._file.metadata.num_rows} lines")
         return table
 
-    def stored(self, name: str) -> tuple[Any, ...]:
-        """A column as it lies in the file: its type, its encoding and its bytes. Columns of which this is equal hold
-        the same values, and to see that costs a tenth of decoding them; the same values may be stored otherwise."""
-        if name not in self._places:
-            return ()
-        about, found = self._file.metadata, []
-        for group in range(about.num_row_groups):
-            chunk = about.row_group(group).column(self._places[name])
-            first = chunk.dictionary_page_offset if chunk.has_dictionary_page else chunk.data_page_offset
-            content = self._content[first : first + chunk.total_compressed_size]
-            found.append((chunk.physical_type, chunk.compression, chunk.encodings, chunk.num_values, content))
-        return tuple(found)
+    def begins_as(self, other: Predictions, names: Sequence[str]) -> bool:
+        """Whether these columns hold what they hold in `other`, of which they have been read; False may mean only that
+        they are stored in another way.
 
-    def _unreadable(self, error: Exception) -> RequestError:
+        It compares bytes from the start of both files to the end of the columns, which costs a tenth of decoding them,
+        and takes nothing from the footer of this file but its schema: pyarrow ends the process over a damaged one.
+        """
+        alike = self._schema.equals(other._schema) and self._file.metadata.num_rows == other._file.metadata.num_rows
+        return alike and self._content.startswith(other._content[: other._end(names)])
+
+    def _end(self, names: Sequence[str]) -> int:
+        """Where the last of these columns ends; the end of the file where columns do not lie there one by one."""
+        about = self._file.metadata
+        if about.num_row_groups != 1 or about.num_columns != len(self._schema.names):
+            return len(self._content)
+        chunks = [about.row_group(0).column(self._schema.names.index(name)) for name in names]
+        starts = [each.dictionary_page_offset if each.has_dictionary_page else each.data_page_offset for each in chunks]
+        return max(start + each.total_compressed_size for start, each in zip(starts, chunks, strict=True))
+
+    def _unreadable(self, error: Exception | str) -> RequestError:
         return RequestError(
             f"{self.folder / PREDICTIONS}: cannot be read ({error}): delete {self.folder} and run again"
         )
@@ -176,10 +184,11 @@ def write_record(
     predictions: pd.DataFrame | None = None,
     validation: pd.DataFrame | None = None,
 ) -> None:
-    """Writes a cell's record in whole or not at all; an earlier one stays until then.
+    """Writes a cell's record, which takes its place last: until then an earlier one stays.
 
     Raises:
-        OSError: the folder cannot be written or the disk is full. Nothing earlier is lost.
+        OSError: the folder cannot be written or the disk is full. Nothing earlier is lost, unless a file that is
+            written whole cannot take its place: then one of two may be new.
     """
     text = json.dumps({"schema": SCHEMA, **data}, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
     folder.mkdir(parents=True, exist_ok=True)

@@ -150,7 +150,7 @@ def draw(rows: Sequence[Row]) -> Drawn:
     if rows[0].headline == "ccc":
         found = [video_concordance(each) for each in samples]
         owners = found[0][1]
-        values = resampled_means(np.stack([scores.mean(axis=0) for scores, _ in found]), owners)
+        values = resampled_means(np.concatenate([scores for scores, _ in found]), owners, groups=_owners(rows))
         return Drawn(tuple(rows), values, *units_of(owners, owners, first.unit if first.unit != "sample" else "video"))
     predicted = np.concatenate([each.predicted for each in samples])
     values = resampled(first.labels, predicted, first.clusters, rows[0].num_classes, groups=_owners(rows))

@@ -42,6 +42,7 @@ COSTS = ("params", "macs", "latency_ms_p50")
 
 
 _KNOWN: WeakKeyDictionary[Row, Cost | None] = WeakKeyDictionary()
+"""Asked of a row in many places, and found by going through all of its records."""
 
 
 def cost(row: Row) -> Cost | None:

@@ -67,16 +67,19 @@ def panels(number: int, width: float, height: float, columns: int = 2) -> tuple[
     columns = min(columns, number)
     rows = math.ceil(number / columns)
     figure = Figure(figsize=(width * columns, height * rows))
-    across, up = (1 - sum(_MARGINS[side] for side in sides) / size for sides, size in (
-        (("left", "right"), width), (("bottom", "top"), height),
-    ))  # fmt: skip
+    across, up = inside(width, height)
     axes = []
     for index in range(number):
         row, column = divmod(index, columns)
         left = (column + _MARGINS["left"] / width) / columns
         bottom = (rows - 1 - row + _MARGINS["bottom"] / height) / rows
-        axes.append(figure.add_axes((left, bottom, across / columns, up / rows)))
+        axes.append(figure.add_axes((left, bottom, across / width / columns, up / height / rows)))
     return figure, axes
+
+
+def inside(width: float, height: float) -> tuple[float, float]:
+    """Inches that the axes take of a panel of this size."""
+    return width - _MARGINS["left"] - _MARGINS["right"], height - _MARGINS["bottom"] - _MARGINS["top"]
 
 
 def lines(axis: Axes, drawn: Sequence[tuple[int, str, Sequence[float], Sequence[float]]]) -> None:
@@ -86,14 +89,26 @@ def lines(axis: Axes, drawn: Sequence[tuple[int, str, Sequence[float], Sequence[
     """
     grey: tuple[list[float], list[float]] = [], []
     for place, title, xs, ys in drawn:
+        if not len(xs):
+            continue
         if place < len(_MARKERS):
-            each: Any = {"color": COLORS[place], "marker": _MARKERS[place], "markevery": max(1, len(xs) // 6)}
+            each: Any = {"color": COLORS[place], "marker": _MARKERS[place], "markevery": _marked(ys)}
             axis.plot(xs, ys, ms=7, lw=2, label=title, zorder=3 + 1 / (2 + place), **each)
         else:  # all in one, which is much sooner drawn than a line each
             grey[0].extend([*xs, np.nan])
             grey[1].extend([*ys, np.nan])
     if grey[0]:
         axis.plot(*grey, color="#c4c4c4", lw=1.1, zorder=2, label=OTHERS)
+
+
+def _marked(ys: Sequence[float]) -> list[int]:
+    """Which points have a marker: about six in all, and the first after every gap, for one point alone is no line."""
+    step, marked, since = max(1, len(ys) // 6), [], 0
+    for index, y in enumerate(ys):
+        since = 0 if np.isnan(y) else since + 1
+        if since and (since - 1) % step == 0:
+            marked.append(index)
+    return marked
 
 
 def legend_below(figure: Figure, axes: Sequence[Axes], order: Sequence[str]) -> None:

@@ -80,18 +80,22 @@ def _set_aside() -> Iterator[Callable[[Path], list[Record]]]:
     """What reads records of which nothing is searched for cycles until the end: they have none, and 10,000 of them are
     some million objects that Python would go through again and again."""
 
+    enabled, frozen = gc.isenabled(), gc.get_freeze_count()
+
     def read(results: Path) -> list[Record]:
         gc.disable()
         try:
             return read_records(results)
         finally:
             gc.freeze()
-            gc.enable()
+            if enabled:
+                gc.enable()
 
     try:
         yield read
     finally:
-        gc.unfreeze()
+        if not frozen:
+            gc.unfreeze()
 
 
 def _published(results: Path, published: Path | None) -> Published | None:

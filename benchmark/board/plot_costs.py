@@ -9,10 +9,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator
 
 from benchmark.board.costs import Cost, cost, pareto
-from benchmark.board.figures import COLORS, key_below, legend_below, lines, panels, spread
+from benchmark.board.figures import COLORS, inside, key_below, legend_below, lines, panels, spread
 from benchmark.board.rows import Row
 from benchmark.board.sections import DataTable, Section
 from benchmark.board.tables import HEADLINES
@@ -21,8 +21,8 @@ from benchmark.metrics import Array
 Point = tuple[Row, Cost]
 
 _QUIET = "#8a8a8a"
-_PANEL = (4.3, 3.35)
-"""Inches of a panel inside its axes, about."""
+_PANEL = (5.4, 4.6)
+"""Inches of a panel."""
 
 
 def macs_front(section: Section) -> Figure | None:
@@ -42,14 +42,15 @@ def _fronts(section: Section, name: str, label: str, unit: float) -> Figure | No
     shown: list[tuple[str, DataTable, list[Point]]] = []
     for table in section.tables:
         points = _points(table, name)
-        devices = sorted({measured.hardware for _, measured in points}) if name == "latency_ms_p50" else [""]
+        by_device = name == "latency_ms_p50"
+        devices = sorted({measured.hardware for _, measured in points}) if by_device else [""]
         for device in devices:
             title = f"{table.name}\n{device}" if len(devices) > 1 else table.name
-            own = [point for point in points if device in ("", point[1].hardware)]
+            own = [point for point in points if not by_device or point[1].hardware == device]
             shown += [(title, table, own)] if own else []
     if not shown:
         return None
-    figure, axes = panels(len(shown), 5.4, 4.6)
+    figure, axes = panels(len(shown), *_PANEL)
     for axis, (title, table, points) in zip(axes, shown, strict=True):
         _front(axis, section, table, points, name, unit)
         axis.set(title=title, xlabel=label, ylabel=HEADLINES[table.headline])
@@ -100,7 +101,8 @@ def _front(axis: Axes, section: Section, table: DataTable, points: list[Point], 
 
 def _beside_each_other(places: Array, low: float, high: float) -> Array:
     """Where the discs of points (N, 2) go so that none hides another, each as near its point as the others let it."""
-    scale = np.array([_PANEL[0] / np.log(high / low), _PANEL[1] / 1.05])
+    across, up = inside(*_PANEL)
+    scale = np.array([across / np.log(high / low), up / 1.05])
     x, y = (spread(np.stack([np.log(places[:, 0] / low), places[:, 1]], axis=1) * scale, 0.2) / scale).T
     return np.stack([low * np.exp(x), y], axis=1)
 
@@ -166,6 +168,6 @@ def throughput(section: Section) -> Figure | None:
         axis.set(title=hardware, xlabel="batch size", ylabel="inputs a second")
         axis.minorticks_off()
         axis.yaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-        axis.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10f}".rstrip("0").rstrip(".")))
+        axis.yaxis.set_major_formatter(EngFormatter(sep=""))  # 30k: there is no room for 30,000
     legend_below(figure, axes, [titles[name] for name in section.order])
     return figure

@@ -47,9 +47,10 @@ def forest(table: DataTable) -> Figure | None:
 
 def _references(axis: Axes, table: DataTable) -> None:
     """Floors and oracle as lines, with their names above: left of the lowest, so that two floors do not meet."""
-    references = {row.score: row for row in table.rows if not row.competes and row.score is not None}
-    for score, row in references.items():
-        left = score == min(references)
+    references = [(row.score, row) for row in table.rows if not row.competes and row.score is not None]
+    lowest = min(references, key=lambda pair: pair[0], default=None)
+    for score, row in references:
+        left = (score, row) == lowest
         axis.axvline(score, color="#666666", linestyle=(0, (4, 3)), lw=1.1, zorder=1)
         axis.annotate(
             "oracle" if row.kind == "oracle" else row.title.split()[0].lower(), (score, 1), (0 if left else 2, 3),

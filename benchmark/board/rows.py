@@ -205,7 +205,7 @@ def _breakdown(samples: Samples, names: NDArray[Any] | None, headline: str) -> d
     for part in np.split(order, starts[1:]):
         truth, said = samples.labels[part], samples.predicted[:, part]
         if headline == "ccc":
-            found[str(names[part[0]])] = float(np.mean([concordance(truth, run) for run in said]))
+            found[str(names[part[0]])] = float(np.nanmean([_concordance(truth, run) for run in said]))
         elif (held := said != NOT_PREDICTED).any():
             found[str(names[part[0]])] = float((said == truth)[held].mean())
     return found
@@ -215,11 +215,14 @@ def headline_scores(samples: Samples, headline: str, num_classes: int) -> Array:
     """The headline measure of each seed, (P,)."""
     if headline != "ccc":
         return score(samples.labels, samples.predicted, num_classes)
-    return video_concordance(samples)[0].mean(axis=1)
+    of_videos = video_concordance(samples)[0]
+    there = np.isfinite(of_videos)
+    with np.errstate(invalid="ignore"):  # a seed that lacks all samples: 0 / 0
+        return np.asarray(np.where(there, of_videos, 0).sum(axis=1) / there.sum(axis=1))
 
 
 def video_concordance(samples: Samples) -> tuple[Array, NDArray[Any]]:
-    """The CCC of each seed on each video, (P, V), and whom each video is of, (V,).
+    """The CCC of each seed on each video, (P, V), NaN where it lacks the video, and whom each video is of, (V,).
 
     The official score of SENDv1 is their mean. Without names of videos, a subject counts as one.
     """
@@ -228,9 +231,15 @@ def video_concordance(samples: Samples) -> tuple[Array, NDArray[Any]]:
     order = np.argsort(videos, kind="stable")
     starts = np.flatnonzero(np.r_[True, videos[order][1:] != videos[order][:-1]])
     parts = np.split(order, starts[1:])
-    scores = [[concordance(samples.labels[part], run[part]) for part in parts] for run in samples.predicted]
+    scores = [[_concordance(samples.labels[part], run[part]) for part in parts] for run in samples.predicted]
     clusters = samples.clusters if samples.clusters is not None else videos
     return np.array(scores), clusters[order[starts]]
+
+
+def _concordance(target: NDArray[Any], values: NDArray[Any]) -> float:
+    """The CCC on the samples that were predicted; NaN where none was."""
+    there = np.isfinite(values)
+    return concordance(target[there], values[there]) if there.any() else np.nan
 
 
 def pool(records: Sequence[Record], described: Record | None = None) -> Row:
@@ -302,11 +311,14 @@ def _samples(records: Sequence[Record], headline: str) -> Samples:
 def _fold(cells: dict[int, Record], seeds: int, headline: str) -> dict[str, NDArray[Any]]:
     """Samples, truths, subjects and videos of one fold, sorted by sample, and the predictions (P, N) of its cells."""
     truth, said, missing = ("target", "value", np.nan) if headline == "ccc" else ("label", "predicted", NOT_PREDICTED)
+    asked = ["sample", truth]
     opened = {seed: record.opened() for seed, record in cells.items()}
     first, *others = opened.values()
+    read = [first.read([*asked, "subject"], ["track"])]
     # Words are dear to decode, and the seeds of a fold nearly always hold the same samples: then once is enough.
-    same = all(first.stored(name) == each.stored(name) for each in others for name in ("sample", truth))
-    read = [each.read(["sample", truth, "subject"], ["track"]) for each in ([first] if same else opened.values())]
+    same = all(each.begins_as(first, asked) for each in others)
+    if not same:
+        read += [each.read([*asked, "subject"], ["track"]) for each in others]
 
     def column(name: str) -> NDArray[Any]:
         return np.concatenate([_column(each, name) for each in read])
@@ -315,7 +327,9 @@ def _fold(cells: dict[int, Record], seeds: int, headline: str) -> dict[str, NDAr
     found = {name: column(name)[where] for name in ("subject", "track")}
     found |= {"sample": names, "truth": column(truth)[where], "said": np.full((seeds, len(names)), missing)}
     places = [_places(record.path, each, found, truth) for record, each in zip(cells.values(), read, strict=False)]
-    for (seed, each), own in zip(opened.items(), places * len(opened) if same else places, strict=True):
+    if same:
+        places *= len(opened)
+    for (seed, each), own in zip(opened.items(), places, strict=True):
         found["said"][seed, own] = _column(each.read([said]), said)
     return found
 

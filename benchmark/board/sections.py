@@ -197,6 +197,7 @@ def prepare(found: Sequence[Section]) -> None:
         for table in tables:
             _computed(table)
         return
+    tables.sort(key=lambda table: -sum(len(row.records) for row in table.unsorted))  # the longest work first
     for table, digests in zip(tables, on_all_cores(_computed, tables), strict=True):
         for record, digest in zip(_finished(table), digests, strict=True):
             vars(record)["digest"] = digest  # a file that was hashed there is not hashed here again

@@ -18,7 +18,7 @@ from benchmark.board.sections import DataTable, Section, across, sections
 from benchmark.errors import RequestError
 from benchmark.metrics import concordance
 from benchmark.records import read_records
-from benchmark.statistics import paired_bootstrap
+from benchmark.statistics import NOT_PREDICTED, paired_bootstrap
 from tests.benchmark.written_cells import write_cell
 
 AFFECTNET = ["Neutral", "Happiness", "Sadness", "Surprise", "Fear", "Disgust", "Anger", "Contempt"]
@@ -139,10 +139,10 @@ def test_breakdowns_are_there_where_the_predictions_name_them(tmp_path: Path) ->
     assert right.idxmin() in breakdowns.units(with_names, "subject")
 
 
-def write_regression(results: Path, architecture: str, noise: float) -> pd.DataFrame:
+def write_regression(results: Path, architecture: str, noise: float, seed: int = 0) -> pd.DataFrame:
     """A cell of SENDv1's valence: three subjects with two videos each."""
-    folder = write_cell(results, architecture, dataset="sendv1_valence-twin", classes=["valence"])
-    rng = np.random.default_rng(0)
+    folder = write_cell(results, architecture, dataset="sendv1_valence-twin", classes=["valence"], seed=seed)
+    rng = np.random.default_rng(seed)
     who = np.repeat(np.arange(6), 30)
     target = np.sin(np.arange(180) / 7)
     frame = pd.DataFrame({
@@ -171,6 +171,42 @@ def test_a_regression_is_ranked_by_its_own_measure(tmp_path: Path) -> None:
     text = tables.scores(table, None, Literature())
     assert "CCC [95% over subjects]" in text
     assert "accuracy" not in text
+
+
+def test_what_a_seed_of_a_regression_lacks_is_no_perfect_score(tmp_path: Path) -> None:
+    frame, other = write_regression(tmp_path, "c3d", 2.0), write_regression(tmp_path, "c3d", 2.0, seed=1)
+    kept = other[other["track"].isin(["vid0", "vid3"]) | (other.index % 2 == 0) & (other["track"] == "vid5")]
+    kept.to_parquet(tmp_path / "default/sendv1_valence-twin/c3d/seed1-fold0/predictions.parquet", index=False)
+    whole, half = (
+        [concordance(part["target"], part["value"]) for _, part in each.groupby("track")] for each in (frame, kept)
+    )
+    assert (len(whole), len(half)) == (6, 3)
+    row = table_of(tmp_path).rows[0]
+    assert row.seed_scores == pytest.approx([np.mean(whole), np.mean(half)])
+    assert row.score == pytest.approx(np.mean([np.mean(whole), np.mean(half)]))
+    assert row.figures.by_video["vid1"] == pytest.approx(whole[1])
+    interval = table_of(tmp_path).comparison.intervals["c3d"]
+    assert -0.2 < interval.low < row.score < interval.high < 0.9
+
+
+def test_samples_are_pooled_whatever_way_they_are_stored(tmp_path: Path) -> None:
+    """Seeds of one fold in the same bytes, in another order, in another compression, with other samples."""
+    folders = [write_cell(tmp_path, seed=seed) for seed in range(5)]
+    frames = [pd.read_parquet(folder / "predictions.parquet").iloc[:40] for folder in folders]
+    frames[2] = frames[2].iloc[::-1]
+    frames[3] = frames[3].iloc[5:]
+    for folder, frame, compression in zip(folders, frames, ("zstd", "zstd", "zstd", "zstd", None), strict=True):
+        frame.to_parquet(folder / "predictions.parquet", index=False, compression=compression, row_group_size=25)
+    first = read_records(tmp_path)[0].opened()
+    first.read(["sample", "label"])
+    alike = [record.opened().begins_as(first, ["sample", "label"]) for record in read_records(tmp_path)]
+    assert alike[0]
+    assert not any(alike[2:])
+    samples = table_of(tmp_path).rows[0].samples
+    assert samples is not None
+    for frame, found in zip(frames, samples.predicted, strict=True):
+        own = frame.set_index("sample")["predicted"]
+        assert [own.get(name, NOT_PREDICTED) for name in samples.names] == found.tolist()
 
 
 def test_an_ablation_shows_paired_differences(tmp_path: Path) -> None:

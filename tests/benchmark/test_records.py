@@ -71,6 +71,37 @@ def test_predictions_that_are_damaged_are_an_error_that_says_what_to_do(tmp_path
         record.predictions()
 
 
+def test_files_that_begin_alike_are_known_by_their_bytes_and_a_damaged_one_by_its_name(tmp_path: Path) -> None:
+    """The footer of a file may be damaged anywhere: nothing but an error comes of it, above all no end of the process
+    (pyarrow 26 ends it where the description of a column is damaged)."""
+    names = [f"P{index:03d}/0001" for index in range(60)]
+    columns = {"sample": names, "subject": "s", "label": np.arange(60) % 5}
+    for seed in (0, 1, 2):
+        frame = pd.DataFrame({**columns, "predicted": np.arange(60) * (seed + 1) % 5})
+        write_record(folder(tmp_path, seed), {"status": "ok"}, frame if seed < 2 else frame[::-1])
+    first, second, other = (record.opened() for record in read_records(tmp_path))
+    first.read(["sample", "label"])
+    assert second.begins_as(first, ["sample", "label"])
+    assert not second.begins_as(first, ["sample", "label", "predicted"])
+    assert not other.begins_as(first, ["sample"])
+    file = folder(tmp_path, 1) / PREDICTIONS
+    whole = file.read_bytes()
+    told = []
+    for place in range(whole.index(b"schema") - 40, len(whole), 3):
+        damaged = bytearray(whole)
+        damaged[place] ^= 1
+        file.write_bytes(damaged)
+        try:
+            opened = read_records(tmp_path)[1].opened()
+            if not opened.begins_as(first, ["sample", "label"]):
+                opened.read(["sample", "label"])
+            opened.read(["predicted"])
+        except RequestError as error:
+            told.append(str(error))
+    assert told
+    assert all(str(file.parent) in line for line in told)
+
+
 @pytest.mark.parametrize("file", [RECORD, PREDICTIONS])
 def test_a_full_disk_leaves_the_earlier_record_untouched_and_no_draft(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str

@@ -1,0 +1,93 @@
+"""Plots that are hard to draw well: nothing is cut off, nothing is lost, nothing is named that is not there."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
+
+from benchmark.board.figures import lines, panels, style
+from benchmark.board.forked import on_all_cores
+from benchmark.board.plot_costs import latency_front, macs_front, throughput
+from benchmark.board.plot_training import curves
+from benchmark.board.sections import Section, sections
+from benchmark.errors import RequestError
+from benchmark.records import read_records
+from tests.benchmark.written_cells import write_cell
+
+
+def boxes(figure: Figure) -> list[Bbox]:
+    """What is drawn of each panel, its labels and titles included, and of the legend, in pixels."""
+    FigureCanvasAgg(figure).draw()
+    found = [axis.get_tightbbox() for axis in figure.axes] + [legend.get_window_extent() for legend in figure.legends]
+    return [box for box in found if box is not None]
+
+
+def section_of(results: Path) -> Section:
+    return sections(read_records(results))[0]
+
+
+@pytest.mark.parametrize("plot", [throughput, macs_front, latency_front, curves])
+@pytest.mark.parametrize("speed", [0.5, 12_000, 3e6])
+def test_no_text_is_cut_off(tmp_path: Path, plot: Callable[[Section], Figure | None], speed: float) -> None:
+    for place, name in enumerate(("c3d", "vit_se", "an_architecture_with_quite_a_long_name", "tsm")):
+        cost = {
+            "throughput_by_batch": {"1": speed, "64": speed * 9.5}, "macs": speed * 1e6 * 2**place,
+            "latency_ms_p50": 1e3 * (place + 1) / speed,
+        }  # fmt: skip
+        write_cell(tmp_path, name, 0.3 + place / 10, cost=cost)
+        write_cell(tmp_path, name, 0.3 + place / 10, cost=cost, dataset="ctbc-twin")
+    with style():
+        figure = plot(section_of(tmp_path))
+        assert figure is not None
+        found = boxes(figure)
+        width, height = figure.canvas.get_width_height()
+    assert len(found) == len(figure.axes) + 1
+    assert min(min(box.x0, box.y0) for box in found) >= 0
+    assert max(box.x1 for box in found) <= width
+    assert max(box.y1 for box in found) <= height
+    legend = found[-1]
+    assert all(box.y0 >= legend.y1 for box in found[:-1])
+
+
+def test_the_key_names_what_is_shown(tmp_path: Path) -> None:
+    for name in ("tsm", "tsm@shuffled", "c3d"):
+        write_cell(tmp_path, name, title=f"title of {name}")
+    figure = macs_front(section_of(tmp_path))
+    assert figure is not None
+    assert sorted(text.get_text()[3:] for text in figure.legends[0].get_texts()) == ["title of c3d", "title of tsm"]
+
+
+def test_a_point_alone_is_marked_and_what_has_no_point_is_not_named() -> None:
+    _, (axis,) = panels(1, 5, 4)
+    ys = [*np.linspace(1, 2, 12), np.nan, 3.0]
+    lines(
+        axis,
+        [(0, "two stages", [*range(12), np.nan, 12], ys), (1, "nothing", [], []), (7, "a grey one", [1, 2], [1, 2])],
+    )
+    line, grey = axis.lines
+    assert line.get_markevery() == [0, 2, 4, 6, 8, 10, 13]
+    assert [each.get_label() for each in (line, grey)] == ["two stages", "the others"]
+
+
+def test_work_on_all_cores_may_nest_and_says_when_a_process_was_killed() -> None:
+    def twice(number: int) -> list[int]:
+        return on_all_cores(lambda each: each * number, [1, 2])
+
+    assert on_all_cores(twice, [1, 2, 3, 4]) == [[1, 2], [2, 4], [3, 6], [4, 8]]
+    parent = os.getpid()
+
+    def killed(number: int) -> int:
+        if os.getpid() != parent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise RequestError("on one core nobody is killed: memory")
+
+    with pytest.raises(RequestError, match="memory"):
+        on_all_cores(killed, [1, 2])
