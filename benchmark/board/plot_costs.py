@@ -81,7 +81,7 @@ def _front(axis: Axes, section: Section, table: DataTable, points: list[Point], 
     bars = np.array([[(v, i.low), (v, i.high)] for (v, _), i in zip(places, intervals, strict=True)])
     front = pareto(table)
     beaten = np.array([name not in front[row.architecture] for row, _ in points])
-    for own, color, inside, ink, order in (
+    for own, color, filling, ink, order in (
         (beaten, _QUIET, "white", "#444444", 3),
         (~beaten, COLORS[0], COLORS[0], "white", 4),
     ):
@@ -89,7 +89,7 @@ def _front(axis: Axes, section: Section, table: DataTable, points: list[Point], 
         to_discs = np.stack([places, discs], axis=1)[own]
         axis.add_collection(LineCollection(list(to_discs), color=color, lw=0.8, zorder=order - 2))
         axis.plot(*places[own].T, "o", ms=4, color=color, zorder=2.5)  # the point itself, where its disc is not
-        axis.plot(*discs[own].T, "o", ms=14, mfc=inside, mec=color, mew=1.1, zorder=order)
+        axis.plot(*discs[own].T, "o", ms=14, mfc=filling, mec=color, mew=1.1, zorder=order)
         for index in np.flatnonzero(own):
             x, y = discs[index]
             axis.text(x, y, numbers[index], ha="center", va="center_baseline", fontsize=9, color=ink, zorder=order)
