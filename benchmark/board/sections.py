@@ -197,7 +197,7 @@ def prepare(found: Sequence[Section]) -> None:
         for table in tables:
             _computed(table)
         return
-    tables.sort(key=lambda table: -sum(len(row.records) for row in table.unsorted))  # the longest work first
+    tables.sort(key=_work, reverse=True)
     for table, digests in zip(tables, on_all_cores(_computed, tables), strict=True):
         for record, digest in zip(_finished(table), digests, strict=True):
             vars(record)["digest"] = digest  # a file that was hashed there is not hashed here again
@@ -207,6 +207,13 @@ def _computed(table: DataTable) -> list[str]:
     """The digests of what it was computed of."""
     _ = table.comparison
     return [record.digest for record in _finished(table)]
+
+
+def _work(table: DataTable) -> tuple[bool, int]:
+    """Larger for a table that takes longer: where subjects are unknown, every sample is drawn by itself."""
+    records = _finished(table)
+    samples = sum(record.data["counts"].get("test_samples", 0) for record in records)
+    return any(not record.data["subjects_known"] for record in records), samples
 
 
 def _finished(table: DataTable) -> list[Record]:
