@@ -14,7 +14,7 @@ from benchmark.board.markdown import escape
 from benchmark.board.plots import Picture, Plots, draw
 from benchmark.board.provenance import provenance
 from benchmark.board.reproduction import Published
-from benchmark.board.sections import DataTable, Section, prepare, sections
+from benchmark.board.sections import MANY, DataTable, Section, prepare, sections
 from benchmark.errors import RequestError
 from benchmark.records import Record, read_records
 
@@ -77,24 +77,27 @@ def _render(found: Sequence[Section], results: Path, out: Path, published: Path 
 
 @contextmanager
 def _set_aside() -> Iterator[Callable[[Path], list[Record]]]:
-    """What reads records of which nothing is searched for cycles until the end: they have none, and 10,000 of them are
+    """What reads records; of many, nothing is searched for cycles until the end: they have none, and 10,000 of them are
     some million objects that Python would go through again and again."""
-
-    enabled, frozen = gc.isenabled(), gc.get_freeze_count()
+    enabled, frozen, many = gc.isenabled(), gc.get_freeze_count(), False
 
     def read(results: Path) -> list[Record]:
+        nonlocal many
         gc.disable()
         try:
-            return read_records(results)
+            records = read_records(results)
+            many = len(records) >= MANY
+            if many:
+                gc.freeze()
+            return records
         finally:
-            gc.freeze()
             if enabled:
                 gc.enable()
 
     try:
         yield read
     finally:
-        if not frozen:
+        if many and not frozen:
             gc.unfreeze()
 
 

@@ -46,12 +46,16 @@ class Beside:
     note: str
 
 
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""The safe loader in C, ten times as fast, where this PyYAML has it."""
+
+
 class Literature:
     """All published numbers that the project knows."""
 
     def __init__(self, file: Path = FILE) -> None:
         try:
-            self.entries = [Entry(**entry) for entry in yaml.safe_load(file.read_text(encoding="utf-8"))]
+            self.entries = [Entry(**entry) for entry in yaml.load(file.read_text(encoding="utf-8"), _Loader)]
         except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
             raise RequestError(f"{file}: not a list of published numbers: {' '.join(str(error).split())}") from None
 

@@ -23,7 +23,7 @@ from benchmark.records import Record
 from benchmark.statistics import Friedman, friedman, tie_groups
 
 MANY = 1000
-"""Records from which on several processes prepare the board."""
+"""Records from which on a board is made with care for time: on all cores."""
 _SUITES_FIRST = ("default", "full")
 
 
