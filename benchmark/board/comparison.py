@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from benchmark.board.memory import key_of, remembered
 from benchmark.board.rows import Row, video_concordance
 from benchmark.metrics import Array
+from benchmark.resampling import resampled, resampled_means
 from benchmark.statistics import (
     ALPHA,
     Difference,
@@ -27,8 +28,6 @@ from benchmark.statistics import (
     holm_pairs,
     interval_of,
     pairwise_p,
-    resampled,
-    resampled_means,
     tie_groups,
     units_of,
 )

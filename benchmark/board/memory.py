@@ -19,7 +19,7 @@ from benchmark.atomic import drafted
 from benchmark.cache import cache_folder
 
 _CODE = Path(__file__).parent
-_ALSO = ("metrics.py", "records.py", "statistics.py")
+_ALSO = ("metrics.py", "records.py", "resampling.py", "statistics.py")
 _LIBRARIES = ("matplotlib", "numpy", "scipy")
 
 

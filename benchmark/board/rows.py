@@ -22,7 +22,8 @@ from benchmark.board.memory import key_of, remembered
 from benchmark.errors import RequestError
 from benchmark.metrics import METRICS, Array, concordance, confusion_matrix, measure, scores, tallies
 from benchmark.records import Record
-from benchmark.statistics import NOT_PREDICTED, Unit, score
+from benchmark.resampling import NOT_PREDICTED, score
+from benchmark.statistics import Unit
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -20,7 +20,8 @@ import numpy as np
 from benchmark.records import Record
 from benchmark.regression.chance import Group
 from benchmark.regression.verdict import Mark, Verdict
-from benchmark.statistics import RESAMPLES, mcnemar, paired_bootstrap, resampled, score
+from benchmark.resampling import RESAMPLES, resampled, score
+from benchmark.statistics import mcnemar, paired_bootstrap
 
 MARGIN = 0.02
 """Loss of ABAW up to which a cell counts as the same, where no reruns say how much chance does."""

@@ -10,14 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.statistics import (
-    ALPHA,
-    bootstrap_interval,
-    holm_pairs,
-    pairwise_p,
-    resampled,
-    score,
-)
+from benchmark.resampling import resampled, score
+from benchmark.statistics import ALPHA, bootstrap_interval, holm_pairs, pairwise_p
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from benchmark.board.sections import DataTable, Section, across, sections
 from benchmark.errors import RequestError
 from benchmark.metrics import concordance
 from benchmark.records import read_records
-from benchmark.statistics import NOT_PREDICTED, paired_bootstrap
+from benchmark.resampling import NOT_PREDICTED
+from benchmark.statistics import paired_bootstrap
 from tests.benchmark.written_cells import write_cell
 
 AFFECTNET = ["Neutral", "Happiness", "Sadness", "Surprise", "Fear", "Disgust", "Anger", "Contempt"]

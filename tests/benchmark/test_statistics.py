@@ -10,8 +10,8 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
 from benchmark.metrics import METRICS, confusion_matrix, measure, tallies
+from benchmark.resampling import NOT_PREDICTED, resampled, resampled_means, score
 from benchmark.statistics import (
-    NOT_PREDICTED,
     bootstrap_interval,
     friedman,
     holm,
@@ -19,9 +19,6 @@ from benchmark.statistics import (
     mcnemar,
     paired_bootstrap,
     pairwise_p,
-    resampled,
-    resampled_means,
-    score,
     studentized_range_quantile,
     tie_groups,
 )
@@ -72,7 +69,7 @@ def test_memory_chunks_change_nothing(clusters: bool, monkeypatch: pytest.Monkey
     labels, predicted, who = experiment(2)
     groups = who if clusters else None
     whole = resampled(labels, predicted, groups, CLASSES, resamples=100)
-    monkeypatch.setattr("benchmark.statistics._CHUNK_NUMBERS", 130)
+    monkeypatch.setattr("benchmark.resampling._CHUNK_NUMBERS", 130)
     np.testing.assert_array_equal(resampled(labels, predicted, groups, CLASSES, resamples=100), whole)
 
 

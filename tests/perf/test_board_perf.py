@@ -17,7 +17,8 @@ from sklearn.metrics import accuracy_score, f1_score
 from benchmark.board.sections import sections
 from benchmark.measured import board_rendering
 from benchmark.records import read_records
-from benchmark.statistics import bootstrap_interval, holm_pairs, pairwise_p, resampled, score
+from benchmark.resampling import resampled, score
+from benchmark.statistics import bootstrap_interval, holm_pairs, pairwise_p
 from tests.benchmark.written_cells import write_cell
 
 ARCHITECTURES = ("c3d", "cnn_lstm_attention", "vit_se", "difference_of_embeddings", "majority", "random", "oracle")

@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 from benchmark.baselines import baseline_scores
 from benchmark.data import locate, open_data
 from benchmark.registry import architectures
-from benchmark.statistics import bootstrap_interval, paired_bootstrap, score
+from benchmark.resampling import score
+from benchmark.statistics import bootstrap_interval, paired_bootstrap
 from benchmark.suite import BASELINES, Cell, cells_of, load_suite
 from benchmark.training import Material, Run, build, make_deterministic, predict_with, train
 from datasets.corpus import Corpus
