@@ -10,6 +10,10 @@ from benchmark.board.sections import DataTable
 from benchmark.board.tables import HEADLINES, with_interval
 
 _HARDEST = 3
+ONE_SEED = (
+    "**One seed: they compare two trained models, not two designs.** Trained from another seed, the same design can "
+    "differ as much; three seeds or more put that into p."
+)
 
 
 def classes(data: DataTable) -> str:
@@ -63,6 +67,8 @@ def ablation(data: DataTable) -> str:
         f"\n\nDifferences are paired, variant minus **architecture** on the same samples (bootstrap over "
         f"{data.comparison.unit}s); p is corrected (Holm) for the number of variants of one architecture."
     )
+    if any(len(row.seeds) == 1 for rows in data.variants.values() for row in rows):
+        note += f" {ONE_SEED}"
     return table(headers, lines, ["ablation"]) + note if lines else ""
 
 

@@ -220,6 +220,7 @@ def test_an_ablation_shows_paired_differences(tmp_path: Path) -> None:
     change = table.comparison.changes[f"{base}@uses=target"]
     assert change.interval.high < 0
     text = breakdowns.ablation(table)
+    assert breakdowns.ONE_SEED in text
     assert "| uses: target" in text
     assert f"{change.value:+.3f} [{change.interval.low:+.3f}, {change.interval.high:+.3f}]" in text
     assert "@" not in tables.scores(table, None, Literature())
