@@ -71,7 +71,7 @@ class Record:
         try:
             return pd.read_parquet(file)
         except (OSError, ValueError) as error:
-            raise RequestError(f"{file}: cannot be read ({error}): delete {self.path} and run again") from None
+            raise _unreadable(file, error) from None
 
     @cached_property
     def digest(self) -> str:
@@ -147,9 +147,11 @@ class Predictions:
         return max(start + each.total_compressed_size for start, each in zip(starts, chunks, strict=True))
 
     def _unreadable(self, error: Exception | str) -> RequestError:
-        return RequestError(
-            f"{self.folder / PREDICTIONS}: cannot be read ({error}): delete {self.folder} and run again"
-        )
+        return _unreadable(self.folder / PREDICTIONS, error)
+
+
+def _unreadable(file: Path, error: Exception | str) -> RequestError:
+    return RequestError(f"{file}: cannot be read ({error}): delete {file.parent} and run again")
 
 
 def read_record(folder: Path) -> Record | None:

@@ -163,13 +163,12 @@ def _measured(counts: Tallies, metric: Metric) -> Array:
     all_there = either.all()
     f1 = 2 * np.divide(counts.hits, either if all_there else np.maximum(either, 1), dtype=np.float64).sum(axis=0)
     f1 /= len(either) if all_there else np.maximum(np.count_nonzero(either, axis=0), 1)
-    with np.errstate(invalid="ignore"):  # a result that has no sample in a resample: 0 / 0
-        return 0.67 * f1 + 0.33 * (counts.hits.sum(axis=0, dtype=np.float64) / counts.truth.sum(axis=0))
+    return 0.67 * f1 + 0.33 * measure(counts, "accuracy", axis=0)
 
 
 @dataclass(frozen=True)
 class _Block:
-    """Tallies of every unit for a few results: hits and truth of each class are of the units of its span alone."""
+    """Tallies of every unit for a few results; the hits of each class are of the units of its span alone."""
 
     results: slice
     hits: list[NDArray[Any]]
