@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -165,6 +165,11 @@ def read_record(folder: Path) -> Record | None:
     return Record(folder, data)
 
 
+def record_files(results: Path) -> Iterator[Path]:
+    """The files of all records below a folder, in any order."""
+    return results.glob(f"*/*/*/seed*-fold*/{RECORD}")
+
+
 def read_records(results: Path) -> list[Record]:
     """Every record below a folder, in the order of their paths.
 
@@ -172,7 +177,7 @@ def read_records(results: Path) -> list[Record]:
         RequestError: a record is damaged or of another schema.
     """
     records = []
-    for file in sorted(results.glob(f"*/*/*/seed*-fold*/{RECORD}")):
+    for file in sorted(record_files(results)):
         record = read_record(file.parent)
         if record is None:
             raise RequestError(f"{file}: not a record of schema {SCHEMA}: delete {file.parent} and run again")

@@ -28,6 +28,10 @@ _HANDFUL = 7
 """Units of which most of 10,000 resamples are the same: 1,716 differ."""
 _BLOCK = 64
 """Results that are scored at a time."""
+_PAIR = 4096
+"""Two counts below this are one number of float32, whose whole numbers are exact below its square."""
+_MANY_UNITS = 64
+"""Units from which on it is sooner to multiply pairs of classes and to take them apart than to multiply each class."""
 
 
 def score(labels: ArrayLike, predictions: ArrayLike, num_classes: int, metric: Metric = "abaw") -> Array:
@@ -174,11 +178,15 @@ class _Block:
     hits: list[NDArray[Any]]
     truth: NDArray[Any]
     predicted: NDArray[Any]
+    """(C, U, P), or (C / 2, U, P) where it is paired: a class plus `_PAIR` times the next one."""
+    paired: bool
     spans: list[slice]
 
     def drawn(self, weights: NDArray[Any]) -> Tallies:
         """Counts (C, R, P) of resamples that draw the units so many times, (R, U)."""
         predicted = weights @ self.predicted
+        if self.paired:
+            predicted = _apart(predicted)[: len(self.hits)]
         hits = np.empty_like(predicted)
         for span, own, found in zip(self.spans, self.hits, hits, strict=True):
             np.matmul(weights[:, span], own, out=found)
@@ -196,6 +204,9 @@ def _blocks(each: Tallies, drawn: int) -> list[_Block]:
     parts = [np.moveaxis(part, -1, 0) for part in (each.hits, each.truth, each.predicted)]  # (C, U, P), truth or (…, 1)
     largest = max(part.sum(axis=0).max() for part in parts) * drawn
     hits, truth, predicted = (part.astype(np.float32 if 2 * largest < 2**24 else np.float64) for part in parts)
+    paired = len(each.hits) >= _MANY_UNITS and each.predicted.max() * drawn < _PAIR
+    if paired:
+        predicted = _in_pairs(predicted)
     units_of_class = [np.flatnonzero(of_class.any(axis=-1)) for of_class in truth]
     spans = [slice(units[0], units[-1] + 1) if units.size else slice(0) for units in units_of_class]
     found = []
@@ -207,10 +218,26 @@ def _blocks(each: Tallies, drawn: int) -> list[_Block]:
                 [np.ascontiguousarray(of_class[span, cut]) for of_class, span in zip(hits, spans, strict=True)],
                 truth if truth.shape[-1] == 1 else np.ascontiguousarray(truth[..., cut]),
                 np.ascontiguousarray(predicted[..., cut]),
+                paired,
                 spans,
             )
         )
     return found
+
+
+def _in_pairs(counts: NDArray[Any]) -> NDArray[Any]:
+    """Two classes in each number: (C, ...) counts below `_PAIR` as (C / 2, ...), rounded up."""
+    paired = counts[::2].copy()
+    paired[: len(counts) // 2] += _PAIR * counts[1::2]
+    return paired
+
+
+def _apart(paired: NDArray[Any]) -> NDArray[Any]:
+    """(C / 2, ...) as (C, ...); of an odd number of classes, one more that is 0."""
+    counts = np.empty((len(paired), 2, *paired.shape[1:]), paired.dtype)
+    np.floor(np.multiply(paired, 1 / _PAIR, out=counts[:, 1]), out=counts[:, 1])
+    np.subtract(paired, _PAIR * counts[:, 1], out=counts[:, 0])
+    return counts.reshape(-1, *paired.shape[1:])
 
 
 def _unit_tallies(

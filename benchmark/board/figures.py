@@ -34,6 +34,7 @@ _STYLE: Any = {
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlesize": 14,
+    "axes.titley": 1.0,  # otherwise each title is tried against all labels of its axes
     "figure.dpi": 110,
     "font.size": 13,
     "grid.color": "#e4e4e4",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.board import breakdowns, tables
@@ -13,10 +11,11 @@ from benchmark.board.literature import Literature
 from benchmark.board.markdown import escape
 from benchmark.board.plots import Picture, Plots, draw
 from benchmark.board.provenance import provenance
+from benchmark.board.reading import all_records
 from benchmark.board.reproduction import Published
-from benchmark.board.sections import MANY, DataTable, Section, prepare, sections
+from benchmark.board.sections import DataTable, Section, sections
 from benchmark.errors import RequestError
-from benchmark.records import Record, read_records
+from benchmark.records import read_records
 
 _HOW_TO_READ = """\
 # Leaderboard
@@ -49,23 +48,22 @@ def render(results: Path, out: Path, published: Path | None = None) -> None:
         NoRecordsError: there is not one record below `results`.
         RequestError: a record or its predictions cannot be read.
     """
-    with _set_aside() as read:
-        _render(sections(read(results)), results, out, published)
+    with all_records(results) as records:
+        _render(sections(records), results, out, published)
 
 
 def _render(found: Sequence[Section], results: Path, out: Path, published: Path | None) -> None:
     literature = Literature()
     if not found:
         raise NoRecordsError(f"no records below {results}: run `make bench` first, or name a folder with --results")
-    prepare(found)
+    folders = [results / section.suite / "plots" for section in found]
+    drawn = draw(found, folders)
     reference = _published(results, published)
     kept: dict[Path, set[str]] = {}
     parts = [_HOW_TO_READ]
-    for index, section in enumerate(found):
+    for index, (section, folder, plots) in enumerate(zip(found, folders, drawn, strict=True)):
         if index == 0 or found[index - 1].suite != section.suite:
             parts.append(f"## Suite {escape(section.suite)}")
-        folder = results / section.suite / "plots"
-        plots = draw(section, folder)
         kept.setdefault(folder, set()).update(plots.files())
         parts.append(_section(section, plots, os.path.relpath(folder, out.parent), reference, literature))
     for folder, names in kept.items():
@@ -73,32 +71,6 @@ def _render(found: Sequence[Section], results: Path, out: Path, published: Path 
             stale.unlink()
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
-
-
-@contextmanager
-def _set_aside() -> Iterator[Callable[[Path], list[Record]]]:
-    """What reads records; of many, nothing is searched for cycles until the end: they have none, and 10,000 of them are
-    some million objects that Python would go through again and again."""
-    enabled, frozen, many = gc.isenabled(), gc.get_freeze_count(), False
-
-    def read(results: Path) -> list[Record]:
-        nonlocal many
-        gc.disable()
-        try:
-            records = read_records(results)
-            many = len(records) >= MANY
-            if many:
-                gc.freeze()
-            return records
-        finally:
-            if enabled:
-                gc.enable()
-
-    try:
-        yield read
-    finally:
-        if many and not frozen:
-            gc.unfreeze()
 
 
 def _published(results: Path, published: Path | None) -> Published | None:

@@ -43,7 +43,7 @@ def _curve(row: Row, key: str) -> tuple[list[float], list[float]]:
     epochs = [[entry for entry in epoch if entry is not None] for epoch in zip_longest(*histories)]
     stages: dict[str, list[tuple[float, float]]] = {}
     for number, entries in enumerate(epochs, start=1):
-        values = [entry[key] for entry in entries if entry.get(key) is not None]
+        values = [value for entry in entries if (value := entry.get(key)) is not None]
         if values:
             stages.setdefault(entries[0]["stage"], []).append((number, float(np.mean(values))))
     points = [point for stage in stages.values() for point in [*stage, (np.nan, np.nan)]][:-1]

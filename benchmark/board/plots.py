@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from matplotlib.figure import Figure
 
 from benchmark.board.figures import save, style
-from benchmark.board.forked import on_all_cores
+from benchmark.board.forked import Job, on_all_cores
 from benchmark.board.memory import keep_files, key_of, restored
 from benchmark.board.plot_classes import class_scores, confusions
 from benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
 from benchmark.board.plot_ranks import critical_difference, forest, heat_map
 from benchmark.board.plot_training import curves
-from benchmark.board.sections import DataTable, Section
+from benchmark.board.sections import DataTable, Section, computed, few, prepare, tables_of
 
 
 @dataclass(frozen=True)
@@ -49,94 +49,106 @@ class Plots:
 
 
 @dataclass(frozen=True)
-class Job:
-    """One plot: what draws it (None where there is nothing to draw), and where it goes."""
+class Plot:
+    """One plot that there may be something to draw for, and where it goes."""
 
+    picture: Picture
+    place: str
+    """The field of `Plots`; of one table when `tables` is one and the field is a dictionary."""
+    tables: tuple[DataTable, ...]
+    """What it is drawn of."""
     draw: Callable[[], Figure | None]
-    digest: str
-    file: Path
+    folder: Path
 
     @property
     def files(self) -> list[Path]:
-        return [self.file.with_name(f"{self.file.name}.{kind}") for kind in ("png", "svg")]
+        return [self.folder / f"{self.picture.name}.{kind}" for kind in ("png", "svg")]
 
     @property
     def key(self) -> str:
-        return key_of("plot", self.file.name, self.digest)
+        shown = [(t.name, [(row.architecture, row.title, row.digest) for row in t.unsorted]) for t in self.tables]
+        return key_of("plot", self.picture.name, shown)
 
     def restored(self) -> bool:
         """Whether it was drawn before; its files are in their places then."""
         return restored(self.key, self.files)
 
-    def __call__(self) -> bool:
+    def drawn(self) -> bool:
         """Draws it; whether there was something to draw."""
         with style():
             figure = self.draw()
             if figure is None:
                 return False
-            save(figure, self.file)
+            save(figure, self.folder / self.picture.name)
         keep_files(self.key, self.files)
         return True
 
 
-def draw(section: Section, folder: Path) -> Plots:
-    """Draws all plots of a section into `folder`."""
-    of_section = [
-        ("rank-differences", "Mean ranks and their critical difference", critical_difference, "across"),
-        ("heat-map", "Architectures and data sets", heat_map, "across"),
-        ("front-macs", "Score against multiply-adds", macs_front, "across"),
-        ("front-params", "Score against parameters", params_front, "across"),
-        ("front-latency", "Score against latency", latency_front, "across"),
-        ("curves", "Learning curves", curves, "training"),
-        ("throughput", "Throughput against batch size", throughput, "training"),
-    ]
-    of_table = [
-        ("ranks", "Scores, intervals and rank groups", forest, "ranks"),
-        ("confusion", "Confusion matrices", confusions, "classes"),
-        ("classes", "F1 of each class", class_scores, "classes"),
-    ]
-    jobs: list[tuple[Job, Picture, str, str]] = []
-    for name, title, function, place in of_section:
+_OF_SECTION = (
+    ("curves", "Learning curves", curves, "training"),  # takes longest, so it is begun first
+    ("rank-differences", "Mean ranks and their critical difference", critical_difference, "across"),
+    ("heat-map", "Architectures and data sets", heat_map, "across"),
+    ("front-macs", "Score against multiply-adds", macs_front, "across"),
+    ("front-params", "Score against parameters", params_front, "across"),
+    ("front-latency", "Score against latency", latency_front, "across"),
+    ("throughput", "Throughput against batch size", throughput, "training"),
+)
+_OF_TABLE = (
+    ("ranks", "Scores, intervals and rank groups", forest, "ranks"),
+    ("confusion", "Confusion matrices", confusions, "classes"),
+    ("classes", "F1 of each class", class_scores, "classes"),
+)
+_FEW = 4
+"""Pieces of work that are sooner done than a process is started."""
+
+
+def draw(found: Sequence[Section], folders: Sequence[Path]) -> list[Plots]:
+    """Draws all plots of each section into its folder: those that were not drawn before, on all cores.
+
+    Of many records the tables are computed there as well, and a plot is drawn as soon as its own are.
+    """
+    wanted = [_plots(section, folder) for section, folder in zip(found, folders, strict=True)]
+    every = [plot for plots in wanted for plot in plots]
+    drawn = [plot.restored() for plot in every]
+    new = [place for place, there in enumerate(drawn) if not there]
+    tables: list[DataTable] = []
+    if few(found):
+        prepare(found)
+    elif new:
+        tables = tables_of(found)
+    number = {id(table): place for place, table in enumerate(tables)}
+    jobs = [Job(partial(computed, table)) for table in tables]
+    for place in new:
+        needs = tuple(number[id(table)] for table in every[place].tables if tables)
+        jobs.append(Job(every[place].drawn, needs))
+    done = on_all_cores(jobs) if len(jobs) > _FEW else [job.do() for job in jobs]
+    for place, there in zip(new, done[len(tables) :], strict=True):
+        drawn[place] = there
+    there = iter(drawn)
+    return [_those_of([plot for plot in plots if next(there)]) for plots in wanted]
+
+
+def _plots(section: Section, folder: Path) -> list[Plot]:
+    """All that there may be something to draw for."""
+    plots = []
+    for name, title, function, place in _OF_SECTION:
         picture = Picture(f"{name}-{_slug(section.slug)}", title)
-        job = Job(_bound(function, section), _digest(section.tables), folder / picture.name)
-        jobs.append((job, picture, place, ""))
+        plots.append(Plot(picture, place, section.tables, partial(function, section), folder))
     for table in section.tables:
-        for name, title, of_this, place in of_table:
-            variant = f"-{table.variant}" if table.variant else ""
+        variant = f"-{table.variant}" if table.variant else ""
+        for name, title, of_table, place in _OF_TABLE:
             picture = Picture(f"{name}-{_slug(f'{table.dataset}{variant}-{section.size}')}", f"{title}: {table.name}")
-            jobs.append(
-                (Job(_bound(of_this, table), _digest([table]), folder / picture.name), picture, place, table.name)
-            )
-    drawn = _all([job for job, *_ in jobs])
-    plots = Plots()
-    for there, (_, picture, place, table_name) in zip(drawn, jobs, strict=True):
-        if there:
-            found = getattr(plots, place)
-            (found.setdefault(table_name, []) if table_name else found).append(picture)
+            plots.append(Plot(picture, place, (table,), partial(of_table, table), folder))
     return plots
 
 
-FEW = 4
-"""Plots that are sooner drawn than a process is started."""
-
-
-def _all(jobs: list[Job]) -> list[bool]:
-    """Runs all jobs, those that were not drawn before on all cores; whether there was something to draw of each."""
-    drawn = [job.restored() for job in jobs]
-    waiting = [index for index, there in enumerate(drawn) if not there]
-    new = [jobs[index] for index in waiting]
-    found = on_all_cores(Job.__call__, new) if len(new) > FEW else [job() for job in new]
-    for index, there in zip(waiting, found, strict=True):
-        drawn[index] = there
+def _those_of(plots: Sequence[Plot]) -> Plots:
+    """The pictures of plots that were drawn, each in its place."""
+    drawn = Plots()
+    for plot in plots:
+        found = getattr(drawn, plot.place)
+        (found if isinstance(found, list) else found.setdefault(plot.tables[0].name, [])).append(plot.picture)
     return drawn
-
-
-def _bound(function: Callable[[Any], Figure | None], shown: Section | DataTable) -> Callable[[], Figure | None]:
-    return lambda: function(shown)
-
-
-def _digest(tables: Sequence[DataTable]) -> str:
-    return key_of([(table.name, [(row.architecture, row.title, row.digest) for row in table.rows]) for table in tables])
 
 
 def _slug(name: str) -> str:

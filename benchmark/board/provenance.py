@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from typing import Any
 
 from benchmark.board.costs import hardware
@@ -52,7 +53,12 @@ def _environment(record: Record, name: str) -> str:
 
 
 def _versions(record: Record) -> str:
-    return ", ".join(f"{name} {version}" for name in _LIBRARIES if (version := _environment(record, name)))
+    return _in_words(*(record.data["environment"].get(name) for name in _LIBRARIES))
+
+
+@cache
+def _in_words(*versions: object) -> str:
+    return ", ".join(f"{name} {version}" for name, version in zip(_LIBRARIES, versions, strict=True) if version)
 
 
 def _commit(record: Record) -> str:

@@ -253,9 +253,9 @@ def pool(records: Sequence[Record], described: Record | None = None) -> Row:
         if all(before.data[axis] == after.data[axis] for axis in ("seed", "fold")):
             raise RequestError(f"two records of the same cell: {before.path} and {after.path}: delete one of them")
     finished = [record for record in ordered if record.data["status"] == "ok"]
-    newest = max(finished, key=_age, default=None)
-    newest_version = version(newest) if newest else None
-    current = tuple(record for record in finished if version(record) == newest_version)
+    versions = [(record, version(record)) for record in finished]
+    newest = max(versions, key=_age)[1] if versions else None
+    current = tuple(record for record, own in versions if own == newest)
     about = (current[0] if current else described or ordered[0]).data
     return Row(
         architecture=about["architecture"],
@@ -266,7 +266,7 @@ def pool(records: Sequence[Record], described: Record | None = None) -> Row:
         headline=headline_of(about),
         finished=current,
         failed=tuple(record for record in ordered if record.data["status"] != "ok"),
-        outdated=tuple(record for record in finished if version(record) != newest_version),
+        outdated=tuple(record for record, own in versions if own != newest),
     )
 
 
@@ -280,8 +280,9 @@ def version(record: Record) -> tuple[Any, ...]:
     return tuple(record.data["key_parts"].get(part) for part in VERSION)
 
 
-def _age(record: Record) -> tuple[str, str]:
-    return str(record.data["environment"].get("created")), str(version(record))
+def _age(of_version: tuple[Record, tuple[Any, ...]]) -> tuple[str, str]:
+    record, own = of_version
+    return str(record.data["environment"].get("created")), str(own)
 
 
 def _samples(records: Sequence[Record], headline: str) -> Samples:

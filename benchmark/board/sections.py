@@ -10,20 +10,19 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmark.board.comparison import Comparison, compare
-from benchmark.board.forked import on_all_cores
+from benchmark.board.forked import Job, on_all_cores
+from benchmark.board.reading import MANY
 from benchmark.board.rows import Row, pool
 from benchmark.records import Record
 from benchmark.statistics import Friedman, friedman, tie_groups
 
-MANY = 1000
-"""Records from which on a board is made with care for time: on all cores."""
 _SUITES_FIRST = ("default", "full")
 
 
@@ -187,37 +186,35 @@ def rankdata(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def prepare(found: Sequence[Section]) -> None:
-    """Computes what is dear of all tables, once for all that is rendered of them.
-
-    Of many records it is done on all cores, and what one process finds the others remember; a few are sooner read than
-    a process is started.
-    """
-    tables = [table for section in found for table in section.tables]
-    if sum(len(section.records) for section in found) < MANY:
+    """Computes what is dear of all tables, once for all that is rendered of them."""
+    tables = tables_of(found)
+    if few(found):
         for table in tables:
-            _computed(table)
-        return
-    tables.sort(key=_work, reverse=True)
-    for table, digests in zip(tables, on_all_cores(_computed, tables), strict=True):
-        for record, digest in zip(_finished(table), digests, strict=True):
-            vars(record)["digest"] = digest  # a file that was hashed there is not hashed here again
+            computed(table)
+    else:
+        on_all_cores([Job(partial(computed, table)) for table in tables])
 
 
-def _computed(table: DataTable) -> list[str]:
-    """The digests of what it was computed of."""
+def few(found: Sequence[Section]) -> bool:
+    """Whether their tables are sooner computed than a process is started."""
+    return sum(len(section.records) for section in found) < MANY
+
+
+def tables_of(found: Sequence[Section]) -> list[DataTable]:
+    """All tables, those that take longest first."""
+    return sorted((table for section in found for table in section.tables), key=_work, reverse=True)
+
+
+def computed(table: DataTable) -> None:
+    """Computes what is dear of a table; what one process finds, all remember."""
     _ = table.comparison
-    return [record.digest for record in _finished(table)]
 
 
 def _work(table: DataTable) -> tuple[bool, int]:
     """Larger for a table that takes longer: where subjects are unknown, every sample is drawn by itself."""
-    records = _finished(table)
+    records = [record for row in table.unsorted for record in row.finished]
     samples = sum(record.data["counts"].get("test_samples", 0) for record in records)
     return any(not record.data["subjects_known"] for record in records), samples
-
-
-def _finished(table: DataTable) -> list[Record]:
-    return [record for row in table.unsorted for record in row.finished]
 
 
 def sections(records: Iterable[Record]) -> list[Section]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmark.board.export import as_citation, as_csv, as_json, as_latex
+from benchmark.board.reading import all_records
 from benchmark.board.sections import prepare, sections
 from benchmark.commands.leaderboard import folder_of
 from benchmark.errors import RequestError
-from benchmark.records import read_records
 
 FORMATS = {"csv": as_csv, "json": as_json, "latex": as_latex, "cite": as_citation}
 
@@ -21,9 +21,10 @@ def export(results: Path, kind: str, out: Path | None) -> str:
     """
     if kind not in FORMATS:
         raise RequestError(f"unknown format {kind!r}: use one of {', '.join(FORMATS)}")
-    found = sections(read_records(folder_of(results)))
-    prepare(found)
-    text = FORMATS[kind](found)
+    with all_records(folder_of(results)) as records:
+        found = sections(records)
+        prepare(found)
+        text = FORMATS[kind](found)
     if out is None:
         return text.rstrip("\n")
     try:

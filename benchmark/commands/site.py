@@ -16,13 +16,15 @@ def site(results: Path, out: Path) -> str:
     Raises:
         RequestError: there are no records, `out` holds something else, or it cannot be written.
     """
+    from benchmark.board.reading import all_records
     from benchmark.board.site.write import write_site
 
     folder = folder_of(results)
     same = folder.resolve() == PUBLISHED.resolve()
     published = [] if same or not PUBLISHED.is_dir() else read_records(PUBLISHED)
     try:
-        pages = write_site(read_records(folder), out, published)
+        with all_records(folder) as records:
+            pages = write_site(records, out, published)
     except OSError as error:
         raise RequestError(f"{error.filename}: the site cannot be written: {error.strerror}: use --out DIR") from None
     return f"{pages} pages written: open {out / 'index.html'}"

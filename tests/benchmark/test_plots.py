@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +15,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
+from benchmark.board import forked
 from benchmark.board.figures import lines, panels, style
-from benchmark.board.forked import on_all_cores
+from benchmark.board.forked import Job, on_all_cores
 from benchmark.board.plot_costs import latency_front, macs_front, throughput
 from benchmark.board.plot_training import curves
 from benchmark.board.sections import Section, sections
@@ -79,15 +82,38 @@ def test_a_point_alone_is_marked_and_what_has_no_point_is_not_named() -> None:
 
 def test_work_on_all_cores_may_nest_and_says_when_a_process_was_killed() -> None:
     def twice(number: int) -> list[int]:
-        return on_all_cores(lambda each: each * number, [1, 2])
+        return on_all_cores([Job(lambda each=each: each * number) for each in (1, 2)])
 
-    assert on_all_cores(twice, [1, 2, 3, 4]) == [[1, 2], [2, 4], [3, 6], [4, 8]]
+    assert on_all_cores([Job(partial(twice, number)) for number in (1, 2, 3, 4)]) == [[1, 2], [2, 4], [3, 6], [4, 8]]
     parent = os.getpid()
 
-    def killed(number: int) -> int:
+    def killed() -> int:
         if os.getpid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
         raise RequestError("on one core nobody is killed: memory")
 
     with pytest.raises(RequestError, match="memory"):
-        on_all_cores(killed, [1, 2])
+        on_all_cores([Job(killed), Job(killed)])
+
+
+def test_a_job_is_begun_when_those_that_it_needs_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forked, "_cores", lambda: 2)
+
+    def late() -> None:
+        time.sleep(0.3)
+        (tmp_path / "late").touch()
+
+    jobs = [Job(late), Job((tmp_path / "late").exists), Job((tmp_path / "late").exists, (0, 1))]
+    assert on_all_cores(jobs) == [None, False, True]
+
+
+def test_a_job_that_fails_ends_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(forked, "_cores", lambda: 2)
+
+    def failed() -> None:
+        raise RequestError("a record cannot be read")
+
+    later = [Job(partial((tmp_path / str(number)).touch), (0,)) for number in range(3)]
+    with pytest.raises(RequestError, match="a record cannot be read"):
+        on_all_cores([Job(failed), *later])
+    assert not list(tmp_path.iterdir())
