@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmark.board.figures import HEAT, ink
+from benchmark.board.figures import HEAT, Label, Labels, ink
 from benchmark.board.rows import Row
 from benchmark.board.sections import DataTable
 
@@ -38,10 +38,12 @@ def confusions(table: DataTable) -> Figure | None:
     figure = Figure(figsize=(width, height))
     # Margins in inches: the class names stand left of the first column and below the last line.
     axis = figure.add_axes((1.4 / width, 1.2 / height, 1 - 1.9 / width, 1 - 1.25 / height))
+    numbers: list[Label] = []
     for index, row in enumerate(rows):
         top, left = index // columns * step + gap, index % columns * step
         mosaic[top : top + size, left : left + size] = _shares(row)
-        _matrix(axis, row, mosaic[top : top + size, left : left + size], left, top)
+        numbers += _matrix(axis, row, mosaic[top : top + size, left : left + size], left, top)
+    Labels(axis, numbers, 10)
     axis.imshow(mosaic, cmap=HEAT, vmin=0, vmax=1, aspect="auto", interpolation="none")
     axis.set(xlim=(-0.5, mosaic.shape[1] - 0.5), ylim=(len(mosaic) - 0.5, -0.5))
     axis.axis("off")  # names as texts are drawn in half the time of ticks
@@ -60,15 +62,14 @@ def _shares(row: Row) -> NDArray[Any]:
     return np.divide(counts, total, out=np.full(counts.shape, np.nan), where=total > 0)
 
 
-def _matrix(axis: Axes, row: Row, shares: NDArray[Any], left: int, top: int) -> None:
+def _matrix(axis: Axes, row: Row, shares: NDArray[Any], left: int, top: int) -> list[Label]:
+    """Title and frame of a matrix; its numbers are drawn with those of all."""
     size = len(shares)
     axis.text(left - 0.4, top - 0.75, _short(f"{row.title}  {row.score:.3f}"), fontsize=11, va="bottom", ha="left")
     corners = np.array(_CORNERS) * size - 0.5
     axis.plot(left + corners[:, 0], top + corners[:, 1], color="#bbbbbb", lw=0.7, clip_on=False)
-    for true in np.flatnonzero(np.isfinite(shares[:, 0])).tolist():
-        recall = shares[true, true]
-        text = f"{100 * recall:.0f}"
-        axis.text(left + true, top + true, text, fontsize=10, color=ink(recall), ha="center", va="center_baseline")
+    recalls = [(true, shares[true, true]) for true in np.flatnonzero(np.isfinite(shares[:, 0])).tolist()]
+    return [Label(left + true, top + true, f"{100 * recall:.0f}", ink(recall)) for true, recall in recalls]
 
 
 _CORNERS = ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0))
@@ -100,8 +101,10 @@ def heat(values: NDArray[Any], lines: Sequence[str], columns: Sequence[str], dig
         axis.text(-0.55, row, line, ha="right", va="center_baseline")
     for column, name in enumerate(columns):
         axis.text(column, -0.65, name, rotation=35, rotation_mode="anchor", ha="left")
-    for (row, column), value in np.ndenumerate(values):
-        if np.isfinite(value):
-            text = f"{value:.{digits}f}"
-            axis.text(column, row, text, ha="center", va="center_baseline", fontsize=12, color=ink(value))
+    numbers = [
+        Label(column, row, f"{value:.{digits}f}", ink(value))
+        for (row, column), value in np.ndenumerate(values)
+        if np.isfinite(value)
+    ]
+    Labels(axis, numbers, 12)
     return figure

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator
 
 from benchmark.board.costs import Cost, cost, pareto
-from benchmark.board.figures import COLORS, inside, key_below, legend_below, lines, panels, spread
+from benchmark.board.figures import COLORS, Label, Labels, inside, key_below, legend_below, lines, panels, spread
 from benchmark.board.rows import Row
 from benchmark.board.sections import DataTable, Section
 from benchmark.board.tables import HEADLINES
@@ -90,9 +90,8 @@ def _front(axis: Axes, section: Section, table: DataTable, points: list[Point], 
         axis.add_collection(LineCollection(list(to_discs), color=color, lw=0.8, zorder=order - 2))
         axis.plot(*places[own].T, "o", ms=4, color=color, zorder=2.5)  # the point itself, where its disc is not
         axis.plot(*discs[own].T, "o", ms=14, mfc=filling, mec=color, mew=1.1, zorder=order)
-        for index in np.flatnonzero(own):
-            x, y = discs[index]
-            axis.text(x, y, numbers[index], ha="center", va="center_baseline", fontsize=9, color=ink, zorder=order)
+        named = np.flatnonzero(own).tolist()
+        Labels(axis, [Label(x, y, numbers[index], ink) for index in named for x, y in [discs[index]]], 9, order)
     best = places[~beaten]
     axis.step(*best[np.lexsort(best.T[::-1])].T, where="post", color=COLORS[0], lw=1.4, alpha=0.6, zorder=1.8)
     _log_ticks(axis)

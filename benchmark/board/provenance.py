@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from functools import cache
 from typing import Any
 
 from benchmark.board.costs import hardware
@@ -13,6 +12,10 @@ from benchmark.board.sections import DataTable, Section
 from benchmark.records import Record
 
 _LIBRARIES = ("python", "torch", "torchvision", "timm", "numpy")
+_FACTS = (*_LIBRARIES, "host_os", "workers", "commit", "dirty")
+"""What is told of the environment of a record."""
+
+Environment = Mapping[str, object]
 
 
 def provenance(section: Section) -> str:
@@ -24,50 +27,50 @@ def provenance(section: Section) -> str:
 def facts(section: Section) -> dict[str, str]:
     """What is known, by its name; plain text, not yet escaped."""
     records = section.records
-    measured = [record for record in records if record.data["kind"] == "architecture"]
     failed = sum(record.data["status"] != "ok" for record in records)
+    environments = Counter(tuple(map(record.data["environment"].get, _FACTS)) for record in records)
+
+    def different(fact: Callable[[Environment], str]) -> str:
+        found: Counter[str] = Counter()
+        for values, cells in environments.items():
+            found[fact(dict(zip(_FACTS, values, strict=True)))] += cells
+        return _each(found)
+
     found = {
         "Cells": f"{len(records) - failed} finished, {failed} failed",
-        "Hardware": _different(measured, hardware),
-        "Host": _different(records, lambda record: _environment(record, "host_os")),
-        "Workers side by side": _different(records, lambda record: _environment(record, "workers")),
-        "Versions": _different(records, _versions),
-        "Commit": _different(records, _commit),
+        "Hardware": _each(Counter(hardware(record) for record in records if record.data["kind"] == "architecture")),
+        "Host": different(lambda environment: _text(environment["host_os"])),
+        "Workers side by side": different(lambda environment: _text(environment["workers"])),
+        "Versions": different(_versions),
+        "Commit": different(_commit),
         "Records from": _dates(records),
     }
     return {name: value for name, value in found.items() if value}
 
 
-def _different(records: Iterable[Record], fact: Callable[[Record], str]) -> str:
-    """Each value that occurs; with the number of cells where there are several."""
-    found = Counter(value for record in records if (value := fact(record)))
-    if len(found) == 1:
-        return next(iter(found))
-    ordered = sorted(found.items(), key=lambda item: (-item[1], item[0]))
-    return "; ".join(f"{value} ({count(cells, 'cell')})" for value, cells in ordered)
+def _each(found: Mapping[str, int]) -> str:
+    """Each value that is known; with the number of cells where there are several."""
+    known = sorted(((value, cells) for value, cells in found.items() if value), key=lambda each: (-each[1], each[0]))
+    if len(known) == 1:
+        return known[0][0]
+    return "; ".join(f"{value} ({count(cells, 'cell')})" for value, cells in known)
 
 
-def _environment(record: Record, name: str) -> str:
-    value = record.data["environment"].get(name)
+def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _versions(record: Record) -> str:
-    return _in_words(*(record.data["environment"].get(name) for name in _LIBRARIES))
+def _versions(environment: Environment) -> str:
+    return ", ".join(f"{name} {environment[name]}" for name in _LIBRARIES if _text(environment[name]))
 
 
-@cache
-def _in_words(*versions: object) -> str:
-    return ", ".join(f"{name} {version}" for name, version in zip(_LIBRARIES, versions, strict=True) if version)
-
-
-def _commit(record: Record) -> str:
-    commit = _environment(record, "commit")[:12]
-    return f"{commit} with uncommitted changes" if commit and record.data["environment"].get("dirty") else commit
+def _commit(environment: Environment) -> str:
+    commit = _text(environment["commit"])[:12]
+    return f"{commit} with uncommitted changes" if commit and environment["dirty"] else commit
 
 
 def _dates(records: Iterable[Record]) -> str:
-    created = sorted(text for record in records if (text := _environment(record, "created")))
+    created = sorted(text for record in records if (text := _text(record.data["environment"].get("created"))))
     if not created:
         return ""
     first, last = created[0][:10], created[-1][:10]

@@ -152,18 +152,22 @@ class Row:
     def records(self) -> tuple[Record, ...]:
         return self.finished + self.failed
 
-    @property
-    def seeds(self) -> tuple[int, ...]:
-        return tuple(sorted({record.data["seed"] for record in self.finished}))
+    @cached_property
+    def cells(self) -> frozenset[tuple[int, int]]:
+        """(seed, fold) of all that finished."""
+        return frozenset((record.data["seed"], record.data["fold"]) for record in self.finished)
 
-    @property
+    @cached_property
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(sorted({seed for seed, _ in self.cells}))
+
+    @cached_property
     def folds(self) -> tuple[int, ...]:
-        return tuple(sorted({record.data["fold"] for record in self.finished}))
+        return tuple(sorted({fold for _, fold in self.cells}))
 
     def covers(self, folds: Sequence[int]) -> bool:
         """Whether every seed finished on each of these folds."""
-        done = {(record.data["seed"], record.data["fold"]) for record in self.finished}
-        return bool(done) and all((seed, fold) in done for seed in self.seeds for fold in folds)
+        return bool(self.cells) and all((seed, fold) in self.cells for seed in self.seeds for fold in folds)
 
 
 def _figures(row: Row) -> Figures:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import random
@@ -20,6 +21,7 @@ import pytest
 
 from benchmark.board.leaderboard import render
 from benchmark.board.markdown import Marks, amount, escape
+from benchmark.board.reading import all_records
 from benchmark.board.sections import sections
 from benchmark.errors import RequestError
 from benchmark.records import read_records
@@ -86,7 +88,7 @@ def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of tables alone."""
     from benchmark.board.plots import Plots
 
-    monkeypatch.setattr("benchmark.board.leaderboard.draw", lambda section, folder: Plots())
+    monkeypatch.setattr("benchmark.board.leaderboard.draw", lambda found, folders: [Plots()] * len(found))
 
 
 def test_whole_board(board: Path) -> None:
@@ -108,11 +110,33 @@ def test_same_records_in_another_place_and_order_give_the_same_bytes(
     shutil.copytree(board / "results", tmp_path / "results", ignore=shutil.ignore_patterns("plots"))
     shuffled = read_records(tmp_path / "results")
     random.Random(0).shuffle(shuffled)
-    monkeypatch.setattr("benchmark.board.leaderboard.read_records", lambda results: shuffled)
+    monkeypatch.setattr("benchmark.board.reading.read_records", lambda results: shuffled)
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path.with_name("another-cache")))  # so that all is made anew
     render(tmp_path / "results", tmp_path / "leaderboard.md")
     assert contents(tmp_path) == contents(board)
+
+
+def test_many_records_give_the_bytes_of_few(board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their tables are computed and their plots drawn on all cores, and their files are hashed while they are read."""
+    shutil.copytree(board / "results", tmp_path / "results", ignore=shutil.ignore_patterns("plots"))
+    for module in ("reading", "sections"):
+        monkeypatch.setattr(f"benchmark.board.{module}.MANY", 2)
+    monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path.with_name("cache-of-many")))
+    frozen = gc.get_freeze_count()
+    for _ in ("the first time", "when all is remembered"):
+        render(tmp_path / "results", tmp_path / "leaderboard.md")
+        assert contents(tmp_path) == contents(board)
+    assert gc.isenabled()
+    assert gc.get_freeze_count() == frozen
+
+
+def test_many_records_are_read_with_their_digests(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = read_records(board / "results")
+    monkeypatch.setattr("benchmark.board.reading.MANY", 2)
+    with all_records(board / "results") as many:
+        assert [vars(record)["digest"] for record in many] == [record.digest for record in few]
+        assert [record.path for record in many] == [record.path for record in few]
 
 
 def test_plots_of_an_earlier_board_are_removed(tmp_path: Path) -> None:

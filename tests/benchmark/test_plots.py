@@ -8,15 +8,17 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
+from PIL import Image
 
 from benchmark.board import forked
-from benchmark.board.figures import lines, panels, style
+from benchmark.board.figures import Label, Labels, lines, panels, save, style
 from benchmark.board.forked import Job, on_all_cores
 from benchmark.board.plot_costs import latency_front, macs_front, throughput
 from benchmark.board.plot_training import curves
@@ -78,6 +80,36 @@ def test_a_point_alone_is_marked_and_what_has_no_point_is_not_named() -> None:
     line, grey = axis.lines
     assert line.get_markevery() == [0, 2, 4, 6, 8, 10, 13]
     assert [each.get_label() for each in (line, grey)] == ["two stages", "the others"]
+
+
+@pytest.mark.parametrize("scale", ["linear", "log"])
+def test_labels_are_where_texts_would_be(scale: str, tmp_path: Path) -> None:
+    labels = [Label(0.5, 2, "0.83", "#222222"), Label(3, 1.5, "7", "white"), Label(5, 3, "lg", "#0072B2")]
+    found = {}
+    with style():
+        for kind in ("labels", "texts"):
+            figure, (axis,) = panels(1, 5, 4)
+            axis.set(xlim=(0.1, 10), ylim=(0, 4), xscale=scale, facecolor="#88aa88")
+            if kind == "labels":
+                Labels(axis, labels, 12)
+            else:
+                for each in labels:
+                    axis.text(
+                        each.x, each.y, each.text, ha="center", va="center_baseline", fontsize=12, color=each.color
+                    )
+            save(figure, tmp_path / kind)
+            drawing = ElementTree.parse(tmp_path / f"{kind}.svg").iter("{http://www.w3.org/2000/svg}text")
+            found[kind] = {each.text: each for each in drawing if each.text in ("0.83", "7", "lg")}
+    assert found["labels"].keys() == found["texts"].keys() == {"0.83", "7", "lg"}
+    for name, text in found["texts"].items():
+        label = found["labels"][name]
+        assert label.get("style") == text.get("style")
+        assert [float(label.get(at, "nan")) for at in "xy"] == pytest.approx(
+            [float(text.get(at, "nan")) for at in "xy"], abs=0.01
+        )
+    one, other = (np.asarray(Image.open(tmp_path / f"{kind}.png"), dtype=int) for kind in ("labels", "texts"))
+    assert np.abs(one - other).max() < 64  # of 255: letters stand on 64ths of a pixel
+    assert np.abs(one - other).mean() < 0.01
 
 
 def test_work_on_all_cores_may_nest_and_says_when_a_process_was_killed() -> None:

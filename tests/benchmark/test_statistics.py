@@ -64,6 +64,17 @@ def test_sample_resamples_equal_a_plain_loop() -> None:
         assert value == pytest.approx(abaw(*copied), abs=1e-12)
 
 
+@pytest.mark.parametrize("num_classes", [2, 7, 8])
+def test_two_classes_in_one_number_are_taken_apart_again(num_classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """4,095 samples, the most for which it is done: a resample of which all are of one class is still exact."""
+    rng = np.random.default_rng(5)
+    labels = rng.integers(num_classes, size=4095)
+    every = np.stack([np.full(4095, num_classes - 1), np.zeros(4095, dtype=int), rng.integers(num_classes, size=4095)])
+    found = resampled(labels, every, None, num_classes, resamples=200)
+    monkeypatch.setattr("benchmark.resampling._MANY_UNITS", 10_000)
+    np.testing.assert_array_equal(found, resampled(labels, every, None, num_classes, resamples=200))
+
+
 @pytest.mark.parametrize("clusters", [True, False])
 def test_memory_chunks_change_nothing(clusters: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     labels, predicted, who = experiment(2)
