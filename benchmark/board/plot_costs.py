@@ -115,7 +115,8 @@ def _log_ticks(axis: Axes) -> None:
 
 
 def _levels(axis: Axes, table: DataTable) -> None:
-    """Floors and oracle as lines across the panel, each with its name; two floors have theirs on opposite sides."""
+    """Floors and oracle as lines across the panel, each with its name: two floors have theirs on opposite sides, that of
+    the lower one below its line where there is room, so that neither line crosses a name."""
     low = -0.2 if table.headline == "ccc" else 0.0
     axis.set(ylim=(low, 1.05), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1])
     references = [row for row in table.rows if not row.competes and row.score is not None]
@@ -124,7 +125,7 @@ def _levels(axis: Axes, table: DataTable) -> None:
         score = row.score or 0.0
         axis.axhline(score, color="#666666", linestyle=(0, (4, 3)), linewidth=1.1, zorder=1)
         right = row.kind == "floor" and floors.index(row) % 2 == 1
-        below = row.kind == "floor" and score > 0.1
+        below = row.kind == "floor" and row is not floors[0] and score - low > 0.05
         axis.text(
             0.99 if right else 0.01,
             score + (-0.012 if below else 0.012),
