@@ -2,6 +2,7 @@
 SUITE  ?= default
 ARCH   ?=
 DATA   ?=
+SEEDS  ?= 0
 DEVICE ?= auto
 BASE   ?=
 PYTHON ?= python3
@@ -13,7 +14,7 @@ READY := .venv/.ready
 .PHONY: help setup bench leaderboard site check baseline publish test perf lint format pretrain lock clean
 
 help: ## Explain every target.
-	@echo "make TARGET [SUITE=default] [ARCH=a,b] [DATA=d,e] [DEVICE=auto] [BASE=ref]"
+	@echo "make TARGET [SUITE=default] [ARCH=a,b] [DATA=d,e] [SEEDS=3] [DEVICE=auto] [BASE=ref]"
 	@echo
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -30,7 +31,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 bench: $(READY) ## Run what is missing of a suite, then render leaderboard.md with its plots.
-	$(PY) -m benchmark run --suite $(SUITE) --architectures '$(ARCH)' --datasets '$(DATA)' --device $(DEVICE)
+	$(PY) -m benchmark run --suite $(SUITE) --architectures '$(ARCH)' --datasets '$(DATA)' --seeds $(SEEDS) --device $(DEVICE)
 
 leaderboard: $(READY) ## Render leaderboard.md from the records alone.
 	$(PY) -m benchmark leaderboard

@@ -48,6 +48,7 @@ def run(
     architectures: Annotated[str, typer.Option(help="Only these, as A,B.")] = "",
     datasets: Annotated[str, typer.Option(help="Only these, as D,E.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    seeds: Annotated[int, typer.Option(min=0, help="With how many seeds; 0: as the suite says.")] = 0,
     workers: Annotated[int, typer.Option(min=0, help="Cells side by side; 0: one a core, or one a GPU.")] = 0,
     results: Results = Path("results"),
     data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set; else FERBENCH_DATA.")] = None,
@@ -60,7 +61,7 @@ def run(
     if backend != "local":
         raise RequestError(f"unknown backend {backend!r}: there is: local")
     asked = (_names(architectures), _names(datasets))
-    raise typer.Exit(run_suite(suite, *asked, device, workers, results, data, weights))
+    raise typer.Exit(run_suite(suite, *asked, seeds, device, workers, results, data, weights))
 
 
 @app.command()

@@ -115,8 +115,8 @@ def _log_ticks(axis: Axes) -> None:
 
 
 def _levels(axis: Axes, table: DataTable) -> None:
-    """Floors and oracle as lines across the panel, each with its name: two floors have theirs on opposite sides, that of
-    the lower one below its line where there is room, so that neither line crosses a name."""
+    """Floors and oracle as lines across the panel, each with its name: two floors have theirs on opposite sides, the
+    lower one below its line where there is room, so that neither line crosses a name."""
     low = -0.2 if table.headline == "ccc" else 0.0
     axis.set(ylim=(low, 1.05), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1])
     references = [row for row in table.rows if not row.competes and row.score is not None]

@@ -109,23 +109,19 @@ def draw(found: Sequence[Section], folders: Sequence[Path]) -> list[Plots]:
     """
     wanted = [_plots(section, folder) for section, folder in zip(found, folders, strict=True)]
     every = [plot for plots in wanted for plot in plots]
-    drawn = [plot.restored() for plot in every]
-    new = [place for place, there in enumerate(drawn) if not there]
+    there = {plot for plot in every if plot.restored()}
+    new = [plot for plot in every if plot not in there]
     tables: list[DataTable] = []
     if few(found):
         prepare(found)
     elif new:
         tables = tables_of(found)
-    number = {id(table): place for place, table in enumerate(tables)}
+    place = {table: number for number, table in enumerate(tables)}
     jobs = [Job(partial(computed, table)) for table in tables]
-    for place in new:
-        needs = tuple(number[id(table)] for table in every[place].tables if tables)
-        jobs.append(Job(every[place].drawn, needs))
+    jobs += [Job(plot.drawn, tuple(place[table] for table in plot.tables if tables)) for plot in new]
     done = on_all_cores(jobs) if len(jobs) > _FEW else [job.do() for job in jobs]
-    for place, there in zip(new, done[len(tables) :], strict=True):
-        drawn[place] = there
-    there = iter(drawn)
-    return [_those_of([plot for plot in plots if next(there)]) for plots in wanted]
+    there |= {plot for plot, drawn in zip(new, done[len(tables) :], strict=True) if drawn}
+    return [_those_of([plot for plot in plots if plot in there]) for plots in wanted]
 
 
 def _plots(section: Section, folder: Path) -> list[Plot]:

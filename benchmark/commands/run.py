@@ -23,6 +23,7 @@ def run_suite(
     suite_name: str,
     only_architectures: list[str] | None,
     only_datasets: list[str] | None,
+    seeds: int,
     device: str,
     workers: int,
     results: Path,
@@ -31,10 +32,14 @@ def run_suite(
 ) -> int:
     """Runs what is missing of a suite and renders the board; returns the exit code.
 
+    seeds: with how many seeds, counted from 0; 0 for those that the suite names.
+
     Raises:
         RequestError: the request itself is wrong; nothing has run then.
     """
     name, suite = load_suite(suite_name)
+    if seeds:
+        suite = suite.model_copy(update={"seeds": list(range(seeds))})
     folder = data_folder(data)
     cells = cells_of(name, suite, only_architectures, only_datasets, folder)
     device_type = choose_device(device)

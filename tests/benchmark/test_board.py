@@ -159,16 +159,21 @@ def test_links_lead_from_the_board_to_the_plots(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_plots")
 def test_reproduction(tmp_path: Path) -> None:
-    """The same, another skill, another protocol, other seeds, never published, never finished."""
+    """The same, another skill, another protocol, the first of two seeds, more seeds than published, never published,
+    never finished."""
     results, published = tmp_path / "results", tmp_path / "published"
-    for name, skill in (("same", 0.5), ("better_once", 0.5), ("other_rules", 0.5), ("more_seeds", 0.5), ("new", 0.5)):
+    for name, skill in (("same", 0.5), ("better_once", 0.5), ("other_rules", 0.5), ("new", 0.5)):
         write_cell(results, name, skill)
+    write_cell(results, "first_of_two", 0.5)
+    write_cell(results, "more_seeds", 0.5)
     write_cell(results, "failed", error="no memory")
     write_cell(published, "same", 0.5, environment={"device": "another machine"})
     write_cell(published, "better_once", 0.9)
     write_cell(published, "other_rules", 0.5, protocol={"image_frames": 1})
-    for seed in (0, 1):
-        write_cell(published, "more_seeds", 0.5, seed=seed)
+    write_cell(published, "first_of_two", 0.5)
+    write_cell(published, "first_of_two", 0.9, seed=1)
+    write_cell(results, "more_seeds", 0.5, seed=1)
+    write_cell(published, "more_seeds", 0.5)
     write_cell(published, "failed", 0.5)
     render(results, tmp_path / "leaderboard.md", published)
     golden("reproduction.md", tmp_path / "leaderboard.md")

@@ -309,6 +309,20 @@ def test_a_second_run_does_nothing_and_says_so(
     assert {file: file.stat().st_mtime_ns for file in results.rglob("*")} == before
 
 
+def test_more_or_fewer_seeds_than_the_suite_names(
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+    ferbench: Ferbench,
+    words: list[str],
+    toys: Path,
+    tmp_path: Path,
+) -> None:
+    results = shutil.copytree(finished[0], tmp_path / "results")
+    fewer, more = (ferbench(*words, "--seeds", n, "--results", results, PYTHONPATH=str(toys)) for n in (2, 5))
+    assert fewer.stdout.startswith(f"nothing to do: all {CELLS - 2} cells of suite mine are finished")
+    assert f"suite mine: 1 cells to run, {CELLS} finished before" in more.stdout
+    assert "/toy_quick/seed4-fold0/" in " ".join(records(results))
+
+
 def start(words: list[str], results: Path, toys: Path, gate: Path, allowed: int) -> subprocess.Popen[str]:
     """A run in which `allowed` toys in all get as far as being built; the next one waits."""
     gate.mkdir(exist_ok=True)
