@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from benchmark.data import Location, locate, open_data
 from benchmark.errors import RequestError
 from benchmark.provenance import environment
-from benchmark.records import RECORD, Record, read_record
+from benchmark.records import Record, read_record, record_files
 from benchmark.registry import architectures
 from benchmark.regression.baseline import Baseline, cell_name
 from benchmark.regression.chance import Rerun
@@ -105,7 +105,7 @@ def run_cells(
 def drop_other_libraries(folder: Path) -> None:
     """Removes records that were made with other versions of the libraries: their versions are no part of a key."""
     now = environment()
-    for file in folder.glob(f"*/*/*/seed*-fold*/{RECORD}"):
+    for file in record_files(folder):
         record = read_record(file.parent)
         if record is None or any(record.data["environment"].get(name) != now[name] for name in LIBRARIES):
             shutil.rmtree(file.parent)

@@ -76,11 +76,11 @@ class Record:
     @cached_property
     def digest(self) -> str:
         """Hash of the bytes of the record and of its predictions."""
-        found = hashlib.blake2b(digest_size=12)
-        for name in (RECORD, PREDICTIONS):
-            with contextlib.suppress(FileNotFoundError):
-                found.update((self.path / name).read_bytes())
-        return found.hexdigest()
+        return digest_of(self.path)
+
+    def known_by(self, digest: str) -> None:
+        """Takes a digest that was found before, so that its files are not read for it."""
+        vars(self)["digest"] = digest
 
     def opened(self) -> Predictions:
         """Its predictions, of which some columns can be read.
@@ -163,6 +163,15 @@ def read_record(folder: Path) -> Record | None:
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
         return None
     return Record(folder, data)
+
+
+def digest_of(folder: Path) -> str:
+    """Hash of the bytes of the record in a folder and of its predictions, where there are any."""
+    found = hashlib.blake2b(digest_size=12)
+    for name in (RECORD, PREDICTIONS):
+        with contextlib.suppress(FileNotFoundError):
+            found.update((folder / name).read_bytes())
+    return found.hexdigest()
 
 
 def record_files(results: Path) -> Iterator[Path]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmark.errors import RequestError
 from benchmark.provenance import CHECKOUT
-from benchmark.records import RECORD
+from benchmark.records import record_files
 
 BOARD = Path("leaderboard.md")
 PUBLISHED = CHECKOUT / "results" / "published"
@@ -35,7 +35,7 @@ def folder_of(results: Path) -> Path:
     Raises:
         RequestError: there are no records.
     """
-    if any(results.glob(f"*/*/*/seed*-fold*/{RECORD}")):
+    if any(record_files(results)):
         return results
     own = results.resolve() == PUBLISHED.parent.resolve()
     if not own or not PUBLISHED.is_dir():
