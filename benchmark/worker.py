@@ -9,7 +9,6 @@ import json
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from typing import Any
 
 from benchmark.cell import run_cell
 from benchmark.data import Location, open_data
+from benchmark.processes import leave_with
 from benchmark.records import Headline
 from benchmark.suite import Cell
 
@@ -50,7 +50,7 @@ def start(status_folder: Path, parent: int) -> None:
     _status_file = status_folder / str(os.getpid())
     # Ctrl-C reaches the whole group: the parent alone decides what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_leave_with, args=(parent,), daemon=True).start()
+    leave_with(parent)
     import torch
 
     from benchmark.training import make_deterministic
@@ -59,13 +59,6 @@ def start(status_folder: Path, parent: int) -> None:
     torch.set_num_threads(int(os.environ.get(THREADS) or 1))
     if torch.cuda.is_available():  # one worker a GPU; one that replaces another may share a GPU for a while
         torch.cuda.set_device((multiprocessing.current_process()._identity[0] - 1) % torch.cuda.device_count())
-
-
-def _leave_with(parent: int) -> None:
-    """Ends this process when its parent is gone, so that a killed run leaves nothing behind that works on."""
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
 
 
 def prepare_data(location: Location, size: int, processes: int) -> None:

@@ -172,10 +172,11 @@ class Label:
 
 
 class Labels(Artist):
-    """Many of them, their baselines where a `Text` with `va="center_baseline"` has its own.
+    """Many labels as one artist, their baselines where a `Text` with `va="center_baseline"` has its own; one without a
+    place is left out.
 
-    A `Text` each would take half as long again: it lays every one out anew, and most are a number that stands there
-    already.
+    A `Text` each would make the drawing of a heat map a third longer: it lays every one out anew, and most are a number
+    that stands there already.
     """
 
     def __init__(self, axis: Axes, labels: Sequence[Label], size: float, zorder: float = 3) -> None:
@@ -185,7 +186,7 @@ class Labels(Artist):
         axis.add_artist(self)
 
     def draw(self, renderer: RendererBase) -> None:
-        if not self._labels or self.axes is None:
+        if not self.get_visible() or not self._labels or self.axes is None:
             return
         model, font = self._model, self._model.get_fontproperties()
 
@@ -198,6 +199,8 @@ class Labels(Artist):
         places = self.axes.transData.transform([(label.x, label.y) for label in self._labels])
         gc = renderer.new_gc()
         for (x, y), label in zip(places.tolist(), self._labels, strict=True):
+            if not np.isfinite((x, y)).all():
+                continue
             gc.set_foreground(label.color)
             model.set_position((x, y - drop))  # an SVG keeps it, for fonts of another width
             renderer.draw_text(gc, x - widths[label.text] / 2, top - y + drop, label.text, font, 0, mtext=model)

@@ -5,18 +5,17 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from threadpoolctl import threadpool_limits
 
 from benchmark.errors import RequestError
-
-Result = TypeVar("Result")
+from benchmark.processes import leave_with
+from benchmark.provenance import available_cores
 
 
 @dataclass(frozen=True)
@@ -34,19 +33,21 @@ a plot cannot be sent."""
 
 
 def on_all_cores(jobs: Sequence[Job]) -> list[Any]:
-    """The result of each job. They are begun in this order where nothing is needed, on a process a core that multiplies
-    matrices on one thread each. What one changes in what is there, no other sees: only the results come back.
+    """The result of each job, on a process a core that multiplies matrices on one thread: whenever one is free, it
+    takes the first job that has what it needs. What one changes in what is there, no other sees: only the results come
+    back.
 
     Raises:
-        RequestError: a process was killed.
+        RequestError: a process was killed, or cannot be started.
     """
-    if _cores() == 1 or len(jobs) < 2:
+    if cores() == 1 or len(jobs) < 2:
         return [job.do() for job in jobs]
-    before = list(_JOBS)
+    before, others = list(_JOBS), multiprocessing.active_children()
     _JOBS[:] = jobs
-    workers = ProcessPoolExecutor(min(_cores(), len(jobs)), multiprocessing.get_context("fork"), _begin)
+    at_once = min(cores(), len(jobs))
+    workers = ProcessPoolExecutor(at_once, multiprocessing.get_context("fork"), _begin, (os.getpid(),))
     try:
-        return _all_done(workers, jobs)
+        return _all_done(workers, jobs, at_once)
     except BrokenProcessPool:
         raise RequestError(
             "a process that rendered the board was ended (killed, or out of memory): run again"
@@ -54,46 +55,45 @@ def on_all_cores(jobs: Sequence[Job]) -> list[Any]:
     finally:
         workers.shutdown(cancel_futures=True)
         _JOBS[:] = before
+        for left in multiprocessing.active_children():
+            if left not in others:  # the next one could not be started: nothing would ever end this one
+                left.terminate()
 
 
-def _all_done(workers: Executor, jobs: Sequence[Job]) -> list[Any]:
+def _all_done(workers: Executor, jobs: Sequence[Job], at_once: int) -> list[Any]:
     results: dict[int, Any] = {}
     running: dict[Future[Any], int] = {}
     waiting = list(range(len(jobs)))
     while waiting or running:
         ready = [place for place in waiting if all(needed in results for needed in jobs[place].needs)]
-        waiting = [place for place in waiting if place not in ready]
-        for place in ready:
-            running[workers.submit(_done, place)] = place
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+        for place in ready[: at_once - len(running)]:
+            waiting.remove(place)
+            running[_submitted(workers, place)] = place
+        assert running, "a job needs one that comes after it"
+        for future in sorted(wait(running, return_when=FIRST_COMPLETED).done, key=running.__getitem__):
             results[running.pop(future)] = future.result()
     return [results[place] for place in range(len(jobs))]
 
 
-def _cores() -> int:
+def _submitted(workers: Executor, place: int) -> Future[Any]:
+    try:
+        return workers.submit(_done, place)
+    except OSError as error:
+        raise RequestError(
+            f"no process can be started to render the board ({error.strerror}): end others, or run again later"
+        ) from None
+
+
+def cores() -> int:
     """Processor cores that this process may use; 1 where processes cannot be forked."""
-    if "fork" not in multiprocessing.get_all_start_methods():
-        return 1
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return available_cores() if "fork" in multiprocessing.get_all_start_methods() else 1
 
 
-def _begin() -> None:
+def _begin(parent: int) -> None:
+    leave_with(parent)
     threadpool_limits(1)
     gc.freeze()  # what was there before is not searched for cycles, nor copied for it
 
 
 def _done(place: int) -> Any:
     return _JOBS[place].do()
-
-
-@contextmanager
-def beside(do: Callable[..., Result], *parts: Any) -> Iterator[Future[Result]]:
-    """What a function of some module makes of these parts, in a process beside this one, where that can be forked and
-    has a core for itself."""
-    if _cores() == 1:
-        found: Future[Result] = Future()
-        found.set_result(do(*parts))
-        yield found
-        return
-    with ProcessPoolExecutor(1, multiprocessing.get_context("fork")) as one:
-        yield one.submit(do, *parts)

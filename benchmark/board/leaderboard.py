@@ -56,9 +56,9 @@ def _render(found: Sequence[Section], results: Path, out: Path, published: Path 
     literature = Literature()
     if not found:
         raise NoRecordsError(f"no records below {results}: run `make bench` first, or name a folder with --results")
+    reference = _published(results, published)
     folders = [results / section.suite / "plots" for section in found]
     drawn = draw(found, folders)
-    reference = _published(results, published)
     kept: dict[Path, set[str]] = {}
     parts = [_HOW_TO_READ]
     for index, (section, folder, plots) in enumerate(zip(found, folders, drawn, strict=True)):

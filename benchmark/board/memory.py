@@ -20,7 +20,7 @@ from benchmark.cache import cache_folder
 
 _CODE = Path(__file__).parent
 _ALSO = ("metrics.py", "records.py", "resampling.py", "statistics.py")
-_LIBRARIES = ("matplotlib", "numpy", "scipy")
+_LIBRARIES = ("matplotlib", "numpy", "pillow", "scipy")
 
 
 def key_of(*parts: object) -> str:

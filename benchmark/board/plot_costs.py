@@ -90,8 +90,8 @@ def _front(axis: Axes, section: Section, table: DataTable, points: list[Point], 
         axis.add_collection(LineCollection(list(to_discs), color=color, lw=0.8, zorder=order - 2))
         axis.plot(*places[own].T, "o", ms=4, color=color, zorder=2.5)  # the point itself, where its disc is not
         axis.plot(*discs[own].T, "o", ms=14, mfc=filling, mec=color, mew=1.1, zorder=order)
-        named = np.flatnonzero(own).tolist()
-        Labels(axis, [Label(x, y, numbers[index], ink) for index in named for x, y in [discs[index]]], 9, order)
+        named = zip(discs[own].tolist(), np.array(numbers)[own].tolist(), strict=True)
+        Labels(axis, [Label(x, y, number, ink) for (x, y), number in named], 9, order)
     best = places[~beaten]
     axis.step(*best[np.lexsort(best.T[::-1])].T, where="post", color=COLORS[0], lw=1.4, alpha=0.6, zorder=1.8)
     _log_ticks(axis)

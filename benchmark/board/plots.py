@@ -17,7 +17,7 @@ from benchmark.board.plot_classes import class_scores, confusions
 from benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
 from benchmark.board.plot_ranks import critical_difference, forest, heat_map
 from benchmark.board.plot_training import curves
-from benchmark.board.sections import DataTable, Section, computed, few, prepare, tables_of
+from benchmark.board.sections import DataTable, Section, compute, few, prepare, tables_of
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Plot:
 
     picture: Picture
     place: str
-    """The field of `Plots`; of one table when `tables` is one and the field is a dictionary."""
+    """The field of `Plots` that it goes to."""
     tables: tuple[DataTable, ...]
     """What it is drawn of."""
     draw: Callable[[], Figure | None]
@@ -85,7 +85,7 @@ class Plot:
 
 
 _OF_SECTION = (
-    ("curves", "Learning curves", curves, "training"),  # takes longest, so it is begun first
+    ("curves", "Learning curves", curves, "training"),  # the first, for it takes longest
     ("rank-differences", "Mean ranks and their critical difference", critical_difference, "across"),
     ("heat-map", "Architectures and data sets", heat_map, "across"),
     ("front-macs", "Score against multiply-adds", macs_front, "across"),
@@ -99,28 +99,29 @@ _OF_TABLE = (
     ("classes", "F1 of each class", class_scores, "classes"),
 )
 _FEW = 4
-"""Pieces of work that are sooner done than a process is started."""
+"""Plots that are sooner drawn than a process is started."""
 
 
 def draw(found: Sequence[Section], folders: Sequence[Path]) -> list[Plots]:
     """Draws all plots of each section into its folder: those that were not drawn before, on all cores.
 
-    Of many records the tables are computed there as well, and a plot is drawn as soon as its own are.
+    Of many records the tables are computed there as well, and plots are drawn while others are still computed.
     """
     wanted = [_plots(section, folder) for section, folder in zip(found, folders, strict=True)]
     every = [plot for plots in wanted for plot in plots]
     there = {plot for plot in every if plot.restored()}
     new = [plot for plot in every if plot not in there]
-    tables: list[DataTable] = []
     if few(found):
         prepare(found)
-    elif new:
-        tables = tables_of(found)
-    place = {table: number for number, table in enumerate(tables)}
-    jobs = [Job(partial(computed, table)) for table in tables]
-    jobs += [Job(plot.drawn, tuple(place[table] for table in plot.tables if tables)) for plot in new]
-    done = on_all_cores(jobs) if len(jobs) > _FEW else [job.do() for job in jobs]
-    there |= {plot for plot, drawn in zip(new, done[len(tables) :], strict=True) if drawn}
+        jobs = [Job(plot.drawn) for plot in new]
+        done = on_all_cores(jobs) if len(jobs) > _FEW else [job.do() for job in jobs]
+    else:
+        tables = [table for table in tables_of(found) if any(table in plot.tables for plot in new)]
+        place = {table: number for number, table in enumerate(tables)}
+        jobs = [Job(partial(compute, table)) for table in tables]
+        jobs += [Job(plot.drawn, tuple(place[table] for table in plot.tables)) for plot in new]
+        done = on_all_cores(jobs)[len(tables) :]
+    there |= {plot for plot, drawn in zip(new, done, strict=True) if drawn}
     return [_those_of([plot for plot in plots if plot in there]) for plots in wanted]
 
 

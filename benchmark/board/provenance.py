@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from benchmark.board.costs import hardware
 from benchmark.board.markdown import count, escape
@@ -12,10 +12,15 @@ from benchmark.board.sections import DataTable, Section
 from benchmark.records import Record
 
 _LIBRARIES = ("python", "torch", "torchvision", "timm", "numpy")
-_FACTS = (*_LIBRARIES, "host_os", "workers", "commit", "dirty")
-"""What is told of the environment of a record."""
 
-Environment = Mapping[str, object]
+
+class Known(NamedTuple):
+    """What is told of the environment of a record, in words; empty where it is not known."""
+
+    host_os: str
+    workers: str
+    versions: str
+    commit: str
 
 
 def provenance(section: Section) -> str:
@@ -28,29 +33,23 @@ def facts(section: Section) -> dict[str, str]:
     """What is known, by its name; plain text, not yet escaped."""
     records = section.records
     failed = sum(record.data["status"] != "ok" for record in records)
-    environments = Counter(tuple(map(record.data["environment"].get, _FACTS)) for record in records)
-
-    def different(fact: Callable[[Environment], str]) -> str:
-        found: Counter[str] = Counter()
-        for values, cells in environments.items():
-            found[fact(dict(zip(_FACTS, values, strict=True)))] += cells
-        return _each(found)
-
+    known = [_known(record.data["environment"]) for record in records]
     found = {
         "Cells": f"{len(records) - failed} finished, {failed} failed",
-        "Hardware": _each(Counter(hardware(record) for record in records if record.data["kind"] == "architecture")),
-        "Host": different(lambda environment: _text(environment["host_os"])),
-        "Workers side by side": different(lambda environment: _text(environment["workers"])),
-        "Versions": different(_versions),
-        "Commit": different(_commit),
+        "Hardware": _each(hardware(record) for record in records if record.data["kind"] == "architecture"),
+        "Host": _each(each.host_os for each in known),
+        "Workers side by side": _each(each.workers for each in known),
+        "Versions": _each(each.versions for each in known),
+        "Commit": _each(each.commit for each in known),
         "Records from": _dates(records),
     }
     return {name: value for name, value in found.items() if value}
 
 
-def _each(found: Mapping[str, int]) -> str:
+def _each(values: Iterable[str]) -> str:
     """Each value that is known; with the number of cells where there are several."""
-    known = sorted(((value, cells) for value, cells in found.items() if value), key=lambda each: (-each[1], each[0]))
+    found = Counter(value for value in values if value)
+    known = sorted(found.items(), key=lambda each: (-each[1], each[0]))
     if len(known) == 1:
         return known[0][0]
     return "; ".join(f"{value} ({count(cells, 'cell')})" for value, cells in known)
@@ -60,13 +59,15 @@ def _text(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _versions(environment: Environment) -> str:
-    return ", ".join(f"{name} {environment[name]}" for name in _LIBRARIES if _text(environment[name]))
-
-
-def _commit(environment: Environment) -> str:
-    commit = _text(environment["commit"])[:12]
-    return f"{commit} with uncommitted changes" if commit and environment["dirty"] else commit
+def _known(environment: Mapping[str, object]) -> Known:
+    versions = [(name, _text(environment.get(name))) for name in _LIBRARIES]
+    commit = _text(environment.get("commit"))[:12]
+    return Known(
+        _text(environment.get("host_os")),
+        _text(environment.get("workers")),
+        ", ".join(f"{name} {version}" for name, version in versions if version),
+        f"{commit} with uncommitted changes" if commit and environment.get("dirty") else commit,
+    )
 
 
 def _dates(records: Iterable[Record]) -> str:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import multiprocessing
+import os
 from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
-from benchmark.board.forked import beside
-from benchmark.records import Record, read_records, record_files
+from benchmark.board.forked import cores
+from benchmark.processes import leave_with
+from benchmark.records import PREDICTIONS, RECORD, Record, digest_of, read_records, record_files
 
 MANY = 1000
-"""Records from which on a second process is worth its start."""
+"""Records from which on other processes are worth their start."""
 
 
 @contextmanager
@@ -46,15 +51,48 @@ def all_records(results: Path) -> Iterator[list[Record]]:
 
 
 def _with_digests(results: Path) -> list[Record]:
-    with beside(_digests, results) as found:
+    if cores() == 1:
+        return read_records(results)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("fork"), leave_with, (os.getpid(),)) as one:
+        hashing: Future[dict[Path, _Digest]] | None = None
+        with contextlib.suppress(OSError):  # no process can be started
+            hashing = one.submit(_digests, results)
         records = read_records(results)
-        with contextlib.suppress(OSError, BrokenProcessPool):  # then each is found when it is asked for
-            digests = found.result()
-            for record in records:
-                if record.path in digests:
-                    vars(record)["digest"] = digests[record.path]
+        found: dict[Path, _Digest] = {}
+        with contextlib.suppress(BrokenProcessPool):  # it was killed
+            found = hashing.result() if hashing else {}
+    for record in records:  # one that lacks its digest finds it when it is asked for
+        known = found.get(record.path)
+        if known and known.stamp == _stamp(record.path):
+            record.known_by(known.digest)
     return records
 
 
-def _digests(results: Path) -> dict[Path, str]:
-    return {file.parent: Record(file.parent, {}).digest for file in record_files(results)}
+class _Digest(NamedTuple):
+    digest: str
+    stamp: _Stamp
+
+
+_Stamp = tuple[tuple[int, int] | None, ...]
+"""Size and time of the files of a record: others, and a run has replaced them since."""
+
+
+def _stamp(folder: Path) -> _Stamp:
+    return tuple(_size_and_time(folder / name) for name in (RECORD, PREDICTIONS))
+
+
+def _size_and_time(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+def _digests(results: Path) -> dict[Path, _Digest]:
+    found = {}
+    for file in record_files(results):
+        stamp = _stamp(file.parent)
+        with contextlib.suppress(OSError):
+            found[file.parent] = _Digest(digest_of(file.parent), stamp)
+    return found

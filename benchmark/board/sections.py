@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmark.board import reading
 from benchmark.board.comparison import Comparison, compare
 from benchmark.board.forked import Job, on_all_cores
-from benchmark.board.reading import MANY
 from benchmark.board.rows import Row, pool
 from benchmark.records import Record
 from benchmark.statistics import Friedman, friedman, tie_groups
@@ -187,17 +187,17 @@ def rankdata(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def prepare(found: Sequence[Section]) -> None:
     """Computes what is dear of all tables, once for all that is rendered of them."""
-    tables = tables_of(found)
+    jobs = [Job(partial(compute, table)) for table in tables_of(found)]
     if few(found):
-        for table in tables:
-            computed(table)
+        for job in jobs:
+            job.do()
     else:
-        on_all_cores([Job(partial(computed, table)) for table in tables])
+        on_all_cores(jobs)
 
 
 def few(found: Sequence[Section]) -> bool:
     """Whether their tables are sooner computed than a process is started."""
-    return sum(len(section.records) for section in found) < MANY
+    return sum(len(section.records) for section in found) < reading.MANY
 
 
 def tables_of(found: Sequence[Section]) -> list[DataTable]:
@@ -205,7 +205,7 @@ def tables_of(found: Sequence[Section]) -> list[DataTable]:
     return sorted((table for section in found for table in section.tables), key=_work, reverse=True)
 
 
-def computed(table: DataTable) -> None:
+def compute(table: DataTable) -> None:
     """Computes what is dear of a table; what one process finds, all remember."""
     _ = table.comparison
 
@@ -213,7 +213,7 @@ def computed(table: DataTable) -> None:
 def _work(table: DataTable) -> tuple[bool, int]:
     """Larger for a table that takes longer: where subjects are unknown, every sample is drawn by itself."""
     records = [record for row in table.unsorted for record in row.finished]
-    samples = sum(record.data["counts"].get("test_samples", 0) for record in records)
+    samples = sum((record.data.get("counts") or {}).get("test_samples", 0) for record in records)
     return any(not record.data["subjects_known"] for record in records), samples
 
 

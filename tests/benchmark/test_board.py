@@ -12,6 +12,7 @@ import random
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from benchmark.board import forked
 from benchmark.board.leaderboard import render
 from benchmark.board.markdown import Marks, amount, escape
 from benchmark.board.reading import all_records
 from benchmark.board.sections import sections
 from benchmark.errors import RequestError
-from benchmark.records import read_records
+from benchmark.records import Record, digest_of, read_records
 from tests.benchmark.written_cells import write_cell
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -120,23 +122,48 @@ def test_same_records_in_another_place_and_order_give_the_same_bytes(
 def test_many_records_give_the_bytes_of_few(board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their tables are computed and their plots drawn on all cores, and their files are hashed while they are read."""
     shutil.copytree(board / "results", tmp_path / "results", ignore=shutil.ignore_patterns("plots"))
-    for module in ("reading", "sections"):
-        monkeypatch.setattr(f"benchmark.board.{module}.MANY", 2)
+    monkeypatch.setattr("benchmark.board.reading.MANY", 2)
+    monkeypatch.setattr("benchmark.board.forked.cores", lambda: 2)
     monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path.with_name("cache-of-many")))
+    numbers: list[int] = []
+    monkeypatch.setattr(
+        "benchmark.board.plots.on_all_cores", lambda jobs: numbers.append(len(jobs)) or forked.on_all_cores(jobs)
+    )
     frozen = gc.get_freeze_count()
     for _ in ("the first time", "when all is remembered"):
         render(tmp_path / "results", tmp_path / "leaderboard.md")
         assert contents(tmp_path) == contents(board)
+    assert numbers[0] > 2 * numbers[1]
     assert gc.isenabled()
     assert gc.get_freeze_count() == frozen
 
 
-def test_many_records_are_read_with_their_digests(board: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("cores", [1, 2])
+def test_many_records_are_read_with_their_digests(board: Path, monkeypatch: pytest.MonkeyPatch, cores: int) -> None:
     few = read_records(board / "results")
     monkeypatch.setattr("benchmark.board.reading.MANY", 2)
+    monkeypatch.setattr("benchmark.board.reading.cores", lambda: cores)
     with all_records(board / "results") as many:
-        assert [vars(record)["digest"] for record in many] == [record.digest for record in few]
         assert [record.path for record in many] == [record.path for record in few]
+        assert all(("digest" in vars(record)) == (cores == 2) for record in many)
+        assert [record.digest for record in many] == [record.digest for record in few]
+
+
+def test_a_digest_of_what_was_replaced_meanwhile_is_not_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_cell(tmp_path, "c3d", 0.5)
+    write_cell(tmp_path, "tsm", 0.5)
+    monkeypatch.setattr("benchmark.board.reading.MANY", 2)
+    monkeypatch.setattr("benchmark.board.reading.cores", lambda: 2)
+
+    def slow(results: Path) -> list[Record]:
+        time.sleep(1)
+        write_cell(tmp_path, "c3d", 0.9)
+        return read_records(results)
+
+    monkeypatch.setattr("benchmark.board.reading.read_records", slow)
+    with all_records(tmp_path) as records:
+        assert [record.path.parent.name for record in records if "digest" in vars(record)] == ["tsm"]
+        assert records[0].digest == digest_of(folder)
 
 
 def test_plots_of_an_earlier_board_are_removed(tmp_path: Path) -> None:

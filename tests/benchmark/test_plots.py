@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -112,40 +116,101 @@ def test_labels_are_where_texts_would_be(scale: str, tmp_path: Path) -> None:
     assert np.abs(one - other).mean() < 0.01
 
 
+def test_a_label_without_a_place_or_of_a_hidden_artist_is_not_drawn(tmp_path: Path) -> None:
+    _, (axis,) = panels(1, 5, 4)
+    labels = [Label(0.5, float("nan"), "nowhere", "black"), Label(0.5, 0.5, "here", "black")]
+    Labels(axis, labels, 12)
+    Labels(axis, [Label(0.2, 0.2, "hidden", "black")], 12).set_visible(False)
+    with style():
+        save(axis.get_figure(), tmp_path / "labels")
+    text = (tmp_path / "labels.svg").read_text()
+    assert ("here" in text, "nowhere" in text, "hidden" in text) == (True, False, False)
+
+
+@pytest.fixture
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(forked, "cores", lambda: 2)
+
+
+@pytest.mark.usefixtures("two_cores")
 def test_work_on_all_cores_may_nest_and_says_when_a_process_was_killed() -> None:
     def twice(number: int) -> list[int]:
         return on_all_cores([Job(lambda each=each: each * number) for each in (1, 2)])
 
     assert on_all_cores([Job(partial(twice, number)) for number in (1, 2, 3, 4)]) == [[1, 2], [2, 4], [3, 6], [4, 8]]
-    parent = os.getpid()
-
-    def killed() -> int:
-        if os.getpid() != parent:
-            os.kill(os.getpid(), signal.SIGKILL)
-        raise RequestError("on one core nobody is killed: memory")
-
-    with pytest.raises(RequestError, match="memory"):
-        on_all_cores([Job(killed), Job(killed)])
+    killed = Job(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(RequestError, match="was ended"):
+        on_all_cores([killed, killed])
 
 
-def test_a_job_is_begun_when_those_that_it_needs_are_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(forked, "_cores", lambda: 2)
+@pytest.mark.usefixtures("two_cores")
+def test_a_free_core_takes_the_first_job_that_has_what_it_needs(tmp_path: Path) -> None:
+    """One core works on the first job until the last one is begun; the other takes those that need nothing of it."""
+    begun = [tmp_path / str(number) for number in range(5)]
 
-    def late() -> None:
-        time.sleep(0.3)
-        (tmp_path / "late").touch()
+    def first() -> bool:
+        return within_a_minute(begun[4].exists) and begun[1].exists() and not begun[2].exists()
 
-    jobs = [Job(late), Job((tmp_path / "late").exists), Job((tmp_path / "late").exists, (0, 1))]
-    assert on_all_cores(jobs) == [None, False, True]
+    def other(number: int) -> list[bool]:
+        begun[number].touch()
+        return [file.exists() for file in begun]
+
+    jobs = [Job(first), *(Job(partial(other, number), (0,) if number in (2, 3) else ()) for number in (1, 2, 3, 4))]
+    done = on_all_cores(jobs)
+    assert done[0] is True
+    assert done[1] == [False, True, False, False, False]
+    assert done[4] == [False, True, False, False, True]
 
 
-def test_a_job_that_fails_ends_the_others(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(forked, "_cores", lambda: 2)
-
+@pytest.mark.usefixtures("two_cores")
+def test_the_first_job_that_fails_is_told_and_ends_the_others(tmp_path: Path) -> None:
     def failed() -> None:
         raise RequestError("a record cannot be read")
 
-    later = [Job(partial((tmp_path / str(number)).touch), (0,)) for number in range(3)]
+    later = [Job(partial((tmp_path / str(number)).touch)) for number in range(40)]
     with pytest.raises(RequestError, match="a record cannot be read"):
         on_all_cores([Job(failed), *later])
-    assert not list(tmp_path.iterdir())
+    assert len(list(tmp_path.iterdir())) < 40
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_a_process_that_cannot_be_started_is_told_and_none_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, before = os.fork, multiprocessing.active_children()
+
+    def once() -> int:
+        monkeypatch.setattr(os, "fork", never)
+        return fork()
+
+    def never() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "fork", once)
+    with pytest.raises(RequestError, match="no process can be started to render the board"):
+        on_all_cores([Job(str), Job(str)])
+    assert within_a_minute(lambda: multiprocessing.active_children() == before)
+
+
+def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
+    """Killed, so that it can end nothing itself: otherwise they would wait for ever."""
+    script = f"""
+import os, pathlib, time
+from benchmark.board import forked
+forked.cores = lambda: 2
+def say(number):
+    pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch()
+    time.sleep(60)
+forked.on_all_cores([forked.Job(lambda: say(0)), forked.Job(lambda: say(1))])
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script])
+    assert within_a_minute(lambda: len(list(tmp_path.iterdir())) == 2)
+    parent.kill()
+    parent.wait()
+    assert within_a_minute(lambda: not any(Path("/proc", file.name).exists() for file in tmp_path.iterdir()))
+
+
+def within_a_minute(true: Callable[[], bool]) -> bool:
+    for _ in range(600):
+        if true():
+            return True
+        time.sleep(0.1)
+    return False

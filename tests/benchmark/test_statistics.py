@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import accuracy_score, f1_score
 
+from benchmark import resampling
 from benchmark.metrics import METRICS, confusion_matrix, measure, tallies
 from benchmark.resampling import NOT_PREDICTED, resampled, resampled_means, score
 from benchmark.statistics import (
@@ -66,13 +67,19 @@ def test_sample_resamples_equal_a_plain_loop() -> None:
 
 @pytest.mark.parametrize("num_classes", [2, 7, 8])
 def test_two_classes_in_one_number_are_taken_apart_again(num_classes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """4,095 samples, the most for which it is done: a resample of which all are of one class is still exact."""
+    """100 subjects of 40 samples, nearly the most for which it is done: a resample of 4,000 of one class is exact."""
     rng = np.random.default_rng(5)
-    labels = rng.integers(num_classes, size=4095)
-    every = np.stack([np.full(4095, num_classes - 1), np.zeros(4095, dtype=int), rng.integers(num_classes, size=4095)])
-    found = resampled(labels, every, None, num_classes, resamples=200)
-    monkeypatch.setattr("benchmark.resampling._MANY_UNITS", 10_000)
-    np.testing.assert_array_equal(found, resampled(labels, every, None, num_classes, resamples=200))
+    labels, who = rng.integers(num_classes, size=4000), np.repeat(np.arange(100), 40)
+    one, some = np.full(4000, num_classes - 1), rng.integers(num_classes, size=4000)
+    every = np.stack([one, 0 * one, some, np.where(who < 50, some, NOT_PREDICTED)])
+    paired: list[int] = []
+    in_pairs = resampling._in_pairs
+    monkeypatch.setattr(resampling, "_in_pairs", lambda counts: paired.append(len(counts)) or in_pairs(counts))
+    found = resampled(labels, every, who, num_classes, resamples=200)
+    assert paired == [num_classes]
+    monkeypatch.setattr(resampling, "_MANY_UNITS", 101)
+    np.testing.assert_array_equal(found, resampled(labels, every, who, num_classes, resamples=200))
+    assert paired == [num_classes]
 
 
 @pytest.mark.parametrize("clusters", [True, False])
