@@ -12,6 +12,7 @@ standard error. `docs/statistics.md` holds the simulations.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Literal
@@ -111,7 +112,7 @@ def paired_bootstrap(
     """How much better `b` is than `a`, predictions (N,) for the same samples, both scored on the same resamples.
 
     `a` and `b` may be (P, N) and (Q, N), results of several training seeds: their means are compared, and the spread
-    of the seeds widens p (see `seed_variance`).
+    of the seeds widens p (see `training_spread`).
     """
     one, other = np.atleast_2d(a), np.atleast_2d(b)
     both = np.concatenate([one, other])
@@ -121,11 +122,17 @@ def paired_bootstrap(
     return difference_of(drawn, each[: len(one)], each[len(one) :], *units_of(labels, clusters, unit))
 
 
-def difference_of(drawn: Array, a: Array, b: Array, units: int, unit: Unit) -> Difference:
-    """`b` minus `a`, the scores (P,) and (Q,) of the results of two rows; drawn: (R, 2) their resampled means."""
+def difference_of(
+    drawn: Array, a: Array, b: Array, units: int, unit: Unit, beside: Sequence[ArrayLike] = ()
+) -> Difference:
+    """`b` minus `a`, the scores (P,) and (Q,) of the results of two rows; drawn: (R, 2) their resampled means.
+
+    beside: scores (S,) of the seeds of other rows, which tell how much trainings vary as well.
+    """
     value = float(b.mean() - a.mean())
     differences = drawn[:, 1] - drawn[:, 0]
-    p = _student_p(value, differences.var(), units, seed_variance(a), seed_variance(b))
+    spread = training_spread([a, b, *beside])
+    p = _student_p(value, differences.var(), units, spread.variances[:2].sum(), spread.freedom)
     return Difference(value, interval_of(differences, units, unit), float(p))
 
 
@@ -146,14 +153,31 @@ def interval_of(drawn: Array, units: int, unit: Unit) -> Interval:
     return Interval(float(low), float(high), unit)
 
 
-def seed_variance(scores: ArrayLike) -> tuple[float, int]:
-    """Variance of the mean of the scores (S,) of S training seeds, and its degrees of freedom; (0, 0) of one seed.
+@dataclass(frozen=True)
+class TrainingSpread:
+    """How much scores vary from one training to another, as far as the seeds of K rows tell."""
+
+    variances: Array
+    """(K,) of the mean over the seeds of each row; 0 where nothing is known."""
+    freedom: float
+    """Degrees of freedom; 0 where no row has several seeds."""
+
+
+def training_spread(rows: Sequence[ArrayLike]) -> TrainingSpread:
+    """The spread of K rows of scores, each (S,) of S training seeds.
 
     A bootstrap over subjects asks how sure the score of these trained models is. That another training would give
-    another model is known only where there are several.
+    another model is known only where there are several. Of three alone it is known so badly that no two rows could be
+    told apart; so a row takes the mean variance of all rows, and its own where that is larger.
     """
-    each = np.asarray(scores, dtype=float)
-    return (float(each.var(ddof=1) / each.size), each.size - 1) if each.size > 1 else (0.0, 0)
+    each = [np.asarray(scores, dtype=float) for scores in rows]
+    freedom = np.array([scores.size - 1 for scores in each])
+    own = np.array([scores.var(ddof=1) if scores.size > 1 else 0.0 for scores in each])
+    total = float(freedom @ own)
+    if total == 0:
+        return TrainingSpread(np.zeros(len(each)), float(freedom.sum()))
+    variances = np.maximum(own, total / freedom.sum()) / (freedom + 1)
+    return TrainingSpread(variances, total**2 / float(freedom @ own**2))  # Satterthwaite
 
 
 def pairwise_p(drawn: Array, scores: Array, groups: ArrayLike, units: int) -> Array:
@@ -163,32 +187,36 @@ def pairwise_p(drawn: Array, scores: Array, groups: ArrayLike, units: int) -> Ar
     samples. groups: (P,) which of the K rows each result is of, 0..K-1; several results of a row are its seeds.
     """
     rows = np.asarray(groups)
-    members = [rows == row for row in range(drawn.shape[1])]
+    each = [scores[rows == row] for row in range(drawn.shape[1])]
     covariance = np.atleast_2d(np.cov(drawn, rowvar=False, ddof=0))
     alone = np.diag(covariance)
-    values = np.array([scores[own].mean() for own in members])
-    spread, freedom = np.array([seed_variance(scores[own]) for own in members]).T
-    column = (spread[:, None], freedom[:, None])
+    values = np.array([own.mean() for own in each])
+    spread = training_spread(each)
     return _student_p(
-        values[:, None] - values, alone[:, None] + alone - 2 * covariance, units, column, (spread, freedom)
+        values[:, None] - values,
+        alone[:, None] + alone - 2 * covariance,
+        units,
+        spread.variances[:, None] + spread.variances,
+        spread.freedom,
     )
 
 
 def _student_p(
-    value: ArrayLike, variance: ArrayLike, units: int, *spread: tuple[ArrayLike, ArrayLike]
+    value: ArrayLike, variance: ArrayLike, units: int, of_training: ArrayLike, freedom: float
 ) -> NDArray[np.float64]:
-    """Two-sided p of differences whose bootstrap over `units` has this variance. spread: variance and degrees of
-    freedom that the seeds of either side add (Welch and Satterthwaite); nothing where they are 0."""
+    """Two-sided p of differences whose bootstrap over `units` has this variance. of_training: the variance that other
+    seeds add, known with this many degrees of freedom (both together after Welch and Satterthwaite)."""
     size = np.abs(np.asarray(value, dtype=float))
     if units < 2:
         return np.ones(size.shape)
     over_units = np.maximum(np.asarray(variance, dtype=float), 0) * units / (units - 1)
-    total = over_units + sum(np.asarray(v) for v, _ in spread)
-    shares = sum(np.square(v) / np.maximum(f, 1) for v, f in spread) + np.square(over_units) / (units - 1)
+    other = np.asarray(of_training, dtype=float)
+    total = over_units + other
+    shares = np.square(other) / max(freedom, 1) + np.square(over_units) / (units - 1)
     sure = np.where(size > _ROUNDING, np.inf, 0.0)  # no variance at all: every unit shows the same difference
     t = np.divide(size, np.sqrt(total), out=sure, where=total > _ROUNDING**2)
-    freedom = np.divide(np.square(total), shares, out=np.full(total.shape, units - 1.0), where=total > _ROUNDING**2)
-    return np.asarray(2 * stdtr(freedom, -t))
+    both = np.divide(np.square(total), shares, out=np.full(total.shape, units - 1.0), where=total > _ROUNDING**2)
+    return np.asarray(2 * stdtr(both, -t))
 
 
 def holm(p: ArrayLike) -> Array:

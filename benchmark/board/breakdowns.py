@@ -67,7 +67,7 @@ def ablation(data: DataTable) -> str:
         f"\n\nDifferences are paired, variant minus **architecture** on the same samples (bootstrap over "
         f"{data.comparison.unit}s); p is corrected (Holm) for the number of variants of one architecture."
     )
-    if any(len(row.seeds) == 1 for rows in data.variants.values() for row in rows):
+    if data.comparison.single_seed:
         note += f" {ONE_SEED}"
     return table(headers, lines, ["ablation"]) + note if lines else ""
 

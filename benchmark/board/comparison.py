@@ -63,7 +63,7 @@ class Comparison:
     """Runs of ranked rows that cannot be told apart, the best first; a row may be in several, one after another."""
     unit: Unit
     single_seed: bool
-    """Whether some ranked row has one seed, so that the spread of trainings is not in the p-values."""
+    """Whether no row has several seeds, so that the spread of trainings is not in the p-values."""
     changes: dict[str, Difference]
     """Of each variant of a row that holds the same samples: how much better than that row it is. p is corrected
     (Holm) for the number of variants of one row."""
@@ -120,7 +120,7 @@ def _compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, 
         p.tolist(),  # type: ignore[arg-type]  # as JSON keeps it
         tuple(tuple(names[i] for i in group) for group in tie_groups(scores, p < ALPHA)),
         units[0] if units else "sample",
-        any(len(row.seed_scores) == 1 for row in of_rank),
+        all(len(row.seed_scores) < 2 for row in rows),
         _changes(rows, variants),
     )
 
@@ -128,18 +128,23 @@ def _compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, 
 def _changes(rows: Sequence[Row], variants: Mapping[str, Sequence[Row]]) -> dict[str, Difference]:
     found: dict[str, Difference] = {}
     for row in rows:
-        each = {v.architecture: change for v in variants.get(row.architecture, ()) if (change := difference(row, v))}
+        own = variants.get(row.architecture, ())
+        each = {v.architecture: change for v in own if (change := difference(row, v, beside=rows))}
         corrected = holm([change.p for change in each.values()])
         found |= {name: replace(change, p=float(p)) for (name, change), p in zip(each.items(), corrected, strict=True)}
     return found
 
 
-def difference(a: Row, b: Row) -> Difference | None:
-    """`b` minus `a` in the headline measure; None where they do not hold the same samples."""
+def difference(a: Row, b: Row, beside: Sequence[Row] = ()) -> Difference | None:
+    """`b` minus `a` in the headline measure; None where they do not hold the same samples.
+
+    beside: other rows of the same table, whose seeds tell how much trainings vary as well.
+    """
     if a.samples is None or b.samples is None or not a.samples.same_as(b.samples) or a.headline != b.headline:
         return None
     drawn = draw([a, b])
-    return difference_of(drawn.values, a.seed_scores, b.seed_scores, drawn.units, drawn.unit)
+    others = [row.seed_scores for row in beside if row not in (a, b) and row.finished]
+    return difference_of(drawn.values, a.seed_scores, b.seed_scores, drawn.units, drawn.unit, others)
 
 
 def draw(rows: Sequence[Row]) -> Drawn:

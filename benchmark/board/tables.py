@@ -209,6 +209,8 @@ def caveats(data: DataTable) -> list[str]:
     )
     if data.comparison.single_seed:
         said += " They compare trained models: with one seed, what another training would give is not known."
+    else:
+        said += " How much trainings differ, as the seeds show it, is part of the test."
     return [said]
 
 

@@ -67,8 +67,8 @@ def _verdict(a: Row, b: Row) -> str:
         f"B minus A: {change.value:+.4f} {HEADLINES[a.headline]}, 95% [{low:+.4f}, {high:+.4f}], p = {change.p:.4f} "
         f"(paired bootstrap over {change.interval.unit}s)"
     ]
-    if 1 in (len(a.seeds), len(b.seeds)):
-        lines.append("one seed: this compares trained models; what another training would give is not known")
+    if len(a.seeds) == len(b.seeds) == 1:
+        lines.append("one seed each: this compares trained models; what another training would give is not known")
     if protocol_id(one) != protocol_id(other):
         lines.append("their protocols differ: the difference is not that of the architectures alone")
     if hardware(one) != hardware(other):

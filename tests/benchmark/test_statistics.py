@@ -16,12 +16,14 @@ from benchmark.statistics import (
     bootstrap_interval,
     friedman,
     holm,
+    holm_pairs,
     interval_of,
     mcnemar,
     paired_bootstrap,
     pairwise_p,
     studentized_range_quantile,
     tie_groups,
+    training_spread,
 )
 from tests.benchmark.simulations import World, coverage, false_alarms
 
@@ -164,6 +166,32 @@ def test_equals_with_several_seeds_have_the_same_p_as_a_pair_and_in_a_table() ->
     assert table[0, 1] == pytest.approx(alone.p)
     assert table[0, 1] == table[1, 0]
     assert table[0, 0] == 1
+
+
+def test_a_row_takes_the_spread_of_all_trainings_or_its_own_where_that_is_larger() -> None:
+    spread = training_spread([[0.5, 0.6], [0.5, 0.5, 0.5], [0.4]])
+    of_all = (1 * 0.005 + 2 * 0.0) / 3
+    assert spread.variances == pytest.approx([0.005 / 2, of_all / 3, of_all / 1])
+    assert spread.freedom == pytest.approx(1)
+    alone = training_spread([[0.5], [0.6]])
+    assert (alone.variances.tolist(), alone.freedom) == ([0, 0], 0)
+    equal = training_spread([[0.5, 0.7, 0.6]] * 9)
+    assert equal.variances == pytest.approx([0.01 / 3] * 9)
+    assert equal.freedom == pytest.approx(18)
+
+
+def test_of_many_rows_with_three_seeds_the_worst_is_told_from_the_best() -> None:
+    """Each row by itself knows its spread with two degrees of freedom, which 300 pairs would not leave anything of."""
+    rng = np.random.default_rng(3)
+    labels, who = rng.integers(CLASSES, size=480), np.repeat(np.arange(40), 12)
+    groups = np.repeat(np.arange(25), 3)
+    skills = np.where(groups == 24, 0.2, 0.6) + rng.normal(0, 0.02, groups.size)
+    right = rng.random((groups.size, labels.size)) < skills[:, None]
+    every = np.where(right, labels, (labels + 1) % CLASSES)
+    drawn = resampled(labels, every, who, CLASSES, resamples=1000, groups=groups)
+    p = holm_pairs(pairwise_p(drawn, score(labels, every, CLASSES), groups, 40))
+    assert (p[24, :24] < 0.05).all()
+    assert (p[:24, :24] >= 0.05).all()
 
 
 def test_a_single_subject_decides_nothing() -> None:
