@@ -31,7 +31,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	@touch $@
 
 bench: $(READY) ## Run what is missing of a suite, then render leaderboard.md with its plots.
-	$(PY) -m benchmark run --suite $(SUITE) --architectures '$(ARCH)' --datasets '$(DATA)' --seeds $(SEEDS) --device $(DEVICE)
+	$(PY) -m benchmark run --suite $(SUITE) --architectures '$(ARCH)' --datasets '$(DATA)' --seeds $(or $(SEEDS),0) --device $(DEVICE)
 
 leaderboard: $(READY) ## Render leaderboard.md from the records alone.
 	$(PY) -m benchmark leaderboard

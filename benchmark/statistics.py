@@ -167,8 +167,8 @@ def training_spread(rows: Sequence[ArrayLike]) -> TrainingSpread:
     """The spread of K rows of scores, each (S,) of S training seeds.
 
     A bootstrap over subjects asks how sure the score of these trained models is. That another training would give
-    another model is known only where there are several. Of three alone it is known so badly that no two rows could be
-    told apart; so a row takes the mean variance of all rows, and its own where that is larger.
+    another model is known only where there are several. Of three alone it is known badly, with two degrees of freedom;
+    so a row takes the mean variance of all rows, and its own where that is larger.
     """
     each = [np.asarray(scores, dtype=float) for scores in rows]
     freedom = np.array([scores.size - 1 for scores in each])

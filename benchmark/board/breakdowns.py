@@ -67,8 +67,10 @@ def ablation(data: DataTable) -> str:
         f"\n\nDifferences are paired, variant minus **architecture** on the same samples (bootstrap over "
         f"{data.comparison.unit}s); p is corrected (Holm) for the number of variants of one architecture."
     )
-    if data.comparison.single_seed:
+    if data.comparison.seeds == "one":
         note += f" {ONE_SEED}"
+    else:
+        note += " The interval is of these trained models; p counts as well how much trainings differ."
     return table(headers, lines, ["ablation"]) + note if lines else ""
 
 

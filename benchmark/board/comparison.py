@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from string import ascii_lowercase, ascii_uppercase
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,8 +63,9 @@ class Comparison:
     groups: tuple[tuple[str, ...], ...]
     """Runs of ranked rows that cannot be told apart, the best first; a row may be in several, one after another."""
     unit: Unit
-    single_seed: bool
-    """Whether no row has several seeds, so that the spread of trainings is not in the p-values."""
+    seeds: Literal["one", "some", "several"]
+    """How many the rows that are tested have. One each: the spread of trainings is not in the p-values. Only some have
+    several: the others take their spread."""
     changes: dict[str, Difference]
     """Of each variant of a row that holds the same samples: how much better than that row it is. p is corrected
     (Holm) for the number of variants of one row."""
@@ -91,7 +93,7 @@ def compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, S
         p=np.array(found["p"]),
         groups=tuple(map(tuple, found["groups"])),
         unit=found["unit"],
-        single_seed=found["single_seed"],
+        seeds=found["seeds"],
         changes={
             name: Difference(each["value"], Interval(**each["interval"]), each["p"])
             for name, each in found["changes"].items()
@@ -104,13 +106,18 @@ def _compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, 
     intervals = {row.architecture: block.interval(row) for block in blocks for row in block.rows}
     of_rank = [row for row in rows if row.architecture in ranked]
     p = np.ones((len(of_rank), len(of_rank)))
+    tested: list[Row] = []
     for block in blocks:
-        among = [(i, block.rows.index(row)) for i, row in enumerate(of_rank) if row in block.rows]
+        trained = trainings(block.rows)  # floors and oracles are none: they would say how little trainings differ
+        among = [(i, trained.index(row)) for i, row in enumerate(of_rank) if row in trained]
         if len(among) > 1:
             here, there = (np.array(places) for places in zip(*among, strict=True))
-            every = pairwise_p(block.values, block.scores, _owners(block.rows), block.units)
+            values = block.values[:, [block.rows.index(row) for row in trained]]
+            every = pairwise_p(values, np.concatenate([r.seed_scores for r in trained]), _owners(trained), block.units)
             p[np.ix_(here, here)] = every[np.ix_(there, there)]
+        tested += trained if len(trained) > 1 else []
     p = holm_pairs(p)
+    several = [len(row.seed_scores) > 1 for row in tested]
     scores = [row.score or 0.0 for row in of_rank]
     names = tuple(row.architecture for row in of_rank)
     units = [row.samples.unit for row in rows if row.samples]
@@ -120,7 +127,7 @@ def _compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, 
         p.tolist(),  # type: ignore[arg-type]  # as JSON keeps it
         tuple(tuple(names[i] for i in group) for group in tie_groups(scores, p < ALPHA)),
         units[0] if units else "sample",
-        all(len(row.seed_scores) < 2 for row in rows),
+        "several" if several and all(several) else "some" if any(several) else "one",
         _changes(rows, variants),
     )
 
@@ -129,7 +136,7 @@ def _changes(rows: Sequence[Row], variants: Mapping[str, Sequence[Row]]) -> dict
     found: dict[str, Difference] = {}
     for row in rows:
         own = variants.get(row.architecture, ())
-        each = {v.architecture: change for v in own if (change := difference(row, v, beside=rows))}
+        each = {v.architecture: change for v in own if (change := difference(row, v, rows))}
         corrected = holm([change.p for change in each.values()])
         found |= {name: replace(change, p=float(p)) for (name, change), p in zip(each.items(), corrected, strict=True)}
     return found
@@ -138,13 +145,21 @@ def _changes(rows: Sequence[Row], variants: Mapping[str, Sequence[Row]]) -> dict
 def difference(a: Row, b: Row, beside: Sequence[Row] = ()) -> Difference | None:
     """`b` minus `a` in the headline measure; None where they do not hold the same samples.
 
-    beside: other rows of the same table, whose seeds tell how much trainings vary as well.
+    beside: the rows of their table. The seeds of those that hold the same samples tell how much trainings vary as well.
     """
     if a.samples is None or b.samples is None or not a.samples.same_as(b.samples) or a.headline != b.headline:
         return None
     drawn = draw([a, b])
-    others = [row.seed_scores for row in beside if row not in (a, b) and row.finished]
+    names = (a.architecture, b.architecture)
+    others = [row.seed_scores for row in trainings(beside, a) if row.architecture not in names]
     return difference_of(drawn.values, a.seed_scores, b.seed_scores, drawn.units, drawn.unit, others)
+
+
+def trainings(rows: Sequence[Row], like: Row | None = None) -> list[Row]:
+    """Rows that were trained; only those that hold the samples of `like`, where it is given."""
+    trained = [row for row in rows if row.competes and row.samples is not None]
+    samples = like.samples if like else None
+    return [row for row in trained if samples is None or (row.samples and row.samples.same_as(samples))]
 
 
 def draw(rows: Sequence[Row]) -> Drawn:

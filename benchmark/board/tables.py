@@ -207,10 +207,12 @@ def caveats(data: DataTable) -> list[str]:
     said = (
         f"Groups: paired bootstrap over {unit}s, Holm's correction, 5%; rows that cannot be told apart share a letter."
     )
-    if data.comparison.single_seed:
+    if data.comparison.seeds == "one":
         said += " They compare trained models: with one seed, what another training would give is not known."
     else:
         said += " How much trainings differ, as the seeds show it, is part of the test."
+    if data.comparison.seeds == "some":
+        said += " For rows with one seed it is taken from the others, which may be steadier."
     return [said]
 
 

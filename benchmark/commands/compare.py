@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from tabulate import tabulate
 
 from benchmark.board.cell_facts import flat
-from benchmark.board.comparison import difference
+from benchmark.board.comparison import difference, trainings
 from benchmark.board.costs import hardware
 from benchmark.board.find import find_row
+from benchmark.board.markdown import count
 from benchmark.board.rows import Row
-from benchmark.board.sections import protocol_id
+from benchmark.board.sections import protocol_id, sections
 from benchmark.board.tables import HEADLINES
+from benchmark.records import read_records
 from benchmark.statistics import mcnemar
 
 _EXAMPLES = 10
@@ -30,7 +33,7 @@ def compare_cells(results: Path, first: str, second: str) -> str:
     """
     a, b = find_row(results, first), find_row(results, second)
     parts = [_scores(a, b), *(_differing(a, b, kind) for kind in ("protocol", "recipe", "environment"))]
-    parts += [_verdict(a, b), _disagreement(a, b)]
+    parts += [_verdict(a, b, _table_of(results, a, b)), _disagreement(a, b)]
     return "\n\n".join(part for part in parts if part)
 
 
@@ -52,14 +55,24 @@ def _differing(a: Row, b: Row, kind: str) -> str:
     return tabulate(lines, [f"{kind} differs", "A", "B"], tablefmt="simple", disable_numparse=True)
 
 
-def _verdict(a: Row, b: Row) -> str:
-    """The paired difference, or why there is none."""
+def _table_of(results: Path, a: Row, b: Row) -> Sequence[Row]:
+    """The rows of the table of the board that holds both; none where there is no such table."""
+    for section in sections(read_records(results)):
+        for table in section.tables:
+            held = {record.path for row in table.unsorted for record in row.finished}
+            if held >= {a.finished[0].path, b.finished[0].path}:
+                return table.unsorted
+    return ()
+
+
+def _verdict(a: Row, b: Row, beside: Sequence[Row]) -> str:
+    """The paired difference, or why there is none. beside: the rows of their table."""
     if a.headline != b.headline:
         return f"no difference: A is measured in {HEADLINES[a.headline]}, B in {HEADLINES[b.headline]}"
     one, other = a.finished[0], b.finished[0]
     if one.data["source"] != other.data["source"] or protocol_id(one)[1] != protocol_id(other)[1]:
         return "no difference: they are on other data or other classes, so their scores answer different questions"
-    change = difference(a, b)
+    change = difference(a, b, beside)
     if change is None:
         return "no paired difference: they do not hold the same test samples"
     low, high = change.interval.low, change.interval.high
@@ -67,8 +80,15 @@ def _verdict(a: Row, b: Row) -> str:
         f"B minus A: {change.value:+.4f} {HEADLINES[a.headline]}, 95% [{low:+.4f}, {high:+.4f}], p = {change.p:.4f} "
         f"(paired bootstrap over {change.interval.unit}s)"
     ]
-    if len(a.seeds) == len(b.seeds) == 1:
-        lines.append("one seed each: this compares trained models; what another training would give is not known")
+    others = [row for row in trainings(beside, a) if row.architecture not in (a.architecture, b.architecture)]
+    several = [row for row in (a, b, *others) if len(row.seeds) > 1]
+    if several:
+        lines.append(
+            "the interval is of these trained models; p counts how much trainings differ, as the seeds of "
+            f"{count(len(several), 'row')} show it, and is not corrected for the number of pairs"
+        )
+    if 1 in (len(a.seeds), len(b.seeds)):
+        lines.append("one seed: this compares trained models; what another training would give is not known")
     if protocol_id(one) != protocol_id(other):
         lines.append("their protocols differ: the difference is not that of the architectures alone")
     if hardware(one) != hardware(other):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmark.board.leaderboard import render
 from benchmark.commands.leaderboard import BOARD, PUBLISHED
 from benchmark.errors import RequestError
-from benchmark.records import VALIDATION, read_records
+from benchmark.records import VALIDATION, Record, read_records
 
 
 def publish_records(results: Path, suite: str) -> int:
@@ -17,13 +19,14 @@ def publish_records(results: Path, suite: str) -> int:
     Only twins are published: predictions on licensed data stay where they are.
 
     Raises:
-        RequestError: there is nothing to publish.
+        RequestError: there is nothing to publish, or less of a row than is published.
     """
     if results.resolve() == PUBLISHED.resolve():
         raise RequestError(f"{results}: these records are the published ones: name a folder of local ones")
     records = [r for r in read_records(results) if r.data["suite"] == suite and r.data["source"] == "twin"]
     if not records:
         raise RequestError(f"{results}: no records of suite {suite!r} on twins: run `make bench SUITE={suite}` first")
+    _keeps_seeds(records, suite)
     draft = PUBLISHED / f".{suite}"
     shutil.rmtree(draft, ignore_errors=True)
     for record in records:
@@ -34,3 +37,21 @@ def publish_records(results: Path, suite: str) -> int:
     draft.rename(PUBLISHED / suite)
     render(PUBLISHED, BOARD)
     return len(records)
+
+
+def _keeps_seeds(records: Sequence[Record], suite: str) -> None:
+    """Raises RequestError where a row that is published would lose a seed."""
+    before, after = _seeds([r for r in read_records(PUBLISHED) if r.data["suite"] == suite]), _seeds(records)
+    for row in sorted(before.keys() & after.keys()):
+        if lost := before[row] - after[row]:
+            raise RequestError(
+                f"{'/'.join(row)}: seed {min(lost)} is published and would be lost: run `make bench SUITE={suite} "
+                f"SEEDS={max(before[row]) + 1}` first, or remove {PUBLISHED / suite}"
+            )
+
+
+def _seeds(records: Sequence[Record]) -> dict[tuple[str, str], set[int]]:
+    found: dict[tuple[str, str], set[int]] = defaultdict(set)
+    for record in records:
+        found[record.data["dataset"], record.data["architecture"]].add(record.data["seed"])
+    return found

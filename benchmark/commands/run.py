@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from itertools import count, islice
 from pathlib import Path
 
 from benchmark.commands.leaderboard import BOARD, render_board
@@ -32,14 +33,15 @@ def run_suite(
 ) -> int:
     """Runs what is missing of a suite and renders the board; returns the exit code.
 
-    seeds: with how many seeds, counted from 0; 0 for those that the suite names.
+    seeds: with how many seeds; 0 for those that the suite names. More are those of the suite and the lowest others.
 
     Raises:
         RequestError: the request itself is wrong; nothing has run then.
     """
     name, suite = load_suite(suite_name)
     if seeds:
-        suite = suite.model_copy(update={"seeds": list(range(seeds))})
+        others = (seed for seed in count() if seed not in suite.seeds)
+        suite = suite.model_copy(update={"seeds": [*suite.seeds, *islice(others, seeds)][:seeds]})
     folder = data_folder(data)
     cells = cells_of(name, suite, only_architectures, only_datasets, folder)
     device_type = choose_device(device)
@@ -56,10 +58,10 @@ def run_suite(
         if _is_stale(board, results / name):
             print(f"{render_board(results, board)} rendered")
         return 0
-    count = workers or (available_cores() if device_type == "cpu" else _gpus())
-    print(f"suite {name}: {len(jobs)} cells to run, {kept} finished before; {count} at a time on {device_type}")
+    at_once = workers or (available_cores() if device_type == "cpu" else _gpus())
+    print(f"suite {name}: {len(jobs)} cells to run, {kept} finished before; {at_once} at a time on {device_type}")
     began = time.monotonic()
-    outcome = run(jobs, results, device_type, count)
+    outcome = run(jobs, results, device_type, at_once)
     print(f"{outcome.finished} cells finished, {outcome.failed} failed, in {clock(time.monotonic() - began)}")
     print(f"{render_board(results, board)} rendered")
     return 1 if outcome.failed else 0

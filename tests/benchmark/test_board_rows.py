@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +86,7 @@ def test_equal_rows_share_a_group_and_a_better_one_does_not(tmp_path: Path) -> N
     assert compared.letters("best") == "a"
     assert compared.letters("one") == compared.letters("other") == "b"
     assert compared.unit == "subject"
-    assert compared.single_seed
+    assert compared.seeds == "one"
 
 
 def test_a_difference_on_the_board_is_the_paired_bootstrap(tmp_path: Path) -> None:
@@ -224,6 +225,32 @@ def test_an_ablation_shows_paired_differences(tmp_path: Path) -> None:
     assert "| uses: target" in text
     assert f"{change.value:+.3f} [{change.interval.low:+.3f}, {change.interval.high:+.3f}]" in text
     assert "@" not in tables.scores(table, None, Literature())
+
+
+def test_the_spread_of_trainings_is_that_of_all_trained_rows_of_the_same_samples(tmp_path: Path) -> None:
+    """Three seeds that agree are not steadier than the table; floors and rows that lack samples say nothing of it."""
+
+    def p_and_seeds(folder: Path) -> tuple[float, str]:
+        compared = table_of(folder).comparison
+        return compared.changes["c3d@shuffled"].p, compared.seeds
+
+    for name, skill in (("c3d", 0.7), ("c3d@shuffled", 0.5)):
+        write_cell(tmp_path / "one", name, skill, subjects=20)
+    alone = p_and_seeds(tmp_path / "one")
+    assert alone[1] == "one"
+    for seed in (0, 1):  # a floor, and a row of which one seed lacks a fold
+        write_cell(tmp_path / "one", "random", 0.1 + 0.6 * seed, subjects=20, seed=seed)
+        write_cell(tmp_path / "one", "tsm", 0.1 + 0.8 * seed, subjects=20, seed=seed)
+    write_cell(tmp_path / "one", "tsm", 0.9, subjects=20, seed=1, fold=1)
+    assert p_and_seeds(tmp_path / "one") == alone
+    write_cell(tmp_path / "one", "vit_se", 0.4, subjects=20)
+    write_cell(tmp_path / "one", "vit_se", 0.8, subjects=20, seed=1)
+    wider, seeds = p_and_seeds(tmp_path / "one")
+    assert seeds == "some"
+    assert wider > 2 * alone[0]
+    shutil.rmtree(tmp_path / "one" / "default" / "oulu_casia-twin" / "tsm")
+    assert "For rows with one seed it is taken from the others" in tables.caveats(table_of(tmp_path / "one"))[0]
+    assert breakdowns.ONE_SEED not in breakdowns.ablation(table_of(tmp_path / "one"))
 
 
 def published(results: Path, **changes: Any) -> str:

@@ -42,6 +42,15 @@ def test_publishing_replaces_a_suite_and_leaves_real_data_at_home(checkout: Path
     assert "results/published/default/plots" in (checkout / "leaderboard.md").read_text()
 
 
+def test_a_published_row_loses_no_seed(checkout: Path) -> None:
+    for seed in (0, 1, 2):
+        write_cell(checkout / "results" / "published", "c3d", seed=seed)
+    write_cell(checkout / "results", "c3d")
+    with pytest.raises(RequestError, match=r"oulu_casia-twin/c3d: seed 1 is published and would .* SEEDS=3`"):
+        publish.publish_records(Path("results"), "default")
+    assert len(read_records(checkout / "results" / "published")) == 3
+
+
 def test_published_records_cannot_be_published_again(checkout: Path) -> None:
     write_cell(checkout / "results" / "published", "c3d")
     with pytest.raises(RequestError, match="these records are the published ones"):

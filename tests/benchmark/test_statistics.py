@@ -181,7 +181,7 @@ def test_a_row_takes_the_spread_of_all_trainings_or_its_own_where_that_is_larger
 
 
 def test_of_many_rows_with_three_seeds_the_worst_is_told_from_the_best() -> None:
-    """Each row by itself knows its spread with two degrees of freedom, which 300 pairs would not leave anything of."""
+    """Each row by itself knows its spread with two degrees of freedom only, and there are 300 pairs."""
     rng = np.random.default_rng(3)
     labels, who = rng.integers(CLASSES, size=480), np.repeat(np.arange(40), 12)
     groups = np.repeat(np.arange(25), 3)
