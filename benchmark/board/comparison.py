@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from string import ascii_lowercase, ascii_uppercase
 from typing import Literal
 
@@ -44,10 +43,11 @@ class Drawn:
     units: int
     unit: Unit
 
-    @cached_property
-    def scores(self) -> Array:
-        """(P,) the measure on all samples, the seeds of the rows one after another."""
-        return np.concatenate([row.seed_scores for row in self.rows])
+    def p(self, rows: Sequence[Row]) -> Array:
+        """`pairwise_p` of some of the rows, (K, K)."""
+        scores = np.concatenate([row.seed_scores for row in rows])
+        drawn = self.values[:, [self.rows.index(row) for row in rows]]
+        return pairwise_p(drawn, scores, _owners(rows), self.units)
 
     def interval(self, row: Row) -> Interval:
         return interval_of(self.values[:, self.rows.index(row)], self.units, self.unit)
@@ -108,13 +108,11 @@ def _compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, 
     p = np.ones((len(of_rank), len(of_rank)))
     tested: list[Row] = []
     for block in blocks:
-        trained = trainings(block.rows)  # floors and oracles are none: they would say how little trainings differ
+        trained = [row for row in block.rows if row.competes]  # of a floor, seeds do not say how much trainings differ
         among = [(i, trained.index(row)) for i, row in enumerate(of_rank) if row in trained]
         if len(among) > 1:
             here, there = (np.array(places) for places in zip(*among, strict=True))
-            values = block.values[:, [block.rows.index(row) for row in trained]]
-            every = pairwise_p(values, np.concatenate([r.seed_scores for r in trained]), _owners(trained), block.units)
-            p[np.ix_(here, here)] = every[np.ix_(there, there)]
+            p[np.ix_(here, here)] = block.p(trained)[np.ix_(there, there)]
         tested += trained if len(trained) > 1 else []
     p = holm_pairs(p)
     several = [len(row.seed_scores) > 1 for row in tested]
@@ -150,16 +148,14 @@ def difference(a: Row, b: Row, beside: Sequence[Row] = ()) -> Difference | None:
     if a.samples is None or b.samples is None or not a.samples.same_as(b.samples) or a.headline != b.headline:
         return None
     drawn = draw([a, b])
-    names = (a.architecture, b.architecture)
-    others = [row.seed_scores for row in trainings(beside, a) if row.architecture not in names]
+    others = [row.seed_scores for row in trained_beside(a, b, beside)]
     return difference_of(drawn.values, a.seed_scores, b.seed_scores, drawn.units, drawn.unit, others)
 
 
-def trainings(rows: Sequence[Row], like: Row | None = None) -> list[Row]:
-    """Rows that were trained; only those that hold the samples of `like`, where it is given."""
-    trained = [row for row in rows if row.competes and row.samples is not None]
-    samples = like.samples if like else None
-    return [row for row in trained if samples is None or (row.samples and row.samples.same_as(samples))]
+def trained_beside(a: Row, b: Row, rows: Sequence[Row]) -> list[Row]:
+    """The other rows of a table that were trained and hold the samples of `a` and `b`."""
+    others = [row for row in rows if row.competes and row.architecture not in (a.architecture, b.architecture)]
+    return [row for row in others if a.samples and row.samples and row.samples.same_as(a.samples)]
 
 
 def draw(rows: Sequence[Row]) -> Drawn:

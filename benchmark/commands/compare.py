@@ -10,7 +10,7 @@ import numpy as np
 from tabulate import tabulate
 
 from benchmark.board.cell_facts import flat
-from benchmark.board.comparison import difference, trainings
+from benchmark.board.comparison import difference, trained_beside
 from benchmark.board.costs import hardware
 from benchmark.board.find import find_row
 from benchmark.board.markdown import count
@@ -80,8 +80,7 @@ def _verdict(a: Row, b: Row, beside: Sequence[Row]) -> str:
         f"B minus A: {change.value:+.4f} {HEADLINES[a.headline]}, 95% [{low:+.4f}, {high:+.4f}], p = {change.p:.4f} "
         f"(paired bootstrap over {change.interval.unit}s)"
     ]
-    others = [row for row in trainings(beside, a) if row.architecture not in (a.architecture, b.architecture)]
-    several = [row for row in (a, b, *others) if len(row.seeds) > 1]
+    several = [row for row in (a, b, *trained_beside(a, b, beside)) if len(row.seeds) > 1]
     if several:
         lines.append(
             "the interval is of these trained models; p counts how much trainings differ, as the seeds of "
