@@ -58,6 +58,7 @@ lint: $(READY) ## Check formatting, imports, lint and types.
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
 	$(PY) -m mypy
+	.venv/bin/lint-imports
 
 format: $(READY) ## Format the code.
 	$(PY) -m ruff format .

@@ -1,5 +1,5 @@
 """`python -m benchmark`."""
 
-from benchmark.cli import main
+from ferbench.benchmark.cli import main
 
 main()

@@ -14,14 +14,15 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.baselines import TITLES
-from benchmark.cache import alone, cache_folder
-from benchmark.data import Location, Report
-from benchmark.official import GivenWeights, load_given, of
-from benchmark.provenance import CHECKOUT, code_hash, commit, environment, hash_of
-from benchmark.records import Headline, Record, read_record, write_record
-from benchmark.registry import architectures, data_sets, ensembles
-from benchmark.suite import Cell
+from ferbench.benchmark.measures.floors import TITLES
+from ferbench.benchmark.planning.data import Location, Report
+from ferbench.benchmark.planning.official import GivenWeights, load_given, of
+from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
+from ferbench.benchmark.planning.suite import Cell
+from ferbench.benchmark.records.cache import alone
+from ferbench.benchmark.records.installation import HOME, cache_folder
+from ferbench.benchmark.records.provenance import code_hash, commit, environment, hash_of
+from ferbench.benchmark.records.record import Headline, Record, read_record, write_record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,15 +30,15 @@ if TYPE_CHECKING:
     import torch
     from numpy.typing import NDArray
 
-    from benchmark.features import Shelf
-    from benchmark.training import Material, Run
-    from datasets.corpus import Corpus
-    from datasets.dataset import Protocol
-    from datasets.frames import FrameStore
-    from datasets.splits import Split
-    from models.architecture import Architecture, Size
+    from ferbench.benchmark.learning.features import Shelf
+    from ferbench.benchmark.learning.training import Material, Run
+    from ferbench.datasets.corpus import Corpus
+    from ferbench.datasets.dataset import Protocol
+    from ferbench.datasets.frames import FrameStore
+    from ferbench.datasets.splits import Split
+    from ferbench.models.architecture import Architecture, Size
 
-STARTING_WEIGHTS = CHECKOUT / "models" / "weights"
+STARTING_WEIGHTS = HOME / "models" / "weights"
 
 FREE = 0.05
 """Share of a disk that must be free for features to be kept on it."""
@@ -59,10 +60,10 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         "fold": cell.fold,
     }
     if cell.kind in ("floor", "oracle"):
-        return {"architecture": cell.architecture, "code": code_hash("benchmark.baselines"), **same}
+        return {"architecture": cell.architecture, "code": code_hash("ferbench.benchmark.measures.floors"), **same}
     if cell.kind == "ensemble":
         members = keys_below(cell, location, device_type)
-        code = code_hash("benchmark.ensembles")
+        code = code_hash("ferbench.benchmark.measures.fusion")
         return {"architecture": cell.architecture, "code": code, "members": hash_of(sorted(members.items())), **same}
     lenders = architectures.lenders(cell.architecture)
     files = _official_weights(cell, [cell.architecture, *lenders])
@@ -70,7 +71,7 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
     return {
         "architecture": cell.architecture,
         "code": code_hash(architectures.module(cell.architecture)),
-        "training_code": code_hash("benchmark.training"),
+        "training_code": code_hash("ferbench.benchmark.learning.training"),
         "starting_weights": _starting_weights(),
         "size": cell.size,
         "epochs": cell.epochs,
@@ -84,7 +85,7 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
 def _official_weights(cell: Cell, names: list[str]) -> dict[str, str]:
     """Hash of the given files that the training of these architectures starts from, and of what loads them."""
     files = [(weights.architecture, weights.sha256) for name in names for weights in of(name, cell.weights)]
-    return {"official_weights": hash_of([code_hash("models.official"), *sorted(files)])} if files else {}
+    return {"official_weights": hash_of([code_hash("ferbench.models.official"), *sorted(files)])} if files else {}
 
 
 def members_of(cell: Cell) -> list[Cell]:
@@ -182,10 +183,10 @@ def run_cell(
     """Trains, tests and measures a cell of this identity, and writes its record."""
     import torch
 
-    from benchmark.data import open_data
-    from benchmark.efficiency import device_name
-    from benchmark.task import metrics_of
-    from datasets.splits import split
+    from ferbench.benchmark.learning.task import metrics_of
+    from ferbench.benchmark.measures.efficiency import device_name
+    from ferbench.benchmark.planning.data import open_data
+    from ferbench.datasets.splits import split
 
     began = time.perf_counter()
     device = torch.device(device_type)
@@ -237,8 +238,8 @@ def _architecture_cell(
     report: Report,
 ) -> dict[str, Any]:
     """Trains on the training part, chooses the epoch on the validation part, and uses the test part once."""
-    from benchmark.efficiency import peak_memory
-    from benchmark.training import Material, Run, predict_with
+    from ferbench.benchmark.learning.training import Material, Run, predict_with
+    from ferbench.benchmark.measures.efficiency import peak_memory
 
     architecture = architectures.get(cell.architecture)
     size = architecture.sizes[cell.size]
@@ -283,10 +284,10 @@ def shelf_on(device: torch.device) -> Shelf | None:
 
     import torch
 
-    from benchmark.efficiency import device_name
-    from benchmark.features import Shelf
+    from ferbench.benchmark.learning.features import Shelf
+    from ferbench.benchmark.measures.efficiency import device_name
 
-    made_by = (code_hash("benchmark.training"), torch.get_num_threads(), device_name(device))
+    made_by = (code_hash("ferbench.benchmark.learning.training"), torch.get_num_threads(), device_name(device))
     folder = cache_folder() / "features" / hash_of(made_by)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -304,8 +305,8 @@ def trained_model(
     What it starts from may be what another architecture's training on the same part ends with: that comes first then,
     and its epochs stand first in the history. What is lent is kept under its planned key (`keys`, by architecture).
     """
-    from benchmark.lending import trained_once
-    from benchmark.training import build, train
+    from ferbench.benchmark.learning.lending import trained_once
+    from ferbench.benchmark.learning.training import build, train
 
     architecture = architectures.get(cell.architecture)
     size = architecture.sizes[cell.size]
@@ -331,7 +332,7 @@ def trained_model(
 
 def _ensemble_cell(cell: Cell, corpus: Corpus, parts: Split, keys: dict[str, str], results: Path) -> dict[str, Any]:
     """Fuses what the members have saved; nothing is trained."""
-    from benchmark.ensembles import MemberError, fuse, fused_cost
+    from ferbench.benchmark.measures.fusion import MemberError, fuse, fused_cost
 
     began = time.perf_counter()
     ensemble = ensembles.get(cell.architecture)
@@ -360,7 +361,7 @@ def _ensemble_cell(cell: Cell, corpus: Corpus, parts: Split, keys: dict[str, str
 
 
 def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split) -> dict[str, Any]:
-    from benchmark.baselines import baseline_scores
+    from ferbench.benchmark.measures.floors import baseline_scores
 
     began = time.perf_counter()
     answers = baseline_scores(cell.architecture, corpus, cell.protocol, parts, cell.seed)
@@ -411,7 +412,7 @@ def prediction_table(corpus: Corpus, samples: NDArray[np.int64], answers: NDArra
     """One row a sample: sample, subject, track, the truth, and what was answered."""
     import pandas as pd
 
-    from benchmark.task import task_of
+    from ferbench.benchmark.learning.task import task_of
 
     subject = corpus.subject
     track = {int(t): corpus.track_name(int(t)) for t in set(corpus.track[samples].tolist())}
@@ -437,8 +438,8 @@ def cost_of(
     history: list[dict[str, Any]], peak_mb: float, run: Run,
 ) -> dict[str, Any]:  # fmt: skip
     """Parameters, multiply-adds, throughput, latency and memory, by the efficiency rules."""
-    from benchmark.efficiency import count_macs, count_parameters, measure_inference
-    from benchmark.folding import folded
+    from ferbench.benchmark.learning.folding import folded
+    from ferbench.benchmark.measures.efficiency import count_macs, count_parameters, measure_inference
 
     paper_model = _on_meta(architecture.sizes["full"], num_classes) if "full" in architecture.sizes else None
     speed = measure_inference(

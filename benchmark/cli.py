@@ -14,7 +14,8 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
-from benchmark.errors import RequestError
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.records.installation import PROGRAM
 
 STOPPED = 130
 
@@ -56,7 +57,7 @@ def run(
     weights: OfficialWeights = None,
 ) -> None:
     """Run what is missing, then render the board."""
-    from benchmark.commands.run import run_suite
+    from ferbench.benchmark.commands.run import run_suite
 
     if backend != "local":
         raise RequestError(f"unknown backend {backend!r}: there is: local")
@@ -70,7 +71,7 @@ def leaderboard(
     out: Annotated[Path, typer.Option(help="The markdown file to write.")] = Path("leaderboard.md"),
 ) -> None:
     """Render the board from records alone: same records, same bytes."""
-    from benchmark.commands.leaderboard import render_board
+    from ferbench.benchmark.commands.leaderboard import render_board
 
     print(f"{render_board(results, out)} rendered")
 
@@ -83,7 +84,7 @@ def site(
     ),
 ) -> None:
     """Write the board as web pages that open from disk: tables to sort and filter, charts, a page for each cell."""
-    from benchmark.commands.site import site as write
+    from ferbench.benchmark.commands.site import site as write
 
     print(write(results, out))
 
@@ -94,8 +95,8 @@ def show(
     results: Results = Path("results"),
 ) -> None:
     """All that is known of a cell, or of all cells of an architecture on a data set."""
-    from benchmark.commands.leaderboard import folder_of
-    from benchmark.commands.show import show as show_cell
+    from ferbench.benchmark.commands.leaderboard import folder_of
+    from ferbench.benchmark.commands.show import show as show_cell
 
     print(show_cell(folder_of(results), cell))
 
@@ -107,8 +108,8 @@ def compare(
     results: Results = Path("results"),
 ) -> None:
     """What differs between two cells, by how much the second is better, and where they disagree."""
-    from benchmark.commands.compare import compare_cells
-    from benchmark.commands.leaderboard import folder_of
+    from ferbench.benchmark.commands.compare import compare_cells
+    from ferbench.benchmark.commands.leaderboard import folder_of
 
     print(compare_cells(folder_of(results), a, b))
 
@@ -120,7 +121,7 @@ def export(
     results: Results = Path("results"),
 ) -> None:
     """The board as CSV, JSON, a LaTeX table, or a line to cite."""
-    from benchmark.commands.export import export as export_board
+    from ferbench.benchmark.commands.export import export as export_board
 
     print(export_board(results, kind, out))
 
@@ -139,7 +140,7 @@ def check(
     results: Annotated[Path, typer.Option(help="With a folder as --base: the records to compare.")] = Path("results"),
 ) -> None:
     """Regression gate: accuracy and cost against the committed baseline, times against a git ref."""
-    from benchmark.commands.check import BASELINE, WORK, Request, check_folders, check_gate, refuse_saved_times
+    from ferbench.benchmark.commands.check import BASELINE, WORK, Request, check_folders, check_gate, refuse_saved_times
 
     if only not in ("", "accuracy", "latency"):
         raise RequestError(f"--only {only}: use accuracy or latency")
@@ -164,8 +165,8 @@ def baseline(
     work: Annotated[Path | None, typer.Option(help="Folder of the records: results/check.")] = None,
 ) -> None:
     """Run the gate's cells several times over and keep them, with their spread, as what `check` compares with."""
-    from benchmark.commands.baseline import Request, make_baseline
-    from benchmark.commands.check import BASELINE, WORK
+    from ferbench.benchmark.commands.baseline import Request, make_baseline
+    from ferbench.benchmark.commands.check import BASELINE, WORK
 
     raise typer.Exit(make_baseline(Request(suite, seeds, device, workers, None, work or WORK, out or BASELINE)))
 
@@ -175,7 +176,7 @@ def publish(
     suite: Annotated[str, typer.Option(help="Name of the suite.")] = "default", results: Results = Path("results")
 ) -> None:
     """Replace the published records of a suite by the local ones, and render the committed board."""
-    from benchmark.commands.publish import publish_records
+    from ferbench.benchmark.commands.publish import publish_records
 
     print(f"{publish_records(results, suite)} records published: commit results/published and leaderboard.md")
 
@@ -189,7 +190,7 @@ def profile(
     weights: OfficialWeights = None,
 ) -> None:
     """Parameters, multiply-adds, throughput, latency and memory."""
-    from benchmark.commands.profile import profile_rows
+    from ferbench.benchmark.commands.profile import profile_rows
 
     rows = profile_rows(names or [], size, device, weights)
     _print_rows(rows, as_json)
@@ -203,7 +204,7 @@ def pretrain(
     workers: Annotated[int, typer.Option(help="Backbones side by side.", min=1)] = 2,
 ) -> None:
     """Make the tiny starting weights again."""
-    from benchmark.pretraining import pretrain_all
+    from ferbench.benchmark.pretexts.pretraining import pretrain_all
 
     pretrain_all(pretext, only, out, workers)
 
@@ -216,7 +217,7 @@ def probe(
     as_json: AsJson = False,
 ) -> None:
     """How real the renderer is: frozen pretext features and a linear head on one's own photographs."""
-    from benchmark.probing import probe_rows
+    from ferbench.benchmark.pretexts.probing import probe_rows
 
     _print_rows(probe_rows(folder, dataset, seeds), as_json)
 
@@ -224,8 +225,8 @@ def probe(
 @list_app.command("architectures")
 def list_architectures(as_json: AsJson = False) -> None:
     """Every architecture with its view and where it comes from; the ensembles after them."""
-    from benchmark.registry import architectures as registry
-    from benchmark.registry import ensembles
+    from ferbench.benchmark.planning.registry import architectures as registry
+    from ferbench.benchmark.planning.registry import ensembles
 
     rows: list[dict[str, Any]] = []
     for name in registry.names():
@@ -241,7 +242,7 @@ def list_architectures(as_json: AsJson = False) -> None:
 @list_app.command("datasets")
 def list_datasets(as_json: AsJson = False) -> None:
     """Every data set with its classes and where it comes from."""
-    from benchmark.registry import data_sets
+    from ferbench.benchmark.planning.registry import data_sets
 
     entries = [data_sets.get(name) for name in data_sets.names()]
     rows = [
@@ -254,7 +255,7 @@ def list_datasets(as_json: AsJson = False) -> None:
 @list_app.command("suites")
 def list_suites(as_json: AsJson = False) -> None:
     """Every suite with the number of its cells."""
-    from benchmark.suite import cells_of, load_suite, suite_names
+    from ferbench.benchmark.planning.suite import cells_of, load_suite, suite_names
 
     rows = []
     for name in suite_names():
@@ -268,7 +269,7 @@ def list_cells(
     suite: Annotated[str, typer.Option(help="A suite or a file.")] = "default", as_json: AsJson = False
 ) -> None:
     """Every cell of a suite."""
-    from benchmark.suite import cells_of, load_suite
+    from ferbench.benchmark.planning.suite import cells_of, load_suite
 
     rows = [
         {"dataset": c.dataset, "architecture": c.architecture, "size": c.size, "seed": c.seed, "fold": c.fold}
@@ -288,7 +289,7 @@ def data_twin(
     workers: Annotated[int, typer.Option(min=0, help="Processes; 0: one a core.")] = 0,
 ) -> None:
     """Write the synthetic stand-in of a data set in its official layout."""
-    from benchmark.commands.data import write_twin
+    from ferbench.benchmark.commands.data import write_twin
 
     write_twin(name, folder, scale, seed, layout, protocol or [], workers)
 
@@ -300,7 +301,7 @@ def data_verify(
     as_json: AsJson = False,
 ) -> None:
     """Check a copy: counts, missing frames, duplicates, subject overlap. Exit code 0 only when it can be used."""
-    from benchmark.commands.data import verify
+    from ferbench.benchmark.commands.data import verify
 
     report = verify(name, folder)
     print(json.dumps(report.as_dict(), indent=1)) if as_json else print(report)
@@ -313,7 +314,7 @@ def data_sheet(
     seed: Annotated[int, typer.Option(help="Another seed shows other people.")] = 0,
 ) -> None:
     """Draw the contact sheet of the face renderer: identities by expressions, and one sequence over time."""
-    from datasets.synthetic.contact_sheet import contact_sheet
+    from ferbench.datasets.synthetic.contact_sheet import contact_sheet
 
     contact_sheet(file, seed=seed)
     print(f"{file} drawn")
@@ -349,13 +350,13 @@ def main() -> NoReturn:
 
 def _told(error: Exception) -> int:
     """Exit code of an error that is for people; any other goes on with its traceback."""
-    from datasets.corpus import DataError
+    from ferbench.datasets.corpus import DataError
 
     if isinstance(error, DataError):
         return _fail(str(error), 2)
     if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of the command line
         message = error.format_message()
-        return _fail(f"{message} (see python -m benchmark --help)", 2) if message else 2  # empty: the help was shown
+        return _fail(f"{message} (see {PROGRAM} --help)", 2) if message else 2  # empty: the help was shown
     raise error
 
 

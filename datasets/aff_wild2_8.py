@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from datasets import aff_wild2
-from datasets.corpus import Corpus
-from datasets.dataset import Protocol
+from ferbench.datasets import aff_wild2
+from ferbench.datasets.corpus import Corpus
+from ferbench.datasets.dataset import Protocol
 
 
 def read(root: Path, protocol: Protocol) -> Corpus:

@@ -35,13 +35,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.containment import refuse_link_outside
-from datasets.corpus import Corpus, DataError, keep_present_classes
-from datasets.dataset import DataSet, Protocol
-from datasets.splits import stable_rank
-from datasets.streams import number_of
-from datasets.synthetic.expressions import expression_units
-from datasets.synthetic.film import Film, Shot
+from ferbench.datasets.containment import refuse_link_outside
+from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
+from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.splits import stable_rank
+from ferbench.datasets.streams import number_of
+from ferbench.datasets.synthetic.expressions import expression_units
+from ferbench.datasets.synthetic.film import Film, Shot
 
 CLASSES = ("Neutral", "Happiness", "Sadness", "Surprise", "Fear", "Disgust", "Anger", "Contempt")
 TRAIN_COUNTS = (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750)
@@ -302,7 +302,7 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
 
 def landmarks_of(shots: list[Shot]) -> NDArray[np.float32]:
     """(N,136) x and y of the 68 points of each face of the twin, one after the other, in pixels of its file."""
-    from datasets.synthetic.writer import shown_landmarks
+    from ferbench.datasets.synthetic.writer import shown_landmarks
 
     return shown_landmarks(shots, 64).reshape(len(shots), 2 * POINTS)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from datasets.corpus import DataError
+from ferbench.datasets.corpus import DataError
 
 
 def path_inside(root: Path, written: str, where: str) -> str:

@@ -22,13 +22,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.containment import refuse_link_outside
-from datasets.corpus import Corpus, DataError
-from datasets.dataset import DataSet, Protocol
-from datasets.numbered_frames import numbered_images
-from datasets.streams import number_of
-from datasets.synthetic.expressions import add_blinks, add_speech, sequence_units
-from datasets.synthetic.film import Film, Shot
+from ferbench.datasets.containment import refuse_link_outside
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.numbered_frames import numbered_images
+from ferbench.datasets.streams import number_of
+from ferbench.datasets.synthetic.expressions import add_blinks, add_speech, sequence_units
+from ferbench.datasets.synthetic.film import Film, Shot
 
 CLASSES = ("Neutral", "Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
 SUBJECTS = 10

@@ -10,10 +10,10 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from datasets.corpus import Corpus, DataError
+from ferbench.datasets.corpus import Corpus, DataError
 
 if TYPE_CHECKING:
-    from datasets.synthetic.film import Film
+    from ferbench.datasets.synthetic.film import Film
 
 NeutralRule = Literal["first_frame", "training_neutral", "enrolment_frame"]
 MissingRule = Literal["nearest earlier frame"]

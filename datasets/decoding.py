@@ -70,7 +70,7 @@ def decode_into(shares: list[Share], tell: Callable[[int], None]) -> None:
         for count in work(shares[0]):
             tell(count)
         return
-    command = [sys.executable, "-m", "datasets.decoding"]
+    command = [sys.executable, "-m", "ferbench.datasets.decoding"]
     children = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in shares]
 
     def follow(child: subprocess.Popen[bytes], share: Share) -> None:
@@ -170,7 +170,7 @@ def faces(
         else:
             yield place, read_frame(root / file, size, None if boxes is None else boxes[place])
     if videos:
-        from datasets.video import read_frames
+        from ferbench.datasets.video import read_frames
     for file, wanted in videos.items():
         wanted.sort()
         pictures = read_frames(root / file, np.array([second for second, _ in wanted]))

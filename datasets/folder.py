@@ -30,13 +30,13 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.containment import path_inside, refuse_link_outside
-from datasets.corpus import Corpus, DataError
-from datasets.dataset import DataSet, Protocol
-from datasets.streams import number_of
-from datasets.synthetic.expressions import sequence_units
-from datasets.synthetic.film import Film, Shot
-from datasets.video import frame_name, is_video, read_duration, sample_times
+from ferbench.datasets.containment import path_inside, refuse_link_outside
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.streams import number_of
+from ferbench.datasets.synthetic.expressions import sequence_units
+from ferbench.datasets.synthetic.film import Film, Shot
+from ferbench.datasets.video import frame_name, is_video, read_duration, sample_times
 
 PARTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
 """Name of a top folder -> what the harness calls the part."""

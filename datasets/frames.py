@@ -23,8 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from datasets.corpus import Corpus, DataError
-from datasets.decoding import FEWEST_FOR_PROCESSES, Kind, Share, decode_into, decompress, shares_of
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.decoding import FEWEST_FOR_PROCESSES, Kind, Share, decode_into, decompress, shares_of
 
 VERSION = 2
 LARGEST_PIXELS = 16 * 2**30

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from datasets.corpus import Corpus
-from datasets.decoding import content_hash, face_of
+from ferbench.datasets.corpus import Corpus
+from ferbench.datasets.decoding import content_hash, face_of
 
 SIZE = 32
 """Pixels a side at which faces are compared."""
@@ -148,7 +148,7 @@ def video_hash(file: Path, seconds: tuple[float, ...]) -> int:
 
     What lies between is not decoded: that would take as long as building a store does.
     """
-    from datasets.video import read_frames
+    from ferbench.datasets.video import read_frames
 
     ends = np.array([seconds[0], seconds[-1]])
     if any(picture is None for picture in read_frames(file, ends)):

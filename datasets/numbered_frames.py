@@ -11,8 +11,8 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.containment import refuse_link_outside
-from datasets.corpus import DataError
+from ferbench.datasets.containment import refuse_link_outside
+from ferbench.datasets.corpus import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 

@@ -28,11 +28,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.corpus import Corpus, DataError
-from datasets.dataset import DataSet, Protocol
-from datasets.streams import number_of
-from datasets.synthetic.expressions import sequence_units
-from datasets.synthetic.film import Film, Shot
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.streams import number_of
+from ferbench.datasets.synthetic.expressions import sequence_units
+from ferbench.datasets.synthetic.film import Film, Shot
 
 CLASSES = ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
 MODALITIES = ("VL", "NI")

@@ -35,13 +35,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.containment import refuse_link_outside
-from datasets.corpus import Corpus, DataError, keep_present_classes
-from datasets.dataset import DataSet, Protocol
-from datasets.streams import number_of
-from datasets.synthetic.expressions import add_blinks, add_speech, expression_units
-from datasets.synthetic.film import Film, Shot
-from datasets.video import frame_name, read_duration, sample_times
+from ferbench.datasets.containment import refuse_link_outside
+from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
+from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.streams import number_of
+from ferbench.datasets.synthetic.expressions import add_blinks, add_speech, expression_units
+from ferbench.datasets.synthetic.film import Film, Shot
+from ferbench.datasets.video import frame_name, read_duration, sample_times
 
 CLASSES = ("Negative", "Neutral", "Positive")
 PARTS = {"Train": "train", "Valid": "validation", "Test": "test"}

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from datasets.corpus import Corpus
-from datasets.dataset import Protocol
-from datasets.sendv1 import DATASET as SENDV1
-from datasets.sendv1 import open_stories
+from ferbench.datasets.corpus import Corpus
+from ferbench.datasets.dataset import Protocol
+from ferbench.datasets.sendv1 import DATASET as SENDV1
+from ferbench.datasets.sendv1 import open_stories
 
 
 def read(root: Path, protocol: Protocol) -> Corpus:

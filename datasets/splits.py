@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.corpus import Corpus, DataError
-from datasets.dataset import Protocol
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.dataset import Protocol
 
 
 @dataclass(frozen=True)

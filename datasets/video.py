@@ -24,7 +24,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from datasets.corpus import DataError
+from ferbench.datasets.corpus import DataError
 
 EXTENSIONS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
 _OPTIONS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm", "protocol_whitelist": "file"}

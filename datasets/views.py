@@ -14,10 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.corpus import Corpus, DataError
-from datasets.dataset import Protocol
-from datasets.splits import stable_rank
-from datasets.streams import number_of
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.dataset import Protocol
+from ferbench.datasets.splits import stable_rank
+from ferbench.datasets.streams import number_of
 
 
 @dataclass(frozen=True)

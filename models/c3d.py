@@ -19,7 +19,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Size, Stage, Weights
+from ferbench.models.architecture import Architecture, Size, Stage, Weights
 
 CHANNELS = (32, 48)
 

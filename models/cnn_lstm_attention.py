@@ -20,8 +20,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
-from models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
+from ferbench.models.architecture import Architecture, Official, Size, Stage, Weights
+from ferbench.models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
 
 
 class AdditiveAttention(nn.Module):

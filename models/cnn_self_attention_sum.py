@@ -17,11 +17,11 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Trained
-from models.parts.attention_over_frames import AttentionOverFrames
-from models.parts.over_frames import OverFrames
-from models.parts.resnet import resnet_tiny
-from models.parts.vggface2 import VGGFace2ResNet50
+from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Trained
+from ferbench.models.parts.attention_over_frames import AttentionOverFrames
+from ferbench.models.parts.over_frames import OverFrames
+from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.vggface2 import VGGFace2ResNet50
 
 
 class SummedFrames(nn.Module):

@@ -20,10 +20,10 @@ import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
-from models.parts.over_frames import OverFrames, need_frames
-from models.parts.resnet import resnet_tiny
-from models.parts.vggface2 import VGGFace2ResNet50
+from ferbench.models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
+from ferbench.models.parts.over_frames import OverFrames, need_frames
+from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.vggface2 import VGGFace2ResNet50
 
 
 class FrameViT(nn.Module):

@@ -19,9 +19,9 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
-from models.parts.difference import Embedding, classifier, embed, embedding_width
-from models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
+from ferbench.models.architecture import Architecture, Official, Size, Stage, Weights
+from ferbench.models.parts.difference import Embedding, classifier, embed, embedding_width
+from ferbench.models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
 
 
 class DifferenceOfEmbeddings(nn.Module):

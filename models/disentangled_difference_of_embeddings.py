@@ -28,11 +28,11 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
-from models.parts.difference import classifier, embed, embedding_width
-from models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
-from models.parts.resnet import ResNet, resnet_tiny
-from models.parts.vggface2 import VGGFace2ResNet50
+from ferbench.models.architecture import Architecture, Official, Size, Stage, Weights
+from ferbench.models.parts.difference import classifier, embed, embedding_width
+from ferbench.models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
+from ferbench.models.parts.resnet import ResNet, resnet_tiny
+from ferbench.models.parts.vggface2 import VGGFace2ResNet50
 
 
 class DisentangledDifferenceOfEmbeddings(nn.Module):

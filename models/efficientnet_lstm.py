@@ -19,10 +19,10 @@ Tiny has the project's small MobileNetV3, made of the same inverted residuals wi
 
 from __future__ import annotations
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
-from models.parts.efficientnet import efficientnet_b3
-from models.parts.lstm import FeatureLSTM
-from models.parts.mobilenet import mobilenet_v3_tiny
+from ferbench.models.architecture import Architecture, Official, Size, Stage, Weights
+from ferbench.models.parts.efficientnet import efficientnet_b3
+from ferbench.models.parts.lstm import FeatureLSTM
+from ferbench.models.parts.mobilenet import mobilenet_v3_tiny
 
 ARCHITECTURE = Architecture(
     name="efficientnet_lstm",

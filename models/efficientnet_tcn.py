@@ -24,10 +24,10 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.architecture import Architecture, Official, Size, Stage, Weights
-from models.parts.efficientnet import EfficientNet, efficientnet_b3
-from models.parts.mobilenet import MobileNetV3, mobilenet_v3_tiny
-from models.parts.tcn import TCN
+from ferbench.models.architecture import Architecture, Official, Size, Stage, Weights
+from ferbench.models.parts.efficientnet import EfficientNet, efficientnet_b3
+from ferbench.models.parts.mobilenet import MobileNetV3, mobilenet_v3_tiny
+from ferbench.models.parts.tcn import TCN
 
 
 class EfficientNetTCN(nn.Module):

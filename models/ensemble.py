@@ -1,12 +1,12 @@
 """The ensemble of the Aff-Wild2 study: CNN, CNN-RNN and CNN-Transformer, fused by their class scores.
 
 Paper: arXiv 2107.05160; seed: github.com/xinqi-fan/ABAW2021. The weights of the mean are fitted on the validation
-part (`benchmark/ensembles.py`); nothing is trained.
+part (`benchmark/measures/fusion.py`); nothing is trained.
 """
 
 from __future__ import annotations
 
-from models.architecture import Ensemble
+from ferbench.models.architecture import Ensemble
 
 ENSEMBLE = Ensemble(
     name="ensemble",

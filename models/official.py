@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import get_model_weights, get_weight
 
-from models.architecture import DEVIATION, MEAN, Architecture, Official
-from models.official_files import WeightsError, read_tensors
-from models.parts.library_model import LibraryModel
-from models.weights import LoadReport, compare
+from ferbench.models.architecture import DEVIATION, MEAN, Architecture, Official
+from ferbench.models.official_files import WeightsError, read_tensors
+from ferbench.models.parts.library_model import LibraryModel
+from ferbench.models.weights import LoadReport, compare
 
 COUNTER = ".num_batches_tracked"
 """A counter of batch norms that files from Caffe and from old versions of torch lack; nothing here reads it."""

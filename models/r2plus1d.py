@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torchvision.models.video.resnet import BasicBlock, Conv2Plus1D
 
-from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
+from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
 
 
 class R2Plus1DTrunk(nn.Module):

@@ -30,8 +30,13 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.architecture import BFLOAT16, Architecture, Size, Stage, Weights
-from models.parts.residual_attention import AttentiveResNet, ResidualAttentionBackbone, attention_92, attention_tiny
+from ferbench.models.architecture import BFLOAT16, Architecture, Size, Stage, Weights
+from ferbench.models.parts.residual_attention import (
+    AttentiveResNet,
+    ResidualAttentionBackbone,
+    attention_92,
+    attention_tiny,
+)
 
 
 class ResidualAttention(nn.Module):

@@ -18,9 +18,9 @@ Tiny has the small residual attention network and two stages of 64 and 80 channe
 
 from __future__ import annotations
 
-from models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
-from models.parts.ms_tcn import EncoderDecoderStage, RefinedFrames
-from models.parts.residual_attention import attention_92, attention_tiny
+from ferbench.models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
+from ferbench.models.parts.ms_tcn import EncoderDecoderStage, RefinedFrames
+from ferbench.models.parts.residual_attention import attention_92, attention_tiny
 
 
 def full(classes: int) -> RefinedFrames:

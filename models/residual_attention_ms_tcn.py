@@ -23,9 +23,9 @@ of a window reads zeros only.
 
 from __future__ import annotations
 
-from models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
-from models.parts.ms_tcn import DilatedStage, RefinedFrames
-from models.parts.residual_attention import attention_92, attention_tiny
+from ferbench.models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
+from ferbench.models.parts.ms_tcn import DilatedStage, RefinedFrames
+from ferbench.models.parts.residual_attention import attention_92, attention_tiny
 
 
 def dilated_stages(features: int, classes: int, layers: int, channels: int) -> list[DilatedStage]:

@@ -19,9 +19,9 @@ from __future__ import annotations
 from torch import nn
 from torchvision.models.resnet import Bottleneck, ResNet
 
-from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
-from models.parts.lstm import FeatureLSTM
-from models.parts.resnet import resnet_tiny
+from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
+from ferbench.models.parts.lstm import FeatureLSTM
+from ferbench.models.parts.resnet import resnet_tiny
 
 
 class ResNet152(ResNet):

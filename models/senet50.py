@@ -17,10 +17,10 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
-from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
-from models.parts.resnet import resnet_tiny
-from models.parts.squeeze_excitation import SqueezeExcitation
-from models.parts.vggface2 import VGGFace2SEResNet50
+from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
+from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.squeeze_excitation import SqueezeExcitation
+from ferbench.models.parts.vggface2 import VGGFace2SEResNet50
 
 
 class SEResNetTiny(nn.Module):

@@ -35,8 +35,8 @@ from timm.layers.drop import DropPath
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
-from models.parts.vit import FasterAttention, ViT, vit_base, vit_tiny
+from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
+from ferbench.models.parts.vit import FasterAttention, ViT, vit_base, vit_tiny
 
 
 class TemporalAttention(nn.Module):

@@ -19,8 +19,8 @@ import timm
 from timm.models import get_pretrained_cfg
 from torch import nn
 
-from models.architecture import Architecture, Family, Official, Size, Stage
-from models.parts.library_model import LibraryModel
+from ferbench.models.architecture import Architecture, Family, Official, Size, Stage
+from ferbench.models.parts.library_model import LibraryModel
 
 TINY = 48
 

@@ -22,8 +22,8 @@ from torch import nn
 from torchvision import models as torchvision_models
 from torchvision.models import video
 
-from models.architecture import BFLOAT16, Architecture, Family, Official, Size, Stage
-from models.parts.library_model import LibraryModel
+from ferbench.models.architecture import BFLOAT16, Architecture, Family, Official, Size, Stage
+from ferbench.models.parts.library_model import LibraryModel
 
 TINY = 48
 TINY_FRAMES = 8

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 from torchvision.models.resnet import ResNet as TorchvisionResNet
 
-from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
-from models.parts.resnet import ResNet
-from models.parts.temporal_shift import shifted_block
+from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
+from ferbench.models.parts.resnet import ResNet
+from ferbench.models.parts.temporal_shift import shifted_block
 
 
 class ShiftedResNet50(TorchvisionResNet):

@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
-from models.parts.squeeze_excitation import SqueezeExcitation
-from models.parts.vit import ViT, vit_base, vit_tiny
+from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
+from ferbench.models.parts.squeeze_excitation import SqueezeExcitation
+from ferbench.models.parts.vit import ViT, vit_base, vit_tiny
 
 
 class ViTSE(nn.Module):

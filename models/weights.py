@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from models.architecture import Size
+from ferbench.models.architecture import Size
 
 FOLDER = Path(__file__).parent / "weights"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmark.provenance import CHECKOUT
-from benchmark.registry import data_sets
-from datasets.synthetic.writer import write_film
+from ferbench.benchmark.planning.registry import data_sets
+from ferbench.benchmark.records.installation import CHECKOUT
+from ferbench.datasets.synthetic.writer import write_film
 
 SCALE = {"oulu_casia": 0.05, "affectnet_small": 0.002}
 """4 subjects, and 77 faces."""

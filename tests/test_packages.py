@@ -7,13 +7,13 @@ from pathlib import Path
 
 import torch
 
-import datasets
-from benchmark.provenance import CHECKOUT
+from ferbench import datasets
+from ferbench.benchmark.records.installation import CHECKOUT
 
 
 def test_datasets_is_our_package() -> None:
     assert datasets.__file__ is not None
-    assert Path(datasets.__file__).parent == CHECKOUT / "datasets"
+    assert Path(datasets.__file__).resolve().parent == CHECKOUT / "datasets"
 
 
 def test_the_package_of_that_name_is_not_a_dependency() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.records import read_records
-from benchmark.suite import cells_of, load_suite
+from ferbench.benchmark.planning.suite import cells_of, load_suite
+from ferbench.benchmark.records.record import read_records
 
 CHECKOUT = Path(__file__).parent.parent
 README = (CHECKOUT / "README.md").read_text(encoding="utf-8")

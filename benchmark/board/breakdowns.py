@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmark.board.markdown import NOTHING, escape, figure, table
-from benchmark.board.sections import DataTable
-from benchmark.board.tables import HEADLINES, with_interval
+from ferbench.benchmark.board.markdown import NOTHING, escape, figure, table
+from ferbench.benchmark.board.sections import DataTable
+from ferbench.benchmark.board.tables import HEADLINES, with_interval
 
 _HARDEST = 3
 ONE_SEED = (

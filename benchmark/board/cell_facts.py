@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.board.rows import Row
+from ferbench.benchmark.board.rows import Row
+from ferbench.benchmark.records.installation import PROGRAM
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +36,7 @@ def command(row: Row) -> str:
     dataset = data["dataset"].removesuffix("-twin")
     words = ["--suite", data["suite"], "--architectures", data["architecture"], "--datasets", dataset]
     words += ["--data", "DIR"] if data["source"] == "real" else []
-    return " ".join(["python -m benchmark run", *map(quote, words)])
+    return " ".join([f"{PROGRAM} run", *map(quote, words)])
 
 
 def hardest(row: Row) -> list[Hard]:

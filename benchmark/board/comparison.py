@@ -14,11 +14,11 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.board.memory import key_of, remembered
-from benchmark.board.rows import Row, video_concordance
-from benchmark.metrics import Array
-from benchmark.resampling import resampled, resampled_means
-from benchmark.statistics import (
+from ferbench.benchmark.board.memory import key_of, remembered
+from ferbench.benchmark.board.rows import Row, video_concordance
+from ferbench.benchmark.measures.metrics import Array
+from ferbench.benchmark.measures.resampling import resampled, resampled_means
+from ferbench.benchmark.measures.statistics import (
     ALPHA,
     Difference,
     Interval,

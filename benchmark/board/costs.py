@@ -10,10 +10,10 @@ from statistics import median
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from benchmark.board.markdown import count
-from benchmark.board.rows import Row
-from benchmark.board.sections import DataTable
-from benchmark.records import Record
+from ferbench.benchmark.board.markdown import count
+from ferbench.benchmark.board.rows import Row
+from ferbench.benchmark.board.sections import DataTable
+from ferbench.benchmark.records.record import Record
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import Any
 
-from benchmark.board.costs import cost, pareto
-from benchmark.board.rows import Row
-from benchmark.board.sections import DataTable, Section
-from benchmark.board.tables import HEADLINES
+from ferbench.benchmark.board.costs import cost, pareto
+from ferbench.benchmark.board.rows import Row
+from ferbench.benchmark.board.sections import DataTable, Section
+from ferbench.benchmark.board.tables import HEADLINES
 
 SCHEMA = 1
 """Of the JSON export; `board.schema.json` describes it."""

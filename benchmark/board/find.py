@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.board.rows import Row, pool
-from benchmark.board.sections import protocol_id
-from benchmark.errors import RequestError, unknown_name
-from benchmark.records import RECORD, Record, read_record, read_records
+from ferbench.benchmark.board.rows import Row, pool
+from ferbench.benchmark.board.sections import protocol_id
+from ferbench.benchmark.errors import RequestError, unknown_name
+from ferbench.benchmark.records.record import RECORD, Record, read_record, read_records
 
 _CELL = re.compile(r"seed(\d+)-fold(\d+)")
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from threadpoolctl import threadpool_limits
 
-from benchmark.errors import RequestError
-from benchmark.processes import leave_with
-from benchmark.provenance import available_cores
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.records.provenance import available_cores
+from ferbench.benchmark.running.processes import leave_with
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,17 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.board import breakdowns, tables
-from benchmark.board.literature import Literature
-from benchmark.board.markdown import escape
-from benchmark.board.plots import Picture, Plots, draw
-from benchmark.board.provenance import provenance
-from benchmark.board.reading import all_records
-from benchmark.board.reproduction import Published
-from benchmark.board.sections import DataTable, Section, sections
-from benchmark.errors import RequestError
-from benchmark.records import read_records
+from ferbench.benchmark.board import breakdowns, tables
+from ferbench.benchmark.board.literature import Literature
+from ferbench.benchmark.board.markdown import escape
+from ferbench.benchmark.board.plots import Picture, Plots, draw
+from ferbench.benchmark.board.provenance import provenance
+from ferbench.benchmark.board.reading import all_records
+from ferbench.benchmark.board.reproduction import Published
+from ferbench.benchmark.board.sections import DataTable, Section, sections
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.records.installation import advised
+from ferbench.benchmark.records.record import read_records
 
 _HOW_TO_READ = """\
 # Leaderboard
@@ -55,7 +56,9 @@ def render(results: Path, out: Path, published: Path | None = None) -> None:
 def _render(found: Sequence[Section], results: Path, out: Path, published: Path | None) -> None:
     literature = Literature()
     if not found:
-        raise NoRecordsError(f"no records below {results}: run `make bench` first, or name a folder with --results")
+        raise NoRecordsError(
+            f"no records below {results}: run {advised('bench', 'run')} first, or name a folder with --results"
+        )
     reference = _published(results, published)
     folders = [results / section.suite / "plots" for section in found]
     drawn = draw(found, folders)

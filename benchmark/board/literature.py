@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from benchmark.board.markdown import count, escape, figure
-from benchmark.board.sections import DataTable
-from benchmark.errors import RequestError
+from ferbench.benchmark.board.markdown import count, escape, figure
+from ferbench.benchmark.board.sections import DataTable
+from ferbench.benchmark.errors import RequestError
 
 FILE = Path(__file__).parent / "published.yaml"
 _NAMES = {"accuracy": "accuracy", "f1_macro": "macro F1", "abaw": "ABAW", "ccc": "CCC"}

@@ -1,6 +1,6 @@
 """What is dear to make of records is made once: figures and pictures are kept in the cache, by the content they are of.
 
-A key is a hash of the records' and predictions' bytes, of this package's code and of the libraries that compute and
+A key is a hash of the records' and predictions' bytes, of this room's code and of the libraries that compute and
 draw. So what is found is what would be made again, byte for byte; a cache that cannot be read or written costs time.
 """
 
@@ -15,11 +15,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmark.atomic import drafted
-from benchmark.cache import cache_folder
+from ferbench.benchmark.records.atomic import drafted
+from ferbench.benchmark.records.installation import cache_folder
 
 _CODE = Path(__file__).parent
-_ALSO = ("metrics.py", "records.py", "resampling.py", "statistics.py")
+_ALSO = ("measures", "records")
+"""Rooms that the figures and pictures come from, beside this one."""
 _LIBRARIES = ("matplotlib", "numpy", "pillow", "scipy")
 
 
@@ -73,6 +74,6 @@ def _keep(file: Path, content: bytes) -> None:
 
 @cache
 def _code() -> str:
-    files = [*sorted(_CODE.glob("*.py")), *(_CODE.parent / name for name in _ALSO)]
+    files = [*sorted(_CODE.glob("*.py")), *(f for room in _ALSO for f in sorted((_CODE.parent / room).glob("*.py")))]
     versions = [f"{name} {version(name)}" for name in _LIBRARIES]
     return hashlib.blake2b(b"\0".join([file.read_bytes() for file in files]) + repr(versions).encode()).hexdigest()

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmark.board.figures import HEAT, Label, Labels, ink
-from benchmark.board.rows import Row
-from benchmark.board.sections import DataTable
+from ferbench.benchmark.board.figures import HEAT, Label, Labels, ink
+from ferbench.benchmark.board.rows import Row
+from ferbench.benchmark.board.sections import DataTable
 
 _COLUMNS = 3
 _TITLE = 1.4

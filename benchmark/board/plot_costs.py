@@ -11,12 +11,22 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator
 
-from benchmark.board.costs import Cost, cost, pareto
-from benchmark.board.figures import COLORS, Label, Labels, inside, key_below, legend_below, lines, panels, spread
-from benchmark.board.rows import Row
-from benchmark.board.sections import DataTable, Section
-from benchmark.board.tables import HEADLINES
-from benchmark.metrics import Array
+from ferbench.benchmark.board.costs import Cost, cost, pareto
+from ferbench.benchmark.board.figures import (
+    COLORS,
+    Label,
+    Labels,
+    inside,
+    key_below,
+    legend_below,
+    lines,
+    panels,
+    spread,
+)
+from ferbench.benchmark.board.rows import Row
+from ferbench.benchmark.board.sections import DataTable, Section
+from ferbench.benchmark.board.tables import HEADLINES
+from ferbench.benchmark.measures.metrics import Array
 
 Point = tuple[Row, Cost]
 

@@ -6,10 +6,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmark.board.figures import COLORS
-from benchmark.board.plot_classes import heat
-from benchmark.board.sections import Across, DataTable, Section
-from benchmark.board.tables import HEADLINES
+from ferbench.benchmark.board.figures import COLORS
+from ferbench.benchmark.board.plot_classes import heat
+from ferbench.benchmark.board.sections import Across, DataTable, Section
+from ferbench.benchmark.board.tables import HEADLINES
 
 _LETTER = 0.108
 """Width of a letter of a title, in inches."""

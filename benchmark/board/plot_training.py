@@ -8,10 +8,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmark.board.figures import legend_below, lines, panels
-from benchmark.board.rows import Row
-from benchmark.board.sections import Section
-from benchmark.board.tables import HEADLINES
+from ferbench.benchmark.board.figures import legend_below, lines, panels
+from ferbench.benchmark.board.rows import Row
+from ferbench.benchmark.board.sections import Section
+from ferbench.benchmark.board.tables import HEADLINES
 
 
 def curves(section: Section) -> Figure | None:

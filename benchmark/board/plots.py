@@ -10,14 +10,14 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from benchmark.board.figures import save, style
-from benchmark.board.forked import Job, on_all_cores
-from benchmark.board.memory import keep_files, key_of, restored
-from benchmark.board.plot_classes import class_scores, confusions
-from benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
-from benchmark.board.plot_ranks import critical_difference, forest, heat_map
-from benchmark.board.plot_training import curves
-from benchmark.board.sections import DataTable, Section, compute, few, prepare, tables_of
+from ferbench.benchmark.board.figures import save, style
+from ferbench.benchmark.board.forked import Job, on_all_cores
+from ferbench.benchmark.board.memory import keep_files, key_of, restored
+from ferbench.benchmark.board.plot_classes import class_scores, confusions
+from ferbench.benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
+from ferbench.benchmark.board.plot_ranks import critical_difference, forest, heat_map
+from ferbench.benchmark.board.plot_training import curves
+from ferbench.benchmark.board.sections import DataTable, Section, compute, few, prepare, tables_of
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from benchmark.board.costs import hardware
-from benchmark.board.markdown import count, escape
-from benchmark.board.sections import DataTable, Section
-from benchmark.records import Record
+from ferbench.benchmark.board.costs import hardware
+from ferbench.benchmark.board.markdown import count, escape
+from ferbench.benchmark.board.sections import DataTable, Section
+from ferbench.benchmark.records.record import Record
 
 _LIBRARIES = ("python", "torch", "torchvision", "timm", "numpy")
 

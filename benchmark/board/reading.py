@@ -14,9 +14,9 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmark.board.forked import cores
-from benchmark.processes import leave_with
-from benchmark.records import PREDICTIONS, RECORD, Record, digest_of, read_records, record_files
+from ferbench.benchmark.board.forked import cores
+from ferbench.benchmark.records.record import PREDICTIONS, RECORD, Record, digest_of, read_records, record_files
+from ferbench.benchmark.running.processes import leave_with
 
 MANY = 1000
 """Records from which on other processes are worth their start."""

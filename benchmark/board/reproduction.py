@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from benchmark.board.markdown import NOTHING, figure
-from benchmark.board.rows import Row, pool
-from benchmark.board.sections import protocol_id
-from benchmark.records import Record
-from benchmark.statistics import Interval
+from ferbench.benchmark.board.markdown import NOTHING, figure
+from ferbench.benchmark.board.rows import Row, pool
+from ferbench.benchmark.board.sections import protocol_id
+from ferbench.benchmark.measures.statistics import Interval
+from ferbench.benchmark.records.record import Record
 
 _Question = tuple[str, str, str, str]
 _Protocol = tuple[str, tuple[str, ...]]

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.board.memory import key_of, remembered
-from benchmark.errors import RequestError
-from benchmark.metrics import METRICS, Array, concordance, confusion_matrix, measure, scores, tallies
-from benchmark.records import Record
-from benchmark.resampling import NOT_PREDICTED, score
-from benchmark.statistics import Unit
+from ferbench.benchmark.board.memory import key_of, remembered
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.measures.metrics import METRICS, Array, concordance, confusion_matrix, measure, scores, tallies
+from ferbench.benchmark.measures.resampling import NOT_PREDICTED, score
+from ferbench.benchmark.measures.statistics import Unit
+from ferbench.benchmark.records.record import Record
 
 if TYPE_CHECKING:
     import pyarrow as pa

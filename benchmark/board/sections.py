@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.board import reading
-from benchmark.board.comparison import Comparison, compare
-from benchmark.board.forked import Job, on_all_cores
-from benchmark.board.rows import Row, pool
-from benchmark.records import Record
-from benchmark.statistics import Friedman, friedman, tie_groups
+from ferbench.benchmark.board import reading
+from ferbench.benchmark.board.comparison import Comparison, compare
+from ferbench.benchmark.board.forked import Job, on_all_cores
+from ferbench.benchmark.board.rows import Row, pool
+from ferbench.benchmark.measures.statistics import Friedman, friedman, tie_groups
+from ferbench.benchmark.records.record import Record
 
 _SUITES_FIRST = ("default", "full")
 

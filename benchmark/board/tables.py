@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from benchmark.board.costs import Cost, cost, hardware_letters, pareto, setting
-from benchmark.board.literature import Literature
-from benchmark.board.markdown import NOTHING, Marks, amount, count, escape, figure, table
-from benchmark.board.reproduction import Published
-from benchmark.board.rows import Row
-from benchmark.board.sections import DataTable, Section
-from benchmark.statistics import FEWEST_DATA_SETS
+from ferbench.benchmark.board.costs import Cost, cost, hardware_letters, pareto, setting
+from ferbench.benchmark.board.literature import Literature
+from ferbench.benchmark.board.markdown import NOTHING, Marks, amount, count, escape, figure, table
+from ferbench.benchmark.board.reproduction import Published
+from ferbench.benchmark.board.rows import Row
+from ferbench.benchmark.board.sections import DataTable, Section
+from ferbench.benchmark.measures.statistics import FEWEST_DATA_SETS
 
 _WORDS = ("rank", "group", "architecture", "view", "started from", "published", "reproduces published", "hardware")
 HEADLINES = {"abaw": "ABAW", "ccc": "CCC"}

@@ -1,1 +1,4 @@
-"""What the verbs do, one file each; `cli.py` only reads the command line."""
+"""The verbs of the command line, one file each.
+
+May know every room below; nothing but `cli.py` knows them.
+"""

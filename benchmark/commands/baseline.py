@@ -8,15 +8,16 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmark.commands.check import BASELINE, WORK
-from benchmark.commands.run import choose_device
-from benchmark.data import data_folder
-from benchmark.errors import RequestError
-from benchmark.gate import GateRun, as_reruns, data_content, reruns_of, run_cells
-from benchmark.provenance import available_cores, environment
-from benchmark.records import Record
-from benchmark.regression.baseline import write_baseline
-from benchmark.regression.chance import Reruns, group_of, margins
+from ferbench.benchmark.commands.check import BASELINE, WORK
+from ferbench.benchmark.commands.run import choose_device
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.gate.baseline import write_baseline
+from ferbench.benchmark.gate.chance import Reruns, group_of, margins
+from ferbench.benchmark.gate.runs import GateRun, as_reruns, data_content, reruns_of, run_cells
+from ferbench.benchmark.planning.data import data_folder
+from ferbench.benchmark.records.installation import advised
+from ferbench.benchmark.records.provenance import available_cores, environment
+from ferbench.benchmark.records.record import Record
 
 SEEDS = 3
 
@@ -53,7 +54,10 @@ def make_baseline(request: Request) -> int:
         here = GateRun(request.suite, folder, device, max(1, workers // threads), gate.data)
         records, outcome = run_cells([cell for draw in draws for cell in draw], here, print, threads)
         if outcome.failed:
-            print(f"{outcome.failed} cells failed: the baseline stays as it was; mend them, then `make baseline` again")
+            print(
+                f"{outcome.failed} cells failed: the baseline stays as it was; mend them, then "
+                f"{advised('baseline')} again"
+            )
             return 1
         runs += [(records[i : i + len(cells)], threads) for i in range(0, len(records), len(cells))]
     keep(request.baseline, name, runs, data_content(cells, gate.data))

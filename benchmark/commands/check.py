@@ -12,23 +12,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
-from benchmark.atomic import drafted
-from benchmark.commands.leaderboard import PUBLISHED
-from benchmark.commands.run import choose_device
-from benchmark.data import data_folder
-from benchmark.errors import RequestError
-from benchmark.gate import LIBRARIES, GateRun, data_changes, data_content, run_cells
-from benchmark.provenance import available_cores, environment
-from benchmark.records import Record, read_records
-from benchmark.registry import architectures, ensembles
-from benchmark.regression import report
-from benchmark.regression.accuracy import CellName, Limits, by_name, compare_cells, compare_groups
-from benchmark.regression.baseline import Baseline, NoBaselineError, cell_name, read_baseline
-from benchmark.regression.chance import FAMILY_ALPHA, Group, group_of, margins
-from benchmark.regression.cost import compare_costs, compare_inputs
-from benchmark.regression.latency import ALPHA, RATIO, compare_times
-from benchmark.regression.verdict import NOTHING_COMPARED, Outcome, Verdict, sorted_outcome
-from benchmark.side_by_side import (
+from ferbench.benchmark.commands.leaderboard import PUBLISHED
+from ferbench.benchmark.commands.run import choose_device
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.gate import report
+from ferbench.benchmark.gate.accuracy import CellName, Limits, by_name, compare_cells, compare_groups
+from ferbench.benchmark.gate.baseline import Baseline, NoBaselineError, cell_name, read_baseline
+from ferbench.benchmark.gate.chance import FAMILY_ALPHA, Group, group_of, margins
+from ferbench.benchmark.gate.cost import compare_costs, compare_inputs
+from ferbench.benchmark.gate.latency import ALPHA, RATIO, compare_times
+from ferbench.benchmark.gate.runs import LIBRARIES, GateRun, data_changes, data_content, run_cells
+from ferbench.benchmark.gate.side_by_side import (
     SAMPLES_AGAIN,
     Measurement,
     SideError,
@@ -38,6 +32,13 @@ from benchmark.side_by_side import (
     one_machine,
     repository_of,
 )
+from ferbench.benchmark.gate.verdict import NOTHING_COMPARED, Outcome, Verdict, sorted_outcome
+from ferbench.benchmark.planning.data import data_folder
+from ferbench.benchmark.planning.registry import architectures, ensembles
+from ferbench.benchmark.records.atomic import drafted
+from ferbench.benchmark.records.installation import advised
+from ferbench.benchmark.records.provenance import available_cores, environment
+from ferbench.benchmark.records.record import Record, read_records
 
 BASELINE = PUBLISHED / "gate"
 WORK = Path("results") / "check"
@@ -77,9 +78,7 @@ def check_gate(request: Request) -> int:
     device = choose_device(request.device)
     known_architectures(request.architectures)
     if request.only == "latency" and not request.base:
-        return _nothing(
-            "latency is compared with another commit, and none is named: give --base REF (make check BASE=REF)"
-        )
+        return _nothing("latency is compared with another commit, and none is named: give --base REF")
     say = _progress
     verdicts: list[Verdict] = []
     notes: list[str] = []
@@ -94,7 +93,10 @@ def check_gate(request: Request) -> int:
     if request.base:
         verdicts += latency(request, device, notes, unmeasured, say)
     elif request.only != "accuracy":
-        notes.append("latency was not measured: name a commit to compare with, as in make check BASE=origin/main")
+        notes.append(
+            "latency was not measured: name a commit to compare with, as in "
+            + advised("check BASE=origin/main", "check --base origin/main")
+        )
     outcome = sorted_outcome(verdicts, notes, unmeasured)
     return tell(outcome, request.work)
 
@@ -107,7 +109,9 @@ def check_folders(results: Path, base: Path) -> int:
     """
     for folder in (results, base):
         if not folder.is_dir():
-            raise RequestError(f"{folder}: no such folder: run `make bench` first, or name a folder of records")
+            raise RequestError(
+                f"{folder}: no such folder: run {advised('bench', 'run')} first, or name a folder of records"
+            )
     head, before = read_records(results), read_records(base)
     limits = Limits()
     notes = [f"records only, nothing was run: worse is a loss of ABAW beyond {limits.margin(None):g} with p < "  # type: ignore[arg-type]
@@ -117,7 +121,7 @@ def check_folders(results: Path, base: Path) -> int:
     outcome = sorted_outcome(verdicts, notes, [], complete=False)
     print(report.terminal(outcome))
     if outcome.exit_code == NOTHING_COMPARED:
-        print("nothing could be compared: run `make bench` first, and see above what changed")
+        print(f"nothing could be compared: run {advised('bench', 'run')} first, and see above what changed")
     return outcome.exit_code
 
 
@@ -146,7 +150,7 @@ def this_machine() -> dict[str, Any]:
     """What tells this machine from another, as a measurement keeps it."""
     import torch
 
-    from benchmark.efficiency import device_name
+    from ferbench.benchmark.measures.efficiency import device_name
 
     return {"host": os.uname().nodename, "device": device_name("cpu"), "threads": 1, "torch": torch.__version__}
 
@@ -280,7 +284,8 @@ def import_roots(head: Path) -> tuple[str, ...]:
         spec = importlib.util.find_spec(module)
         if spec and spec.origin and Path(spec.origin).resolve().is_relative_to(head):
             depth = module.count(".") + (Path(spec.origin).stem == "__init__")
-            roots.add(Path(spec.origin).resolve().parents[depth].relative_to(head).as_posix())
+            top = Path(spec.origin).parents[depth]  # climbed before links are followed: they may lead out of a package
+            roots.add(top.resolve().relative_to(head).as_posix())
     return tuple(sorted(roots)) or (".",)
 
 

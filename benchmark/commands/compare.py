@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 from tabulate import tabulate
 
-from benchmark.board.cell_facts import flat
-from benchmark.board.comparison import difference, trained_beside
-from benchmark.board.costs import hardware
-from benchmark.board.find import find_row
-from benchmark.board.markdown import count
-from benchmark.board.rows import Row
-from benchmark.board.sections import protocol_id, sections
-from benchmark.board.tables import HEADLINES
-from benchmark.records import read_records
-from benchmark.statistics import mcnemar
+from ferbench.benchmark.board.cell_facts import flat
+from ferbench.benchmark.board.comparison import difference, trained_beside
+from ferbench.benchmark.board.costs import hardware
+from ferbench.benchmark.board.find import find_row
+from ferbench.benchmark.board.markdown import count
+from ferbench.benchmark.board.rows import Row
+from ferbench.benchmark.board.sections import protocol_id, sections
+from ferbench.benchmark.board.tables import HEADLINES
+from ferbench.benchmark.measures.statistics import mcnemar
+from ferbench.benchmark.records.record import read_records
 
 _EXAMPLES = 10
 _PER_CELL = ("created", "commit", "dirty")

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmark.data import read_corpus, twin_facts
-from benchmark.errors import RequestError
-from benchmark.provenance import available_cores
-from benchmark.registry import data_sets
-from datasets.corpus import Corpus, DataError
-from datasets.dataset import DataSet, Protocol
-from datasets.integrity import Integrity, examine
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.data import read_corpus, twin_facts
+from ferbench.benchmark.planning.registry import data_sets
+from ferbench.benchmark.records.provenance import available_cores
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.integrity import Integrity, examine
 
 NAMED = 5
 """How many files of a kind a report names."""
@@ -37,7 +37,7 @@ def write_twin(name: str, folder: Path, scale: float, seed: int, layout: str, op
     protocol = _with_options(dataset, options)
     from rich.progress import Progress
 
-    from datasets.synthetic.writer import write_film
+    from ferbench.datasets.synthetic.writer import write_film
 
     film = dataset.film(scale, seed, protocol, layout)
     with Progress(transient=True) as bar:
@@ -217,7 +217,7 @@ def shared_subjects(corpus: Corpus) -> list[str]:
 
 def refusals(corpus: Corpus, protocol: Protocol, content: NDArray[np.uint64]) -> list[str]:
     """Why a run on these data would be refused: what every fold's split finds."""
-    from datasets.splits import split
+    from ferbench.datasets.splits import split
 
     faults: dict[str, None] = {}
     for fold in range(protocol.folds):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.board.export import as_citation, as_csv, as_json, as_latex
-from benchmark.board.reading import all_records
-from benchmark.board.sections import prepare, sections
-from benchmark.commands.leaderboard import folder_of
-from benchmark.errors import RequestError
+from ferbench.benchmark.board.export import as_citation, as_csv, as_json, as_latex
+from ferbench.benchmark.board.reading import all_records
+from ferbench.benchmark.board.sections import prepare, sections
+from ferbench.benchmark.commands.leaderboard import folder_of
+from ferbench.benchmark.errors import RequestError
 
 FORMATS = {"csv": as_csv, "json": as_json, "latex": as_latex, "cite": as_citation}
 

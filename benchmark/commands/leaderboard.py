@@ -5,12 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from benchmark.errors import RequestError
-from benchmark.provenance import CHECKOUT
-from benchmark.records import record_files
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.records.installation import advised, published_folder
+from ferbench.benchmark.records.record import record_files
 
 BOARD = Path("leaderboard.md")
-PUBLISHED = CHECKOUT / "results" / "published"
+PUBLISHED = published_folder()
 
 
 def render_board(results: Path, out: Path) -> Path:
@@ -19,7 +19,7 @@ def render_board(results: Path, out: Path) -> Path:
     Raises:
         RequestError: there are no records, or the board cannot be written.
     """
-    from benchmark.board.leaderboard import render
+    from ferbench.benchmark.board.leaderboard import render
 
     results = folder_of(results)
     try:
@@ -39,6 +39,8 @@ def folder_of(results: Path) -> Path:
         return results
     own = results.resolve() == PUBLISHED.parent.resolve()
     if not own or not PUBLISHED.is_dir():
-        raise RequestError(f"{results}: no records there: run `make bench` first, or name a folder with --results")
+        raise RequestError(
+            f"{results}: no records there: run {advised('bench', 'run')} first, or name a folder with --results"
+        )
     print(f"no records of this machine in {results}: taking the published ones", file=sys.stderr)
     return results / PUBLISHED.name

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from benchmark.commands.run import choose_device
-from benchmark.errors import RequestError
-from benchmark.official import given_weights, load_given
-from benchmark.registry import architectures
+from ferbench.benchmark.commands.run import choose_device
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.official import given_weights, load_given
+from ferbench.benchmark.planning.registry import architectures
 
 CLASSES = 8
 
@@ -28,8 +28,14 @@ def profile_rows(
     given, _ = given_weights(weights or [], [architecture.name for architecture in chosen], size)
     import torch
 
-    from benchmark.efficiency import count_macs, count_parameters, device_name, measure_inference, peak_memory
-    from benchmark.folding import folded
+    from ferbench.benchmark.learning.folding import folded
+    from ferbench.benchmark.measures.efficiency import (
+        count_macs,
+        count_parameters,
+        device_name,
+        measure_inference,
+        peak_memory,
+    )
 
     device = torch.device(device_type)
     rows = []

@@ -7,10 +7,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmark.board.leaderboard import render
-from benchmark.commands.leaderboard import BOARD, PUBLISHED
-from benchmark.errors import RequestError
-from benchmark.records import VALIDATION, Record, read_records
+from ferbench.benchmark.board.leaderboard import render
+from ferbench.benchmark.commands.leaderboard import BOARD, PUBLISHED
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.records.installation import advised
+from ferbench.benchmark.records.record import VALIDATION, Record, read_records
 
 
 def publish_records(results: Path, suite: str) -> int:
@@ -25,7 +26,8 @@ def publish_records(results: Path, suite: str) -> int:
         raise RequestError(f"{results}: these records are the published ones: name a folder of local ones")
     records = [r for r in read_records(results) if r.data["suite"] == suite and r.data["source"] == "twin"]
     if not records:
-        raise RequestError(f"{results}: no records of suite {suite!r} on twins: run `make bench SUITE={suite}` first")
+        first = advised(f"bench SUITE={suite}", f"run --suite {suite}")
+        raise RequestError(f"{results}: no records of suite {suite!r} on twins: run {first} first")
     _keeps_seeds(records, suite)
     draft = PUBLISHED / f".{suite}"
     shutil.rmtree(draft, ignore_errors=True)
@@ -44,9 +46,11 @@ def _keeps_seeds(records: Sequence[Record], suite: str) -> None:
     before, after = _seeds([r for r in read_records(PUBLISHED) if r.data["suite"] == suite]), _seeds(records)
     for row in sorted(before.keys() & after.keys()):
         if lost := before[row] - after[row]:
+            seeds = max(before[row]) + 1
+            again = advised(f"bench SUITE={suite} SEEDS={seeds}", f"run --suite {suite} --seeds {seeds}")
             raise RequestError(
-                f"{'/'.join(row)}: seed {min(lost)} is published and would be lost: run `make bench SUITE={suite} "
-                f"SEEDS={max(before[row]) + 1}` first, or remove {PUBLISHED / suite}"
+                f"{'/'.join(row)}: seed {min(lost)} is published and would be lost: run {again} first, or remove "
+                f"{PUBLISHED / suite}"
             )
 
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 
-from benchmark.commands.leaderboard import BOARD, render_board
-from benchmark.data import data_folder
-from benchmark.errors import RequestError
-from benchmark.official import given_weights
-from benchmark.progress import clock
-from benchmark.provenance import available_cores
-from benchmark.records import RECORD
-from benchmark.scheduler import plan, refuse_read_only, run
-from benchmark.suite import cells_of, load_suite
+from ferbench.benchmark.commands.leaderboard import BOARD, render_board
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.data import data_folder
+from ferbench.benchmark.planning.official import given_weights
+from ferbench.benchmark.planning.suite import cells_of, load_suite
+from ferbench.benchmark.records.provenance import available_cores
+from ferbench.benchmark.records.record import RECORD
+from ferbench.benchmark.running.progress import clock
+from ferbench.benchmark.running.scheduler import plan, refuse_read_only, run
 
 DEFAULT_RESULTS = Path("results")
 

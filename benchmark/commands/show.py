@@ -8,12 +8,12 @@ from typing import Any
 
 from tabulate import tabulate
 
-from benchmark.board.cell_facts import command, flat, hardest
-from benchmark.board.comparison import draw
-from benchmark.board.costs import cost
-from benchmark.board.find import find_row
-from benchmark.board.markdown import amount, count
-from benchmark.board.rows import Row
+from ferbench.benchmark.board.cell_facts import command, flat, hardest
+from ferbench.benchmark.board.comparison import draw
+from ferbench.benchmark.board.costs import cost
+from ferbench.benchmark.board.find import find_row
+from ferbench.benchmark.board.markdown import amount, count
+from ferbench.benchmark.board.rows import Row
 
 
 def show(results: Path, name: str) -> str:

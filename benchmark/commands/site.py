@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmark.commands.leaderboard import PUBLISHED, folder_of
-from benchmark.errors import RequestError
-from benchmark.records import read_records
+from ferbench.benchmark.commands.leaderboard import PUBLISHED, folder_of
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.records.record import read_records
 
 
 def site(results: Path, out: Path) -> str:
@@ -16,8 +16,8 @@ def site(results: Path, out: Path) -> str:
     Raises:
         RequestError: there are no records, `out` holds something else, or it cannot be written.
     """
-    from benchmark.board.reading import all_records
-    from benchmark.board.site.write import write_site
+    from ferbench.benchmark.board.reading import all_records
+    from ferbench.benchmark.board.site.write import write_site
 
     folder = folder_of(results)
     same = folder.resolve() == PUBLISHED.resolve()

@@ -13,11 +13,11 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
-from datasets.synthetic.action_units import ACTION_UNITS, MEANINGS, unit_vector
-from datasets.synthetic.expressions import EMOTIONS, expression_units, sequence_units
-from datasets.synthetic.identity import sample_identities
-from datasets.synthetic.renderer import render
-from datasets.synthetic.scene import Modality, Scenes, Style, sample_scenes, track_scenes
+from ferbench.datasets.synthetic.action_units import ACTION_UNITS, MEANINGS, unit_vector
+from ferbench.datasets.synthetic.expressions import EMOTIONS, expression_units, sequence_units
+from ferbench.datasets.synthetic.identity import sample_identities
+from ferbench.datasets.synthetic.renderer import render
+from ferbench.datasets.synthetic.scene import Modality, Scenes, Style, sample_scenes, track_scenes
 
 _COLUMNS = len(EMOTIONS)
 _LABEL = 14

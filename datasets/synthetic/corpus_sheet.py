@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from datasets.corpus import Corpus
-from datasets.decoding import faces
+from ferbench.datasets.corpus import Corpus
+from ferbench.datasets.decoding import faces
 
 _COLUMNS = 12
 _SIDE = 78

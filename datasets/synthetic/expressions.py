@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from datasets.synthetic.action_units import ACTION_UNITS, unit_index, unit_vector
+from ferbench.datasets.synthetic.action_units import ACTION_UNITS, unit_index, unit_vector
 
 EMOTIONS: tuple[str, ...] = (
     "Neutral", "Happiness", "Sadness", "Surprise", "Fear", "Disgust", "Anger", "Contempt",

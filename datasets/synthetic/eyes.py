@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from datasets.synthetic.brush import band, bump, edge, noise_at, paint, ramp, stroke
-from datasets.synthetic.face_shape import FaceShape
-from datasets.synthetic.identity import Identities
-from datasets.synthetic.scene import Scenes
+from ferbench.datasets.synthetic.brush import band, bump, edge, noise_at, paint, ramp, stroke
+from ferbench.datasets.synthetic.face_shape import FaceShape
+from ferbench.datasets.synthetic.identity import Identities
+from ferbench.datasets.synthetic.scene import Scenes
 
 
 def lid_curves(along: Tensor, face: Identities, shape: FaceShape) -> tuple[Tensor, Tensor, Tensor]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from datasets.synthetic.action_units import ACTION_UNITS
-from datasets.synthetic.batch import Batch
-from datasets.synthetic.identity import Identities
+from ferbench.datasets.synthetic.action_units import ACTION_UNITS
+from ferbench.datasets.synthetic.batch import Batch
+from ferbench.datasets.synthetic.identity import Identities
 
 
 @dataclass

@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from datasets.synthetic.brush import edge, noise_at, paint, ramp
-from datasets.synthetic.head import Camera, Surface
-from datasets.synthetic.identity import Identities
-from datasets.synthetic.scene import Scenes
+from ferbench.datasets.synthetic.brush import edge, noise_at, paint, ramp
+from ferbench.datasets.synthetic.head import Camera, Surface
+from ferbench.datasets.synthetic.identity import Identities
+from ferbench.datasets.synthetic.scene import Scenes
 
 
 def strands(x: Tensor, y: Tensor, face: Identities, fine_too: bool = True) -> Tensor:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from datasets.synthetic.face_shape import FaceShape
-from datasets.synthetic.identity import Identities
-from datasets.synthetic.scene import Scenes
+from ferbench.datasets.synthetic.face_shape import FaceShape
+from ferbench.datasets.synthetic.identity import Identities
+from ferbench.datasets.synthetic.scene import Scenes
 
 UNIT = 0.368  # height of one face unit, as a fraction of the picture's height, at zoom 1
 EYE_LINE = 0.39  # where the eyes of a frontal face lie

@@ -14,8 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.synthetic.action_units import ACTION_UNITS, unit_index
-from datasets.synthetic.batch import Batch, Draws, tensor
+from ferbench.datasets.synthetic.action_units import ACTION_UNITS, unit_index
+from ferbench.datasets.synthetic.batch import Batch, Draws, tensor
 
 _TAG = 0x1D
 _COLUMNS = 256

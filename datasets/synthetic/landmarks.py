@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from datasets.synthetic.eyes import brow_curve, lid_curves
-from datasets.synthetic.face_shape import FaceShape, deform
-from datasets.synthetic.head import camera_of, front_depth, project, section
-from datasets.synthetic.identity import Identities
-from datasets.synthetic.mouth import lip_curves
-from datasets.synthetic.relief import coarse_height
-from datasets.synthetic.scene import Scenes
+from ferbench.datasets.synthetic.eyes import brow_curve, lid_curves
+from ferbench.datasets.synthetic.face_shape import FaceShape, deform
+from ferbench.datasets.synthetic.head import camera_of, front_depth, project, section
+from ferbench.datasets.synthetic.identity import Identities
+from ferbench.datasets.synthetic.mouth import lip_curves
+from ferbench.datasets.synthetic.relief import coarse_height
+from ferbench.datasets.synthetic.scene import Scenes
 
 NUM_LANDMARKS = 68
 JAW, BROWS, NOSE = slice(0, 17), slice(17, 27), slice(27, 36)

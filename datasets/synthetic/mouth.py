@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from datasets.synthetic.brush import bump, edge, noise_at, paint, ramp, stroke
-from datasets.synthetic.face_shape import FaceShape
-from datasets.synthetic.identity import Identities
-from datasets.synthetic.scene import Scenes
+from ferbench.datasets.synthetic.brush import bump, edge, noise_at, paint, ramp, stroke
+from ferbench.datasets.synthetic.face_shape import FaceShape
+from ferbench.datasets.synthetic.identity import Identities
+from ferbench.datasets.synthetic.scene import Scenes
 
 
 @dataclass

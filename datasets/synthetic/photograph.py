@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from datasets.synthetic.brush import TILE, noise_tile
-from datasets.synthetic.scene import Scenes
+from ferbench.datasets.synthetic.brush import TILE, noise_tile
+from ferbench.datasets.synthetic.scene import Scenes
 
 _LUMA = (0.299, 0.587, 0.114)
 

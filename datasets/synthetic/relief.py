@@ -6,11 +6,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from datasets.synthetic.brush import bump, ramp
-from datasets.synthetic.face_shape import FaceShape
-from datasets.synthetic.head import UNIT, Camera, Surface
-from datasets.synthetic.identity import Identities
-from datasets.synthetic.scene import Scenes
+from ferbench.datasets.synthetic.brush import bump, ramp
+from ferbench.datasets.synthetic.face_shape import FaceShape
+from ferbench.datasets.synthetic.head import UNIT, Camera, Surface
+from ferbench.datasets.synthetic.identity import Identities
+from ferbench.datasets.synthetic.scene import Scenes
 
 
 def nose_height(ax: Tensor, y: Tensor, face: Identities, shape: FaceShape) -> Tensor:

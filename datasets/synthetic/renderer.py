@@ -12,14 +12,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from datasets.synthetic import eyes, hair, mouth, relief, surroundings, wrinkles
-from datasets.synthetic.brush import bump, edge, noise_at
-from datasets.synthetic.face_shape import FaceShape, deform
-from datasets.synthetic.head import Surface, camera_of, picture_points, see_head
-from datasets.synthetic.identity import Identities
-from datasets.synthetic.landmarks import NUM_LANDMARKS, landmarks
-from datasets.synthetic.photograph import photograph
-from datasets.synthetic.scene import Scenes
+from ferbench.datasets.synthetic import eyes, hair, mouth, relief, surroundings, wrinkles
+from ferbench.datasets.synthetic.brush import bump, edge, noise_at
+from ferbench.datasets.synthetic.face_shape import FaceShape, deform
+from ferbench.datasets.synthetic.head import Surface, camera_of, picture_points, see_head
+from ferbench.datasets.synthetic.identity import Identities
+from ferbench.datasets.synthetic.landmarks import NUM_LANDMARKS, landmarks
+from ferbench.datasets.synthetic.photograph import photograph
+from ferbench.datasets.synthetic.scene import Scenes
 
 __all__ = ["NUM_LANDMARKS", "landmarks", "render"]
 

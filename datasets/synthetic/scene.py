@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from datasets.synthetic.batch import Batch, Draws, tensor
+from ferbench.datasets.synthetic.batch import Batch, Draws, tensor
 
 Style = Literal["lab", "wild", "talk"]
 Modality = Literal["VL", "NI"]

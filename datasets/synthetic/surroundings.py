@@ -5,10 +5,10 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from datasets.synthetic.brush import bump, edge, noise_at, paint, ramp
-from datasets.synthetic.head import Camera
-from datasets.synthetic.identity import Identities
-from datasets.synthetic.scene import Scenes
+from ferbench.datasets.synthetic.brush import bump, edge, noise_at, paint, ramp
+from ferbench.datasets.synthetic.head import Camera
+from ferbench.datasets.synthetic.identity import Identities
+from ferbench.datasets.synthetic.scene import Scenes
 
 
 def background(scenes: Scenes, height: int, width: int) -> Tensor:

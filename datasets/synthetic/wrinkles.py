@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from datasets.synthetic.brush import bump, ramp, stroke
-from datasets.synthetic.face_shape import FaceShape
-from datasets.synthetic.identity import Identities
+from ferbench.datasets.synthetic.brush import bump, ramp, stroke
+from ferbench.datasets.synthetic.face_shape import FaceShape
+from ferbench.datasets.synthetic.identity import Identities
 
 
 def forehead_lines(x: Tensor, y: Tensor, soft: Tensor, shape: FaceShape) -> Tensor:

@@ -21,13 +21,13 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from datasets.corpus import TWIN_FILE, DataError
-from datasets.synthetic.film import Film, Shot
-from datasets.synthetic.identity import sample_identities
-from datasets.synthetic.landmarks import landmarks
-from datasets.synthetic.renderer import render
-from datasets.synthetic.scene import LightLevel, Modality, Style, track_scenes
-from datasets.video import write_video
+from ferbench.datasets.corpus import TWIN_FILE, DataError
+from ferbench.datasets.synthetic.film import Film, Shot
+from ferbench.datasets.synthetic.identity import sample_identities
+from ferbench.datasets.synthetic.landmarks import landmarks
+from ferbench.datasets.synthetic.renderer import render
+from ferbench.datasets.synthetic.scene import LightLevel, Modality, Style, track_scenes
+from ferbench.datasets.video import write_video
 
 TRUTH_FILE = "truth.npz"
 QUALITY = 92

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from models.architecture import DEVIATION, MEAN
+from ferbench.models.architecture import DEVIATION, MEAN
 
 Triple = tuple[float, float, float]
 

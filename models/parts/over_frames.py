@@ -6,8 +6,8 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
-from models.parts.resnet import ResNet
-from models.parts.vggface2 import VGGFace2ResNet50
+from ferbench.models.parts.resnet import ResNet
+from ferbench.models.parts.vggface2 import VGGFace2ResNet50
 
 FrameEncoder: TypeAlias = ResNet | VGGFace2ResNet50
 """(N,3,H,W) -> (N,width): ResNet-50 at full size, the project's small ResNet at tiny."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
-from models.parts.resnet import resnet_tiny
+from ferbench.models.parts.resnet import resnet_tiny
 
 
 def norm_relu(channels: int) -> tuple[nn.Module, nn.Module]:

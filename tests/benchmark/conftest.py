@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from third_party import install_toys
 
-from benchmark.registry import architectures, ensembles
+from ferbench.benchmark.planning.registry import architectures, ensembles
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmark.resampling import resampled, score
-from benchmark.statistics import ALPHA, bootstrap_interval, holm_pairs, pairwise_p
+from ferbench.benchmark.measures.resampling import resampled, score
+from ferbench.benchmark.measures.statistics import ALPHA, bootstrap_interval, holm_pairs, pairwise_p
 
 
 @dataclass(frozen=True)

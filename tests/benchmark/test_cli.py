@@ -17,9 +17,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from benchmark.cli import main
-from benchmark.provenance import CHECKOUT
-from benchmark.records import PREDICTIONS, RECORD
+from ferbench.benchmark.cli import main
+from ferbench.benchmark.records.installation import CHECKOUT
+from ferbench.benchmark.records.record import PREDICTIONS, RECORD
 
 Command = Callable[..., tuple[int, str, str]]
 Ferbench = Callable[..., "subprocess.CompletedProcess[str]"]

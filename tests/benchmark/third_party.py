@@ -16,7 +16,7 @@ import uuid
 from pathlib import Path
 
 import torch
-from models.architecture import Architecture, Size, Stage
+from ferbench.models.architecture import Architecture, Size, Stage
 from torch import nn
 
 
@@ -39,7 +39,7 @@ ARCHITECTURE = Architecture("toy_quick", "Toy", "image", "a test", {"tiny": SIZE
 LENDER = '''
 """An architecture that lends its features."""
 
-from models.architecture import Architecture, Size, Stage
+from ferbench.models.architecture import Architecture, Size, Stage
 from torch import nn
 
 
@@ -65,7 +65,7 @@ ARCHITECTURE = Architecture(
 BORROWER = '''
 """One that borrows them."""
 
-from models.architecture import Architecture, Size, Stage, Trained
+from ferbench.models.architecture import Architecture, Size, Stage, Trained
 from toys.toy_lender import Model
 
 HEAD = Stage(name="head", epochs=2, batch_size=16, lr=0.01, frozen=("features",), reads="features")
@@ -78,7 +78,7 @@ ARCHITECTURE = Architecture(
 MEAN = '''
 """The mean of the two."""
 
-from models.architecture import Ensemble
+from ferbench.models.architecture import Ensemble
 
 ENSEMBLE = Ensemble("toy_mean", "Mean", "a test", ("toy_lender", "toy_borrower"))
 '''
@@ -89,7 +89,7 @@ BROKEN = '''
 import os
 import time
 
-from models.architecture import Architecture, Size, Stage
+from ferbench.models.architecture import Architecture, Size, Stage
 from torch import nn
 
 

@@ -10,8 +10,8 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from benchmark.metrics import confusion_matrix, scores
-from benchmark.records import write_record
+from ferbench.benchmark.measures.metrics import confusion_matrix, scores
+from ferbench.benchmark.records.record import write_record
 
 CLASSES = ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
 PROTOCOL = {"folds": 10, "image_frames": 3, "neutral": "first_frame", "missing": "nearest earlier frame"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from datasets.corpus import Corpus
+from ferbench.datasets.corpus import Corpus
 
 CLASSES = ("Neutral", "Happiness", "Sadness")
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets import aff_wild2_8
-from datasets.aff_wild2 import (
+from ferbench.datasets import aff_wild2_8
+from ferbench.datasets.aff_wild2 import (
     CLASSES,
     CROPS,
     DATASET,
@@ -27,12 +27,12 @@ from datasets.aff_wild2 import (
     train_step,
     write_labels,
 )
-from datasets.corpus import DataError
-from datasets.dataset import DataSet, Protocol
-from datasets.frames import stand_ins
-from datasets.splits import split
-from datasets.synthetic.writer import write_film
-from datasets.views import instances
+from ferbench.datasets.corpus import DataError
+from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.frames import stand_ins
+from ferbench.datasets.splits import split
+from ferbench.datasets.synthetic.writer import write_film
+from ferbench.datasets.views import instances
 
 PROTOCOL = DATASET.protocol
 SCALE, SEED = 0.00000001, 9

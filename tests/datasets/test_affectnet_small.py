@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets import affectnet_small
-from datasets.affectnet_small import (
+from ferbench.datasets import affectnet_small
+from ferbench.datasets.affectnet_small import (
     CLASSES,
     COLUMNS,
     DATASET,
@@ -27,8 +27,8 @@ from datasets.affectnet_small import (
     npy_code,
     read,
 )
-from datasets.corpus import DataError
-from datasets.synthetic.writer import write_film
+from ferbench.datasets.corpus import DataError
+from ferbench.datasets.synthetic.writer import write_film
 
 PROTOCOL = DATASET.protocol
 SCALE = 0.002

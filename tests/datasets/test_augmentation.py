@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import grid_sample
 from torch.testing import assert_close
 
-from datasets.augmentation import MEAN, STD, STRENGTHS, augment, normalise
+from ferbench.datasets.augmentation import MEAN, STD, STRENGTHS, augment, normalise
 
 
 def seeded(seed: int = 0) -> torch.Generator:

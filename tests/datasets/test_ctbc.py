@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets.corpus import DataError
-from datasets.ctbc import CAMERAS, CLASSES, DATASET, IMAGES, film, read
-from datasets.splits import split
-from datasets.synthetic.film import Film
-from datasets.synthetic.writer import write_film
+from ferbench.datasets.corpus import DataError
+from ferbench.datasets.ctbc import CAMERAS, CLASSES, DATASET, IMAGES, film, read
+from ferbench.datasets.splits import split
+from ferbench.datasets.synthetic.film import Film
+from ferbench.datasets.synthetic.writer import write_film
 
 PROTOCOL = DATASET.protocol
 

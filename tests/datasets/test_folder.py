@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.corpus import Corpus, DataError
-from datasets.folder import DATASET, TWIN_CLASSES, film, read
-from datasets.splits import split
-from datasets.synthetic.writer import write_film
-from datasets.video import write_video
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.folder import DATASET, TWIN_CLASSES, film, read
+from ferbench.datasets.splits import split
+from ferbench.datasets.synthetic.writer import write_film
+from ferbench.datasets.video import write_video
 
 PROTOCOL = DATASET.protocol
 

@@ -15,10 +15,10 @@ from made_corpus import made_corpus
 from numpy.typing import NDArray
 from PIL import Image
 
-from datasets import decoding, frames
-from datasets.corpus import Corpus, DataError
-from datasets.decoding import Kind, content_hash, read_frame
-from datasets.frames import find_store, open_store, stand_ins, used_frames
+from ferbench.datasets import decoding, frames
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.decoding import Kind, content_hash, read_frame
+from ferbench.datasets.frames import find_store, open_store, stand_ins, used_frames
 
 
 def paint(file: Path, value: int, size: tuple[int, int] = (20, 20)) -> None:
@@ -287,7 +287,7 @@ def test_a_video_is_decoded_once_whatever_tracks_it_has(
         for second in seconds:
             yield None if second == 2 else np.full((12, 18, 3), 20 * (second + 1), dtype=np.uint8)
 
-    monkeypatch.setitem(sys.modules, "datasets.video", SimpleNamespace(read_frames=read_frames))
+    monkeypatch.setitem(sys.modules, "ferbench.datasets.video", SimpleNamespace(read_frames=read_frames))
     names = ["a.mp4#t=0.000", "a.mp4#t=2.000", "b.mp4#t=4.000", "a.mp4#t=1.000", "a.mp4#t=3.000", "b.mp4#t=5.500"]
     corpus = replace(made_corpus(["anna", "ben"], [3, 3], root=tmp_path), frames=tuple(names))
     store = open_store(corpus, 8, cache, "x")

@@ -14,9 +14,9 @@ from made_corpus import made_corpus
 from numpy.typing import NDArray
 from PIL import Image
 
-from datasets import integrity
-from datasets.corpus import Corpus
-from datasets.integrity import examine, fault_of, picture_hash
+from ferbench.datasets import integrity
+from ferbench.datasets.corpus import Corpus
+from ferbench.datasets.integrity import examine, fault_of, picture_hash
 
 
 def picture(file: Path, seed: int, side: int = 64, **options: object) -> Path:
@@ -120,7 +120,7 @@ def test_a_video_that_cannot_be_opened_is_named_once(tmp_path: Path, monkeypatch
             readable = data.startswith(b"good") or (data.startswith(b"short") and second == 0)
             yield np.zeros((4, 4, 3), dtype=np.uint8) if readable else None
 
-    monkeypatch.setitem(sys.modules, "datasets.video", SimpleNamespace(read_frames=read_frames))
+    monkeypatch.setitem(sys.modules, "ferbench.datasets.video", SimpleNamespace(read_frames=read_frames))
     for name, data in {"a": b"good 1", "b": b"bad", "c": b"short", "d": b"good 1"}.items():
         (tmp_path / f"{name}.mp4").write_bytes(data)
     names = [f"{video}.mp4#t={second}.000" for video in "abcde" for second in (0, 1)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from datasets.numbered_frames import NumberedFrames
+from ferbench.datasets.numbered_frames import NumberedFrames
 
 FRAMES = NumberedFrames(("a", "empty", "b/c"), np.array([0, 2, 2, 5]))
 PATHS = ("a/00001.jpg", "a/00002.jpg", "b/c/00001.jpg", "b/c/00002.jpg", "b/c/00003.jpg")

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets.corpus import Corpus, DataError
-from datasets.dataset import Protocol
-from datasets.oulu_casia import CLASSES, DATASET, LIGHTS, MODALITIES, film, read, sequence_files
-from datasets.splits import split
-from datasets.synthetic.film import Film
-from datasets.synthetic.writer import write_film
-from datasets.views import instances
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.dataset import Protocol
+from ferbench.datasets.oulu_casia import CLASSES, DATASET, LIGHTS, MODALITIES, film, read, sequence_files
+from ferbench.datasets.splits import split
+from ferbench.datasets.synthetic.film import Film
+from ferbench.datasets.synthetic.writer import write_film
+from ferbench.datasets.views import instances
 
 PROTOCOL = DATASET.protocol
 

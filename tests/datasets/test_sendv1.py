@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmark.baselines import baseline_scores, shown_units, truth_rows
-from datasets import sendv1_fine, sendv1_valence
-from datasets.corpus import Corpus, DataError
-from datasets.sendv1 import (
+from ferbench.benchmark.measures.floors import baseline_scores, shown_units, truth_rows
+from ferbench.datasets import sendv1_fine, sendv1_valence
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.sendv1 import (
     CLASSES,
     CLIPS,
     DATASET,
@@ -28,10 +28,10 @@ from datasets.sendv1 import (
     read,
     read_ratings,
 )
-from datasets.splits import split
-from datasets.synthetic.film import Film
-from datasets.synthetic.writer import write_film
-from datasets.video import write_video
+from ferbench.datasets.splits import split
+from ferbench.datasets.synthetic.film import Film
+from ferbench.datasets.synthetic.writer import write_film
+from ferbench.datasets.video import write_video
 
 PROTOCOL = DATASET.protocol
 OBSERVED = "time,evaluatorWeightedEstimate,SDofEWE\n"

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from made_corpus import different_images, made_corpus
 
-from datasets.corpus import Corpus, DataError, keep_present_classes
-from datasets.dataset import Protocol
-from datasets.splits import Split, refuse_shared_subjects, split, stable_rank
+from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
+from ferbench.datasets.dataset import Protocol
+from ferbench.datasets.splits import Split, refuse_shared_subjects, split, stable_rank
 
 PROTOCOL = Protocol(folds=10, image_frames=3, neutral="first_frame")
 SUBJECTS = [f"P{i:03d}" for i in range(1, 81)]

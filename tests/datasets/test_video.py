@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from datasets import video as module
-from datasets.corpus import DataError
-from datasets.video import frame_name, is_video, read_duration, read_frames, sample_times, write_video
+from ferbench.datasets import video as module
+from ferbench.datasets.corpus import DataError
+from ferbench.datasets.video import frame_name, is_video, read_duration, read_frames, sample_times, write_video
 
 
 def grey(levels: list[int] | NDArray[np.int64], side: int = 32) -> NDArray[np.uint8]:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from made_corpus import made_corpus, reordered
 
-from datasets.corpus import Corpus, DataError
-from datasets.dataset import Protocol
-from datasets.views import frames_seen, instances, last_frames, neutral_frames, segments, shuffled
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.dataset import Protocol
+from ferbench.datasets.views import frames_seen, instances, last_frames, neutral_frames, segments, shuffled
 
 ALL = np.arange(6)
 

@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet50 as torchvision_resnet50
 
-from benchmark.efficiency import count_macs, count_parameters
-from benchmark.registry import architectures
-from models.cnn_embedding_average import EmbeddingAverage
-from models.cnn_frame_average import FrameAverage
-from models.cnn_rnn import RecurrentHead
-from models.cnn_self_attention import ConcatenatedFrames
-from models.cnn_self_attention_sum import SummedFrames
-from models.cnn_transformer import TransformerHead, sinusoids
-from models.cnn_vit import FrameViT, ViTHead
-from models.parts.attention_over_frames import AttentionOverFrames
-from models.parts.resnet import resnet_tiny
-from models.parts.vggface2 import VGGFace2ResNet50, VGGFace2SEResNet50
-from models.senet50 import SEResNetTiny
+from ferbench.benchmark.measures.efficiency import count_macs, count_parameters
+from ferbench.benchmark.planning.registry import architectures
+from ferbench.models.cnn_embedding_average import EmbeddingAverage
+from ferbench.models.cnn_frame_average import FrameAverage
+from ferbench.models.cnn_rnn import RecurrentHead
+from ferbench.models.cnn_self_attention import ConcatenatedFrames
+from ferbench.models.cnn_self_attention_sum import SummedFrames
+from ferbench.models.cnn_transformer import TransformerHead, sinusoids
+from ferbench.models.cnn_vit import FrameViT, ViTHead
+from ferbench.models.parts.attention_over_frames import AttentionOverFrames
+from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.vggface2 import VGGFace2ResNet50, VGGFace2SEResNet50
+from ferbench.models.senet50 import SEResNetTiny
 
 TEMPORAL = (
     "cnn_embedding_average", "cnn_frame_average", "cnn_rnn", "cnn_self_attention", "cnn_self_attention_sum",
@@ -156,7 +156,7 @@ def test_without_its_positions_the_transformer_takes_frames_as_a_set(monkeypatch
     head, x = TransformerHead(3, 16, 8, heads=2, dropout=0.5).eval(), torch.randn(2, 9, 16)
     shuffled = x[:, [8, 3, 1, 2, 4, 0, 7, 6, 5]]  # the middle one stays
     assert not torch.allclose(head(x), head(shuffled), rtol=1e-3)
-    monkeypatch.setattr("models.cnn_transformer.sinusoids", torch.zeros)
+    monkeypatch.setattr("ferbench.models.cnn_transformer.sinusoids", torch.zeros)
     torch.testing.assert_close(head(x), head(shuffled))
 
 

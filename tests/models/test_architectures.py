@@ -13,13 +13,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from benchmark.efficiency import count_macs, count_parameters, macs_by_module
-from benchmark.errors import RequestError
-from benchmark.folding import folded
-from benchmark.registry import architectures
-from models.architecture import Architecture, Stage, View
-from models.parts.vit import vit_tiny
-from tests.benchmark.test_folding import norms, with_statistics
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.learning.folding import folded
+from ferbench.benchmark.measures.efficiency import count_macs, count_parameters, macs_by_module
+from ferbench.benchmark.planning.registry import architectures
+from ferbench.models.architecture import Architecture, Stage, View
+from ferbench.models.parts.vit import vit_tiny
+from tests.benchmark.learning.test_folding import norms, with_statistics
 
 NAMES = [
     name

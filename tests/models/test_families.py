@@ -9,14 +9,14 @@ import timm
 import torch
 from torchvision.models import get_model as torchvision_model
 
-from benchmark.cell import identity
-from benchmark.data import Location
-from benchmark.errors import RequestError
-from benchmark.registry import architectures
-from benchmark.suite import BASELINES, Cell, cells_of, load_suite
-from models.timm_backbone import build as timm_build
-from models.torchvision_video import build as video_build
-from models.torchvision_video import names as video_names
+from ferbench.benchmark.cell import identity
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.data import Location
+from ferbench.benchmark.planning.registry import architectures
+from ferbench.benchmark.planning.suite import BASELINES, Cell, cells_of, load_suite
+from ferbench.models.timm_backbone import build as timm_build
+from ferbench.models.torchvision_video import build as video_build
+from ferbench.models.torchvision_video import names as video_names
 
 ROWS = ("timm:test_resnet", "torchvision:s3d")
 """One of each kind, both quick."""
@@ -50,7 +50,7 @@ def test_a_member_is_an_architecture_that_is_not_listed(name: str) -> None:
     assert set(entry.sizes) == {"full", "tiny"}
     assert entry is architectures.get(name)
     assert name not in architectures.names()
-    assert architectures.module(name) in ("models.timm_backbone", "models.torchvision_video")
+    assert architectures.module(name) in ("ferbench.models.timm_backbone", "ferbench.models.torchvision_video")
 
 
 @pytest.mark.parametrize(

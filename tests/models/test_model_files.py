@@ -11,21 +11,21 @@ from torchvision.models import mobilenet_v3_large as torchvision_mobilenet_v3_la
 from torchvision.models import resnet50 as torchvision_resnet50
 from torchvision.models.video import r2plus1d_18 as torchvision_r2plus1d_18
 
-from benchmark.efficiency import count_macs, count_parameters
-from benchmark.registry import architectures
-from models.c3d import C3D, C3DTrunk, c3d_trunk_tiny
-from models.cnn_lstm_attention import AdditiveAttention, CNNLSTMAttention, LastFrameAttention
-from models.difference_of_embeddings import DifferenceOfEmbeddings
-from models.disentangled_difference_of_embeddings import DisentangledDifferenceOfEmbeddings
-from models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
-from models.parts.resnet import resnet_tiny
-from models.parts.squeeze_excitation import SqueezeExcitation
-from models.parts.temporal_shift import temporal_shift
-from models.parts.vit import ViT, vit_base, vit_tiny
-from models.r2plus1d import R2Plus1D, r2plus1d_18, r2plus1d_tiny
-from models.timesformer import TemporalAttention, TimeSformer
-from models.tsm import TSM, ShiftedResNet50, ShiftedResNetTiny
-from models.vivit import ViViT
+from ferbench.benchmark.measures.efficiency import count_macs, count_parameters
+from ferbench.benchmark.planning.registry import architectures
+from ferbench.models.c3d import C3D, C3DTrunk, c3d_trunk_tiny
+from ferbench.models.cnn_lstm_attention import AdditiveAttention, CNNLSTMAttention, LastFrameAttention
+from ferbench.models.difference_of_embeddings import DifferenceOfEmbeddings
+from ferbench.models.disentangled_difference_of_embeddings import DisentangledDifferenceOfEmbeddings
+from ferbench.models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
+from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.squeeze_excitation import SqueezeExcitation
+from ferbench.models.parts.temporal_shift import temporal_shift
+from ferbench.models.parts.vit import ViT, vit_base, vit_tiny
+from ferbench.models.r2plus1d import R2Plus1D, r2plus1d_18, r2plus1d_tiny
+from ferbench.models.timesformer import TemporalAttention, TimeSformer
+from ferbench.models.tsm import TSM, ShiftedResNet50, ShiftedResNetTiny
+from ferbench.models.vivit import ViViT
 
 
 @pytest.fixture(autouse=True)
@@ -335,7 +335,7 @@ def test_without_its_shift_tsm_is_the_mean_of_torchvisions_resnet50(monkeypatch:
     ours.backbone.load_state_dict(weights)
     x = torch.randn(2, 3, 3, 64, 64)
     shifted = ours(x)
-    monkeypatch.setattr("models.parts.temporal_shift.temporal_shift", lambda x, frames: x)
+    monkeypatch.setattr("ferbench.models.parts.temporal_shift.temporal_shift", lambda x, frames: x)
     expected = theirs(x.flatten(0, 1)).unflatten(0, (2, 3)).mean(dim=1)
     torch.testing.assert_close(ours(x), expected)
     assert not torch.allclose(shifted, expected, rtol=1e-3)
@@ -344,7 +344,7 @@ def test_without_its_shift_tsm_is_the_mean_of_torchvisions_resnet50(monkeypatch:
 def test_without_its_shift_tiny_tsm_is_the_small_resnet(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs, ours = resnet_tiny().eval(), ShiftedResNetTiny().eval()
     ours.load_state_dict(theirs.state_dict())
-    monkeypatch.setattr("models.parts.temporal_shift.temporal_shift", lambda x, frames: x)
+    monkeypatch.setattr("ferbench.models.parts.temporal_shift.temporal_shift", lambda x, frames: x)
     x = torch.randn(2, 3, 3, 48, 48)
     torch.testing.assert_close(ours(x).flatten(0, 1), theirs(x.flatten(0, 1)))
 

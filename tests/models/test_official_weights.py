@@ -17,17 +17,17 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from benchmark.registry import architectures
-from datasets import augmentation
-from models import official
-from models.architecture import Official
-from models.official import LAYOUTS, fetch, load_official
-from models.official_files import WeightsError, read_tensors
-from models.parts.mobilenet import mobilenet_v3_large
-from models.parts.vggface2 import VGGFace2ResNet50, VGGFace2SEResNet50
-from models.parts.vit import ViT
-from models.timesformer import TimeSformer
-from models.weights import LoadReport
+from ferbench.benchmark.planning.registry import architectures
+from ferbench.datasets import augmentation
+from ferbench.models import official
+from ferbench.models.architecture import Official
+from ferbench.models.official import LAYOUTS, fetch, load_official
+from ferbench.models.official_files import WeightsError, read_tensors
+from ferbench.models.parts.mobilenet import mobilenet_v3_large
+from ferbench.models.parts.vggface2 import VGGFace2ResNet50, VGGFace2SEResNet50
+from ferbench.models.parts.vit import ViT
+from ferbench.models.timesformer import TimeSformer
+from ferbench.models.weights import LoadReport
 
 VGGFACE2_MEAN = torch.tensor([131.0912, 103.8827, 91.4953])
 """RGB, of 255."""

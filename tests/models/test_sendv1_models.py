@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from torchvision.models import efficientnet_b3 as torchvision_efficientnet_b3
 from torchvision.models import resnet152 as torchvision_resnet152
 
-from benchmark.efficiency import count_macs, count_parameters
-from benchmark.registry import architectures
-from models.efficientnet_tcn import EfficientNetTCN
-from models.parts.efficientnet import EfficientNet, efficientnet_b3
-from models.parts.lstm import FeatureLSTM
-from models.parts.mobilenet import mobilenet_v3_tiny
-from models.parts.ms_tcn import DilatedStage, EncoderDecoderStage, MultiStageTCN, RefinedFrames
-from models.parts.residual_attention import (
+from ferbench.benchmark.measures.efficiency import count_macs, count_parameters
+from ferbench.benchmark.planning.registry import architectures
+from ferbench.models.efficientnet_tcn import EfficientNetTCN
+from ferbench.models.parts.efficientnet import EfficientNet, efficientnet_b3
+from ferbench.models.parts.lstm import FeatureLSTM
+from ferbench.models.parts.mobilenet import mobilenet_v3_tiny
+from ferbench.models.parts.ms_tcn import DilatedStage, EncoderDecoderStage, MultiStageTCN, RefinedFrames
+from ferbench.models.parts.residual_attention import (
     AttentionModule,
     AttentiveResNet,
     Hourglass,
@@ -26,11 +26,11 @@ from models.parts.residual_attention import (
     attention_92,
     attention_tiny,
 )
-from models.parts.resnet import resnet_tiny
-from models.parts.tcn import TCN, CausalConv
-from models.residual_attention import ResidualAttention
-from models.residual_attention_ms_tcn import dilated_stages
-from models.resnet_lstm import ResNet152
+from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.tcn import TCN, CausalConv
+from ferbench.models.residual_attention import ResidualAttention
+from ferbench.models.residual_attention_ms_tcn import dilated_stages
+from ferbench.models.resnet_lstm import ResNet152
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from models.architecture import Size, Stage, Weights
-from models.weights import load_into, start_weights
+from ferbench.models.architecture import Size, Stage, Weights
+from ferbench.models.weights import load_into, start_weights
 
 
 class Net(nn.Module):

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmark.worker import SETTINGS
+from ferbench.benchmark.running.worker import SETTINGS
 
 PARAMETERS = {"MALLOC_TRIM_THRESHOLD_": -1, "MALLOC_TOP_PAD_": -2, "MALLOC_MMAP_MAX_": -4}
 """Their numbers in glibc's malloc.h: a process that has started reads its environment no more."""

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from benchmark.board.sections import sections
-from benchmark.measured import board_rendering
-from benchmark.records import read_records
-from benchmark.resampling import resampled, score
-from benchmark.statistics import bootstrap_interval, holm_pairs, pairwise_p
+from ferbench.benchmark.board.sections import sections
+from ferbench.benchmark.gate.measured import board_rendering
+from ferbench.benchmark.measures.resampling import resampled, score
+from ferbench.benchmark.measures.statistics import bootstrap_interval, holm_pairs, pairwise_p
+from ferbench.benchmark.records.record import read_records
 from tests.benchmark.written_cells import write_cell
 
 ARCHITECTURES = ("c3d", "cnn_lstm_attention", "vit_se", "difference_of_embeddings", "majority", "random", "oracle")

@@ -15,14 +15,14 @@ import pytest
 import torch
 from torch import nn
 
-from benchmark.registry import architectures
-from benchmark.training import Material, Run, train
-from datasets.augmentation import augment, normalise
-from datasets.corpus import Corpus
-from datasets.dataset import Protocol
-from datasets.frames import FrameStore
-from datasets.splits import Split
-from models.architecture import Size, Stage
+from ferbench.benchmark.learning.training import Material, Run, train
+from ferbench.benchmark.planning.registry import architectures
+from ferbench.datasets.augmentation import augment, normalise
+from ferbench.datasets.corpus import Corpus
+from ferbench.datasets.dataset import Protocol
+from ferbench.datasets.frames import FrameStore
+from ferbench.datasets.splits import Split
+from ferbench.models.architecture import Size, Stage
 
 ROUNDS = 9
 STAGE = Stage(epochs=1, batch_size=32, lr=1e-3, weight_decay=0.01, selection="last")

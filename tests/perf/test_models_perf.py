@@ -23,18 +23,18 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from torch import Tensor, nn
 from torchvision.models.video import r2plus1d_18 as torchvision_r2plus1d_18
 
-from benchmark import measured
-from benchmark.folding import folded
-from benchmark.provenance import available_cores
-from benchmark.registry import architectures
-from models.architecture import Size
-from models.parts.mobilenet import mobilenet_v3_tiny
-from models.parts.resnet import resnet_tiny
-from models.parts.vit import ViT, vit_tiny
-from models.r2plus1d import R2Plus1D, r2plus1d_18
-from models.timesformer import TimeSformer
-from models.tsm import TSM
-from models.vivit import ViViT
+from ferbench.benchmark.gate import measured
+from ferbench.benchmark.learning.folding import folded
+from ferbench.benchmark.planning.registry import architectures
+from ferbench.benchmark.records.provenance import available_cores
+from ferbench.models.architecture import Size
+from ferbench.models.parts.mobilenet import mobilenet_v3_tiny
+from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.vit import ViT, vit_tiny
+from ferbench.models.r2plus1d import R2Plus1D, r2plus1d_18
+from ferbench.models.timesformer import TimeSformer
+from ferbench.models.tsm import TSM
+from ferbench.models.vivit import ViViT
 
 ROUNDS = 9
 PIXELS, FRAMES = 112, 8

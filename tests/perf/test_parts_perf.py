@@ -1,4 +1,4 @@
-"""The parts of the harness whose speed the gate watches, by the same functions (`benchmark.measured`)."""
+"""The parts of the harness whose speed the gate watches, by the same functions (`benchmark.gate.measured`)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from benchmark import measured
-from benchmark.provenance import CHECKOUT
+from ferbench.benchmark.gate import measured
+from ferbench.benchmark.records.installation import CHECKOUT
 
 
 def test_store_read(benchmark: BenchmarkFixture, tmp_path: Path) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from datasets.synthetic.action_units import ACTION_UNITS
-from datasets.synthetic.identity import sample_identities
-from datasets.synthetic.renderer import render
-from datasets.synthetic.scene import sample_scenes
+from ferbench.datasets.synthetic.action_units import ACTION_UNITS
+from ferbench.datasets.synthetic.identity import sample_identities
+from ferbench.datasets.synthetic.renderer import render
+from ferbench.datasets.synthetic.scene import sample_scenes
 
 COUNT = 64
 

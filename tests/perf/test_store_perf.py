@@ -29,14 +29,14 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.models import mobilenet_v3_large
 
-from benchmark.provenance import available_cores
-from benchmark.training import Material, Run, train
-from datasets.augmentation import MEAN, STD, STRENGTHS, augment, normalise
-from datasets.corpus import Corpus
-from datasets.dataset import Protocol
-from datasets.frames import FrameStore, open_store
-from datasets.splits import Split
-from models.architecture import Architecture, Size, Stage
+from ferbench.benchmark.learning.training import Material, Run, train
+from ferbench.benchmark.records.provenance import available_cores
+from ferbench.datasets.augmentation import MEAN, STD, STRENGTHS, augment, normalise
+from ferbench.datasets.corpus import Corpus
+from ferbench.datasets.dataset import Protocol
+from ferbench.datasets.frames import FrameStore, open_store
+from ferbench.datasets.splits import Split
+from ferbench.models.architecture import Architecture, Size, Stage
 
 PIXELS = 112
 BATCH = 32

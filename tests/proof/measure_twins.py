@@ -21,16 +21,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmark.baselines import baseline_scores
-from benchmark.data import locate, open_data
-from benchmark.registry import architectures
-from benchmark.resampling import score
-from benchmark.statistics import bootstrap_interval, paired_bootstrap
-from benchmark.suite import BASELINES, Cell, cells_of, load_suite
-from benchmark.training import Material, Run, build, make_deterministic, predict_with, train
-from datasets.corpus import Corpus
-from datasets.splits import Split, split
-from datasets.streams import number_of
+from ferbench.benchmark.learning.training import Material, Run, build, make_deterministic, predict_with, train
+from ferbench.benchmark.measures.floors import baseline_scores
+from ferbench.benchmark.measures.resampling import score
+from ferbench.benchmark.measures.statistics import bootstrap_interval, paired_bootstrap
+from ferbench.benchmark.planning.data import locate, open_data
+from ferbench.benchmark.planning.registry import architectures
+from ferbench.benchmark.planning.suite import BASELINES, Cell, cells_of, load_suite
+from ferbench.datasets.corpus import Corpus
+from ferbench.datasets.splits import Split, split
+from ferbench.datasets.streams import number_of
 
 SEEDS = (0, 1, 2)
 PAIRS = {

@@ -23,11 +23,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmark.commands.check import BASELINE, board_records, judge_times, measure_twice
-from benchmark.measured import INFERENCE
-from benchmark.provenance import CHECKOUT
-from benchmark.regression.verdict import sorted_outcome
-from benchmark.side_by_side import Target, checkout
+from ferbench.benchmark.commands.check import BASELINE, board_records, judge_times, measure_twice
+from ferbench.benchmark.gate.measured import INFERENCE
+from ferbench.benchmark.gate.side_by_side import Target, checkout
+from ferbench.benchmark.gate.verdict import sorted_outcome
+from ferbench.benchmark.records.installation import CHECKOUT
 
 SHARE = 0.15
 ARCHITECTURES = ("c3d", "difference_of_embeddings", "vit_se")

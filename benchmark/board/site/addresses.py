@@ -8,9 +8,9 @@ import re
 from pathlib import PurePosixPath
 from urllib.parse import quote
 
-from benchmark.board.rows import Row
-from benchmark.board.sections import DataTable, Section
-from benchmark.records import Record
+from ferbench.benchmark.board.rows import Row
+from ferbench.benchmark.board.sections import DataTable, Section
+from ferbench.benchmark.records.record import Record
 
 
 def part(name: str) -> str:

@@ -7,17 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.board.cell_facts import Hard, command, flat, hardest
-from benchmark.board.comparison import compare
-from benchmark.board.costs import cost
-from benchmark.board.markdown import amount, figure
-from benchmark.board.rows import Row, pool
-from benchmark.board.sections import DataTable, Section
-from benchmark.board.site import addresses
-from benchmark.board.site.curves import Curves, curves
-from benchmark.board.tables import HEADLINES
-from benchmark.records import Record
-from benchmark.statistics import Interval
+from ferbench.benchmark.board.cell_facts import Hard, command, flat, hardest
+from ferbench.benchmark.board.comparison import compare
+from ferbench.benchmark.board.costs import cost
+from ferbench.benchmark.board.markdown import amount, figure
+from ferbench.benchmark.board.rows import Row, pool
+from ferbench.benchmark.board.sections import DataTable, Section
+from ferbench.benchmark.board.site import addresses
+from ferbench.benchmark.board.site.curves import Curves, curves
+from ferbench.benchmark.board.tables import HEADLINES
+from ferbench.benchmark.measures.statistics import Interval
+from ferbench.benchmark.records.record import Record
 
 _MEASURES = {
     "abaw": "ABAW (0.67 macro F1 + 0.33 accuracy)",

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from benchmark.board.costs import COSTS, cost, pareto
-from benchmark.board.literature import Literature, numbers
-from benchmark.board.markdown import NOTHING, amount, figure
-from benchmark.board.reproduction import Published
-from benchmark.board.rows import Row
-from benchmark.board.sections import DataTable, Section
-from benchmark.board.site import addresses
-from benchmark.board.tables import HEADLINES, caveats, notes_of
+from ferbench.benchmark.board.costs import COSTS, cost, pareto
+from ferbench.benchmark.board.literature import Literature, numbers
+from ferbench.benchmark.board.markdown import NOTHING, amount, figure
+from ferbench.benchmark.board.reproduction import Published
+from ferbench.benchmark.board.rows import Row
+from ferbench.benchmark.board.sections import DataTable, Section
+from ferbench.benchmark.board.site import addresses
+from ferbench.benchmark.board.tables import HEADLINES, caveats, notes_of
 
 COST_NAMES = {"params": "parameters", "macs": "multiply-adds", "latency_ms_p50": "latency"}
 

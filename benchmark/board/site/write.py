@@ -15,16 +15,16 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchmark.board.literature import Literature
-from benchmark.board.provenance import facts, words
-from benchmark.board.reproduction import Published
-from benchmark.board.sections import DataTable, Section, prepare, sections
-from benchmark.board.site import addresses, tables
-from benchmark.board.site.cells import Page, cell_page, row_page
-from benchmark.board.site.libraries import library_files
-from benchmark.board.tables import HEADLINES, across, notes_of
-from benchmark.errors import RequestError
-from benchmark.records import Record
+from ferbench.benchmark.board.literature import Literature
+from ferbench.benchmark.board.provenance import facts, words
+from ferbench.benchmark.board.reproduction import Published
+from ferbench.benchmark.board.sections import DataTable, Section, prepare, sections
+from ferbench.benchmark.board.site import addresses, tables
+from ferbench.benchmark.board.site.cells import Page, cell_page, row_page
+from ferbench.benchmark.board.site.libraries import library_files
+from ferbench.benchmark.board.tables import HEADLINES, across, notes_of
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.records.record import Record
 
 MARK = ".ferbench-site"
 """Lies in every folder that this wrote: only such a folder is replaced."""
@@ -137,7 +137,7 @@ def _render(template: str, address: str, **context: Any) -> str:
 @cache
 def _environment() -> Environment:
     """Every value is escaped; a name that a template misspells is an error."""
-    loader = PackageLoader("benchmark.board.site")
+    loader = PackageLoader("ferbench.benchmark.board.site")
     return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
 
 
@@ -150,5 +150,5 @@ def _as_json(value: Any) -> Markup:
 
 
 def _own_files() -> Iterator[tuple[str, bytes]]:
-    for file in sorted(files("benchmark.board.site").joinpath("assets").iterdir(), key=lambda each: each.name):
+    for file in sorted(files("ferbench.benchmark.board.site").joinpath("assets").iterdir(), key=lambda each: each.name):
         yield file.name, file.read_bytes()

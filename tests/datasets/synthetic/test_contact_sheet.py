@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from datasets.synthetic.contact_sheet import contact_sheet
+from ferbench.datasets.synthetic.contact_sheet import contact_sheet
 
 
 def test_contact_sheet_is_written(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from datasets.synthetic.action_units import ACTION_UNITS, MEANINGS, unit_index
-from datasets.synthetic.expressions import (
+from ferbench.datasets.synthetic.action_units import ACTION_UNITS, MEANINGS, unit_index
+from ferbench.datasets.synthetic.expressions import (
     EMOTIONS,
     add_blinks,
     add_speech,

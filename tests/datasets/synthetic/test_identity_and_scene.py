@@ -7,9 +7,9 @@ from dataclasses import fields
 import pytest
 import torch
 
-from datasets.synthetic.batch import Batch
-from datasets.synthetic.identity import sample_identities
-from datasets.synthetic.scene import hold, sample_scenes, track_scenes
+from ferbench.datasets.synthetic.batch import Batch
+from ferbench.datasets.synthetic.identity import sample_identities
+from ferbench.datasets.synthetic.scene import hold, sample_scenes, track_scenes
 
 
 def assert_same(one: Batch, other: Batch) -> None:

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from datasets.synthetic.action_units import ACTION_UNITS, unit_vector
-from datasets.synthetic.identity import Identities, sample_identities
-from datasets.synthetic.landmarks import BROWS, EYES, INNER_LIPS, NUM_LANDMARKS, OUTER_LIPS
-from datasets.synthetic.renderer import landmarks, render
-from datasets.synthetic.scene import Scenes, sample_scenes
+from ferbench.datasets.synthetic.action_units import ACTION_UNITS, unit_vector
+from ferbench.datasets.synthetic.identity import Identities, sample_identities
+from ferbench.datasets.synthetic.landmarks import BROWS, EYES, INNER_LIPS, NUM_LANDMARKS, OUTER_LIPS
+from ferbench.datasets.synthetic.renderer import landmarks, render
+from ferbench.datasets.synthetic.scene import Scenes, sample_scenes
 
 # rows of a 64-pixel picture of a frontal face, from the top: where a unit may change pixels
 BROW_ROWS, EYE_ROWS, NOSE_ROWS, MOUTH_ROWS = (2, 29), (14, 40), (18, 56), (30, 64)

@@ -1,0 +1,135 @@
+"""The committed baseline: records of the gate's cells, with what chance alone did to them when they were run again.
+
+    baseline.json       which cells, the checksums of their files, their reruns, what their data hold
+    records/<suite>/<dataset>/<architecture>/seed<S>-fold<F>/record.json, predictions.parquet
+
+`baseline.json` is written last and names the checksum of every file, so a baseline that is incomplete, or that was
+edited by hand or by a merge, is told apart from a whole one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.gate.chance import Rerun, Reruns
+from ferbench.benchmark.records.installation import PROGRAM, advised
+from ferbench.benchmark.records.record import PREDICTIONS, RECORD, Record, read_records
+
+SCHEMA = 1
+FILE = "baseline.json"
+RECORDS = "records"
+MEND = f"restore it with git, or make it again with {advised('baseline')}"
+
+
+class NoBaselineError(Exception):
+    """There is no baseline to compare with: one line that says what to do."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """What the gate compares with."""
+
+    suite: str
+    records: tuple[Record, ...]
+    reruns: Reruns
+    """By the cell's name (`cell_name`)."""
+    data: Mapping[str, Mapping[str, str]]
+    """By the name of the data set: hashes of its frames, its labels, its parts."""
+
+
+def cell_name(record: Record) -> str:
+    """How a cell is called: `<dataset>/<architecture>/seed<S>-fold<F>`."""
+    data = record.data
+    return f"{data['dataset']}/{data['architecture']}/seed{data['seed']}-fold{data['fold']}"
+
+
+def read_baseline(folder: Path, suite: str) -> Baseline:
+    """The baseline of a suite.
+
+    Raises:
+        NoBaselineError: there is none.
+        RequestError: it is damaged, or was made of another suite.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        raise NoBaselineError(f"{file}: no baseline there: make one with {advised('baseline')} and commit it")
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["schema"] != SCHEMA:
+            raise RequestError(f"{file}: schema {content['schema']!r} instead of {SCHEMA}: make it again with "
+                               f"{advised('baseline')}")  # fmt: skip
+        cells = {name: (entry["files"], _reruns(entry)) for name, entry in content["cells"].items()}
+        baseline_suite, data = str(content["suite"]), dict(content["data"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise RequestError(f"{file}: damaged ({reason}): {MEND}") from None
+    if baseline_suite != suite:
+        raise RequestError(f"{file}: a baseline of suite {baseline_suite!r}, not of {suite!r}: make one with "
+                           f"`{PROGRAM} baseline --suite {suite}`")  # fmt: skip
+    if not cells:
+        raise RequestError(f"{file}: it holds no cells: make it again with {advised('baseline')}")
+    for name, (files, _) in cells.items():
+        _refuse_changed(folder / RECORDS / suite / name, files)
+    records = {cell_name(record): record for record in read_records(folder / RECORDS)}
+    if set(records) != set(cells):
+        odd = sorted(set(records) ^ set(cells))
+        raise RequestError(f"{folder / RECORDS}: {odd[0]} does not match {FILE}: {MEND}")
+    reruns = {name: runs for name, (_, runs) in cells.items()}
+    return Baseline(suite, tuple(records[name] for name in sorted(records)), reruns, data)
+
+
+def write_baseline(
+    folder: Path,
+    suite: str,
+    records: Sequence[Record],
+    reruns: Reruns,
+    data: Mapping[str, Mapping[str, str]],
+    environment: Mapping[str, Any],
+) -> None:
+    """Replaces the baseline; one that is there stays until all files of the new one are written."""
+    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
+    shutil.rmtree(draft, ignore_errors=True)
+    cells = {}
+    try:
+        for record in records:
+            place = draft / RECORDS / suite / cell_name(record)
+            place.mkdir(parents=True)
+            for name in (RECORD, PREDICTIONS):
+                shutil.copyfile(record.path / name, place / name)
+            runs = [asdict(run) for run in reruns[cell_name(record)]]
+            cells[cell_name(record)] = {"files": _checksums(place), "reruns": runs}
+        content = {"schema": SCHEMA, "suite": suite, "environment": environment, "data": data, "cells": cells}
+        (draft / FILE).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        shutil.rmtree(folder, ignore_errors=True)
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _reruns(entry: Mapping[str, Any]) -> list[Rerun]:
+    runs = [Rerun(int(run["seed"]), int(run["threads"]), float(run["abaw"])) for run in entry["reruns"]]
+    if len({run.seed for run in runs}) < 2:
+        raise ValueError("a cell without reruns has no margin")
+    return runs
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (RECORD, PREDICTIONS)}
+
+
+def _refuse_changed(folder: Path, files: Mapping[str, str]) -> None:
+    try:
+        found = _checksums(folder)
+    except OSError as error:
+        raise RequestError(f"{error.filename}: cannot be read ({error.strerror}): {MEND}") from None
+    for name, checksum in files.items():
+        if found.get(name) != checksum:
+            raise RequestError(f"{folder / name}: not the file that {FILE} was made with: {MEND}")

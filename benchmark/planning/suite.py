@@ -1,0 +1,293 @@
+"""A suite file -> the cells that it names, each checked before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ferbench.benchmark.errors import RequestError, unknown_name
+from ferbench.benchmark.planning.official import GivenWeights
+from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles, is_of_family
+from ferbench.datasets.corpus import DataError
+from ferbench.datasets.dataset import Protocol
+
+SUITES = Path(__file__).parent.parent / "suites"
+BASELINES = ("majority", "random", "oracle")
+"""Floors and oracle: rows between which every other is read."""
+LONE_IMAGE_SIZE = 48
+"""Pixels a side of the store that a floor opens where no architecture stands beside it."""
+
+
+class Twin(BaseModel):
+    """How large the twins are that stand in for data that are not there."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class Suite(BaseModel):
+    """The content of a suite file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    description: str
+    architectures: Literal["all"] | list[str] = "all"
+    datasets: Literal["all"] | list[str] = "all"
+    size: Literal["tiny", "full"]
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    folds: Literal["all"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    epochs: Annotated[float, Field(gt=0)] = 1.0
+    """Factor on every stage's epochs; at least one epoch remains."""
+    time_limit: Annotated[int, Field(gt=0)] = 3600
+    """Seconds that one cell may take; it fails when they are over."""
+    twins: dict[str, Twin] = {}
+    protocols: dict[str, dict[str, bool | int | float | str]] = {}
+    """Changes to a data set's protocol, by data set."""
+    also: list[str] = []
+    """Rows beside `architectures` that `all` leaves out: a family's (`timm:resnet18`), a variant (`tsm@shuffled`)."""
+    without: list[str] = []
+    """Data sets that `all` passes over here, such as further tasks on one folder; asked for by name they run."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One (architecture, data set, seed, fold) at one size under one suite."""
+
+    suite: str
+    architecture: str
+    dataset: str
+    """Name of the data set, without `-twin`."""
+    seed: int
+    fold: int
+    size: Literal["tiny", "full"]
+    epochs: float
+    time_limit: int
+    protocol: Protocol
+    twin: Twin
+    beside: tuple[str, ...] = ()
+    """Of a floor or the oracle: the architectures that stand beside it."""
+    weights: tuple[GivenWeights, ...] = ()
+    """Official weights that the request gives, for whichever architectures."""
+
+    @property
+    def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:
+        """What the row is: a floor and the oracle are not trained on images, an ensemble not at all."""
+        if self.architecture in ensembles.names():
+            return "ensemble"
+        if self.architecture not in BASELINES:
+            return "architecture"
+        return "oracle" if self.architecture == "oracle" else "floor"
+
+    @property
+    def image_size(self) -> int:
+        """Pixels a side of the frame store that it opens.
+
+        Floors, oracle and ensembles look at no frame, only at which ones are missing or the same: they open the
+        smallest store that an architecture beside them (a member of theirs) needs anyway.
+        """
+        if self.kind != "architecture":
+            names = ensembles.get(self.architecture).members if self.kind == "ensemble" else self.beside
+            known = (architectures.get(name).sizes for name in names)
+            return min((sizes[self.size].image_size for sizes in known if self.size in sizes), default=LONE_IMAGE_SIZE)
+        sizes = architectures.get(self.architecture).sizes
+        if self.size not in sizes:
+            raise RequestError(f"architecture {self.architecture!r} has no size {self.size!r}: add it, or leave it out")
+        return sizes[self.size].image_size
+
+    def folder(self, results: Path, dataset_name: str) -> Path:
+        """Where its record lies; `dataset_name` ends in `-twin` where the data are one."""
+        return (
+            results
+            / self.suite
+            / dataset_name
+            / self.architecture.replace(":", "-")
+            / f"seed{self.seed}-fold{self.fold}"
+        )
+
+
+def suite_names() -> list[str]:
+    """Names of the suites that the project ships."""
+    return sorted(file.stem for file in SUITES.glob("*.yaml"))
+
+
+def load_suite(name: str) -> tuple[str, Suite]:
+    """Name and content of a shipped suite or of a file.
+
+    Raises:
+        RequestError: no such suite; the file is not YAML; a key or a value is wrong.
+    """
+    file = Path(name) if name.endswith((".yaml", ".yml")) else SUITES / f"{name}.yaml"
+    if not file.is_file():
+        if file.parent == SUITES:
+            raise unknown_name("suite", name, suite_names())
+        raise RequestError(
+            f"{file}: no such suite file: name a file that is there, or one of {', '.join(suite_names())}"
+        )
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise RequestError(f"{file}: not a YAML file: {' '.join(str(error).split())}") from None
+    if not isinstance(content, dict):
+        raise RequestError(f"{file}: a suite is a mapping of keys such as {', '.join(Suite.model_fields)}")
+    if file.stem == "published":
+        raise RequestError(
+            f"{file}: a suite cannot be named 'published', as the folder of published records is: rename it"
+        )
+    try:
+        return file.stem, Suite.model_validate(content)
+    except ValidationError as error:
+        raise RequestError(f"{file}: {_first_fault(error)}") from None
+
+
+def _first_fault(error: ValidationError) -> str:
+    """One line on the first thing that is wrong: the key, the value, what is allowed."""
+    fault = error.errors()[0]
+    union = ("literal", "list", "constrained", "bool")  # what pydantic calls a choice between types
+    key = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(union))
+    if fault["type"] == "extra_forbidden":
+        allowed = Twin.model_fields if len(fault["loc"]) > 1 else Suite.model_fields
+        return f"unknown key {key!r}: use one of {', '.join(allowed)}"
+    if fault["type"] == "missing":
+        return f"the key {key!r} is missing"
+    allowed_values = "; ".join(
+        f["msg"].removeprefix("Input should be ") for f in error.errors() if f["loc"][0] == fault["loc"][0]
+    )
+    return f"{key}: {fault['input']!r} is not allowed: it should be {allowed_values}"
+
+
+def cells_of(
+    name: str,
+    suite: Suite,
+    only_architectures: list[str] | None = None,
+    only_datasets: list[str] | None = None,
+    data: Path | None = None,
+) -> list[Cell]:
+    """Every cell of a suite, floors and oracle first, data set by data set; who starts from another comes after it.
+
+    An ensemble brings its members along; `all` includes those whose members are all chosen. Of the data sets `all`
+    includes an optional one where its folder is below `data`; one that is asked for runs under any suite.
+
+    Raises:
+        RequestError: an unknown architecture or data set, a fold that the protocol does not have.
+    """
+    named, asked, fused = _with_members(suite.architectures, only_architectures)
+    rows, known = _rows(named, suite.also, asked)
+    chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: bool(architectures.lenders(a)))
+    fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
+    left_out = {d for d in data_sets.names() if d in suite.without or _is_left_out(d, data)}
+    own = [d for d in only_datasets or () if d in left_out]
+    every = suite.datasets == "all"
+    named_data = [d for d in data_sets.names() if d not in left_out] if every else suite.datasets
+    datasets = _chosen([*named_data, *own], only_datasets, data_sets.names(), "data set")
+    for key, entries in (("twins", suite.twins), ("protocols", suite.protocols), ("without", suite.without)):
+        for dataset in entries:
+            if dataset not in data_sets.names():
+                raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
+    protocols = {dataset: _protocol(name, suite, dataset) for dataset in datasets}
+    most = max(protocol.folds for protocol in protocols.values())
+    if suite.folds != "all" and max(suite.folds) >= most:
+        raise RequestError(
+            f"suite {name}: no data set has a fold {max(suite.folds)}: the most is {most}, counted from 0"
+        )
+    cells = []
+    for dataset in datasets:
+        protocol, twin = protocols[dataset], _twin(suite, dataset)
+        folds = (
+            list(range(protocol.folds))
+            if suite.folds == "all"
+            else [f for f in dict.fromkeys(suite.folds) if f < protocol.folds]
+        )
+        if not folds:
+            raise RequestError(f"suite {name}: {dataset} has {protocol.folds} folds, counted from 0, not {suite.folds}")
+        for architecture in (*BASELINES, *chosen, *fused):
+            for seed in dict.fromkeys(suite.seeds[:1] if architecture in BASELINES else suite.seeds):
+                beside = tuple(chosen) if architecture in BASELINES else ()
+                cells += [
+                    Cell(
+                        name, architecture, dataset, seed, fold, suite.size, suite.epochs, suite.time_limit, protocol,
+                        twin, beside,
+                    )
+                    for fold in folds
+                ]  # fmt: skip
+    return cells
+
+
+def _with_members(
+    named: str | list[str], only: list[str] | None
+) -> tuple[str | list[str], list[str] | None, list[str]]:
+    """What a suite names and what is asked for, with every ensemble replaced by its members; and the ensembles."""
+    known = ensembles.names()
+    fused = [e for e in known if (named == "all" or e in named) and (only is None or e in only)]
+
+    def expanded(entries: list[str]) -> list[str]:
+        members = [m for e in entries if e in known for m in ensembles.get(e).members]
+        return list(dict.fromkeys([*(e for e in entries if e not in known), *members]))
+
+    return (
+        named if isinstance(named, str) else expanded(named),
+        None if only is None else expanded(only),
+        fused,
+    )
+
+
+def _twin(suite: Suite, dataset: str) -> Twin:
+    """How large a data set's twin is: as the suite says of it, or of the one whose folder it shares."""
+    return suite.twins.get(dataset) or suite.twins.get(data_sets.get(dataset).folder_name) or Twin()
+
+
+def _is_left_out(dataset: str, data: Path | None) -> bool:
+    """Whether `all` passes a data set over: a user's own, and there is none."""
+    entry = data_sets.get(dataset)
+    return entry.optional and not (data is not None and (data / entry.folder_name).is_dir())
+
+
+def _rows(named: str | list[str], also: list[str], only: list[str] | None) -> tuple[list[str], list[str]]:
+    """Every row that a suite names, and every architecture there is: the registry's and the families' that are named.
+
+    A suite of all also has the rows of families and the variants that the command line asks for.
+
+    Raises:
+        RequestError: a family, or its library, has none of that name.
+    """
+    asked = only or []
+    beyond = [*also, *(row for row in asked if named == "all" and (is_of_family(row) or "@" in row))]
+    rows = [*(architectures.names() if isinstance(named, str) else named), *beyond]
+    members = dict.fromkeys(row.partition("@")[0] for row in (*rows, *asked) if is_of_family(row))
+    return rows, [*architectures.names(), *(architectures.get(member).name for member in members)]
+
+
+def _protocol(name: str, suite: Suite, dataset: str) -> Protocol:
+    try:
+        return data_sets.get(dataset).changed_protocol(suite.protocols.get(dataset, {}), f"suite {name}, {dataset}")
+    except DataError as error:
+        raise RequestError(str(error)) from None
+
+
+def _with_variants(known: list[str], asked: list[Any]) -> list[str]:
+    """The registry's order, each variant that is asked for (`name@variant`) after its base.
+
+    Raises:
+        RequestError: there is no such architecture or variant.
+    """
+    asked_for = list(dict.fromkeys(entry for entry in asked if isinstance(entry, str) and "@" in entry))
+    variants = [architectures.get(entry).name for entry in asked_for]
+    return [e for base in known for e in (base, *(v for v in variants if v.partition("@")[0] == base))]
+
+
+def _chosen(named: str | list[str], only: list[str] | None, known: list[str], kind: str) -> list[str]:
+    """The entries that a suite names, cut to those asked for on the command line, in the registry's order."""
+    asked: list[Any] = [*(named if isinstance(named, list) else []), *(only or [])]
+    known = _with_variants(known, asked) if kind == "architecture" else known
+    for entry in asked:
+        if entry not in known:
+            raise unknown_name(kind, entry, known)
+    chosen = [e for e in known if (named == "all" or e in named) and (only is None or e in only)]
+    if only and not chosen:
+        raise RequestError(f"the suite names none of the {kind}s that are asked for: {', '.join(only)}")
+    return chosen

@@ -1,0 +1,33 @@
+"""Where this program lies: in a checkout, or installed as a package without one."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+PACKAGE = "ferbench"
+HOME = Path(__file__).resolve().parents[2]
+"""The folder that holds `benchmark`, `models` and `datasets`."""
+CHECKOUT = HOME if (HOME / "setup.cfg").is_file() else None
+"""The checkout that the program lies in; None where it is installed without one."""
+PROGRAM = "python -m benchmark" if CHECKOUT else PACKAGE
+"""How a person starts it."""
+
+
+def cache_folder() -> Path:
+    """Where twins, frames and features are kept: FERBENCH_CACHE, else `.cache` of the checkout, else the user's own."""
+    own = CHECKOUT / ".cache" if CHECKOUT else user_cache_path(PACKAGE, appauthor=False)
+    return Path(os.environ.get("FERBENCH_CACHE") or own)
+
+
+def published_folder() -> Path:
+    """Where published records and the gate's baseline lie: of the checkout, else of the project that it is run in."""
+    return (CHECKOUT or Path.cwd()) / "results" / "published"
+
+
+def advised(target: str, verb: str = "") -> str:
+    """A command to advise: the target of make where its Makefile is at hand, else the verb (the target's own name)."""
+    at_hand = CHECKOUT is not None and Path.cwd() == CHECKOUT
+    return f"`make {target}`" if at_hand else f"`{PROGRAM} {verb or target}`"

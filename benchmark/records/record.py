@@ -1,0 +1,235 @@
+"""What is kept of a cell, on disk: `record.json` with `predictions.parquet` beside it.
+
+`<results>/<suite>/<dataset>/<architecture>/seed<S>-fold<F>/`. The predictions are written first and the record last,
+each in one rename: a record that is there is whole, and a run that is killed at any moment loses no finished one.
+Neither takes its place before both are on the disk.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.records.atomic import drafted
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+SCHEMA = 1
+RECORD = "record.json"
+PREDICTIONS = "predictions.parquet"
+VALIDATION = "validation.parquet"
+"""The same table for the validation part, from which an ensemble takes its weights. It is not published."""
+
+
+class Headline(NamedTuple):
+    """The measure that ranks a cell."""
+
+    name: str
+    value: float
+
+    def __str__(self) -> str:
+        return f"{self.name.upper()} {self.value:.3f}"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record as it lies on disk; `data` is the content of `record.json`."""
+
+    path: Path
+    """Folder of the cell."""
+    data: dict[str, Any]
+
+    @property
+    def headline(self) -> Headline:
+        """The measure that ranks a finished cell; ABAW where the record names none."""
+        name = self.data["metrics"].get("headline", "abaw")
+        return Headline(name, float(self.data["metrics"][name]))
+
+    def predictions(self) -> pd.DataFrame:
+        """Table with `sample`, `subject`, `track`, `label`, `predicted` and `score_<class>` columns; of a regression
+        `target` and `value` in place of the last three."""
+        return self._table(PREDICTIONS)
+
+    def validation(self) -> pd.DataFrame:
+        """The same table for the validation part."""
+        return self._table(VALIDATION)
+
+    def _table(self, name: str) -> pd.DataFrame:
+        import pandas as pd
+
+        file = self.path / name
+        try:
+            return pd.read_parquet(file)
+        except (OSError, ValueError) as error:
+            raise _unreadable(file, error) from None
+
+    @cached_property
+    def digest(self) -> str:
+        """Hash of the bytes of the record and of its predictions."""
+        return digest_of(self.path)
+
+    def known_by(self, digest: str) -> None:
+        """Takes a digest that was found before, so that its files are not read for it."""
+        vars(self)["digest"] = digest
+
+    def opened(self) -> Predictions:
+        """Its predictions, of which some columns can be read.
+
+        Raises:
+            RequestError: the file cannot be read.
+        """
+        return Predictions(self.path)
+
+
+class Predictions:
+    """A file of predictions, read column by column: four times as fast as the whole table."""
+
+    def __init__(self, folder: Path) -> None:
+        from pyarrow import ArrowException, BufferReader
+        from pyarrow.parquet import ParquetFile
+
+        self.folder = folder
+        try:
+            self._content = (folder / PREDICTIONS).read_bytes()
+            self._file = ParquetFile(BufferReader(self._content))  # of the path it would read in a dozen pieces
+            self._schema = self._file.schema_arrow
+        except (OSError, ValueError, ArrowException) as error:
+            raise self._unreadable(error) from None
+
+    def read(self, wanted: Sequence[str], optional: Sequence[str] = ()) -> pa.Table:
+        """Some columns; an optional one may be missing.
+
+        Raises:
+            RequestError: they cannot be read, or one that is wanted is missing.
+        """
+        from pyarrow import ArrowException
+
+        if missing := [name for name in wanted if name not in self._schema.names]:
+            raise RequestError(
+                f"{self.folder}: its predictions have no column {', '.join(missing)}: delete the folder and run again"
+            )
+        named = [*wanted, *(name for name in optional if name in self._schema.names)]
+        try:
+            table: pa.Table = self._file.read(columns=named, use_threads=False)
+        except (OSError, ValueError, ArrowException) as error:
+            raise self._unreadable(error) from None
+        if table.num_rows != self._file.metadata.num_rows:
+            raise self._unreadable(f"{table.num_rows} of {self._file.metadata.num_rows} lines")
+        return table
+
+    def begins_as(self, other: Predictions, names: Sequence[str]) -> bool:
+        """Whether these columns hold what they hold in `other`, of which they have been read; False may mean only that
+        they are stored in another way.
+
+        It compares bytes from the start of both files to the end of the columns, which costs a tenth of decoding them,
+        and takes nothing from the footer of this file but its schema: pyarrow ends the process over a damaged one.
+        """
+        alike = self._schema.equals(other._schema) and self._file.metadata.num_rows == other._file.metadata.num_rows
+        return alike and self._content.startswith(other._content[: other._end(names)])
+
+    def _end(self, names: Sequence[str]) -> int:
+        """Where the last of these columns ends; the end of the file where columns do not lie there one by one."""
+        about = self._file.metadata
+        if about.num_row_groups != 1 or about.num_columns != len(self._schema.names):
+            return len(self._content)
+        chunks = [about.row_group(0).column(self._schema.names.index(name)) for name in names]
+        starts = [each.dictionary_page_offset if each.has_dictionary_page else each.data_page_offset for each in chunks]
+        return max(start + each.total_compressed_size for start, each in zip(starts, chunks, strict=True))
+
+    def _unreadable(self, error: Exception | str) -> RequestError:
+        return _unreadable(self.folder / PREDICTIONS, error)
+
+
+def _unreadable(file: Path, error: Exception | str) -> RequestError:
+    return RequestError(f"{file}: cannot be read ({error}): delete {file.parent} and run again")
+
+
+def read_record(folder: Path) -> Record | None:
+    """The record of a cell's folder, or None where there is none that is whole."""
+    try:
+        data = json.loads((folder / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return None
+    if not isinstance(data, dict) or data.get("schema") != SCHEMA:
+        return None
+    return Record(folder, data)
+
+
+def digest_of(folder: Path) -> str:
+    """Hash of the bytes of the record in a folder and of its predictions, where there are any."""
+    found = hashlib.blake2b(digest_size=12)
+    for name in (RECORD, PREDICTIONS):
+        with contextlib.suppress(FileNotFoundError):
+            found.update((folder / name).read_bytes())
+    return found.hexdigest()
+
+
+def record_files(results: Path) -> Iterator[Path]:
+    """The files of all records below a folder, in any order."""
+    return results.glob(f"*/*/*/seed*-fold*/{RECORD}")
+
+
+def read_records(results: Path) -> list[Record]:
+    """Every record below a folder, in the order of their paths.
+
+    Raises:
+        RequestError: a record is damaged or of another schema.
+    """
+    records = []
+    for file in sorted(record_files(results)):
+        record = read_record(file.parent)
+        if record is None:
+            raise RequestError(f"{file}: not a record of schema {SCHEMA}: delete {file.parent} and run again")
+        records.append(record)
+    return records
+
+
+def write_record(
+    folder: Path,
+    data: dict[str, Any],
+    predictions: pd.DataFrame | None = None,
+    validation: pd.DataFrame | None = None,
+) -> None:
+    """Writes a cell's record, which takes its place last: until then an earlier one stays.
+
+    Raises:
+        OSError: the folder cannot be written or the disk is full. Nothing earlier is lost, unless a file that is
+            written whole cannot take its place: then one of two may be new.
+    """
+    text = json.dumps({"schema": SCHEMA, **data}, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
+    folder.mkdir(parents=True, exist_ok=True)
+    tables = {PREDICTIONS: predictions, VALIDATION: validation}
+    with contextlib.ExitStack() as drafts:
+        record = drafts.enter_context(drafted(folder / RECORD))  # begun first, so it takes its place last
+        for name, table in tables.items():
+            if table is not None:
+                draft = drafts.enter_context(drafted(folder / name))
+                table.to_parquet(draft, index=False, compression="zstd")
+                _sync(draft)
+        record.write_text(text + "\n", encoding="utf-8")
+        _sync(record)
+    for name, table in tables.items():
+        if table is None:
+            (folder / name).unlink(missing_ok=True)  # of an earlier record of this cell
+
+
+def _plain(value: Any) -> Any:
+    """Numpy's scalars and arrays as JSON's own types."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} cannot stand in a record")
+
+
+def _sync(file: Path) -> None:
+    with file.open("rb") as written:
+        os.fsync(written.fileno())

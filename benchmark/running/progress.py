@@ -1,0 +1,108 @@
+"""What a run says while it works: a live panel on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn
+from rich.text import Text
+
+from ferbench.benchmark.records.record import Headline
+
+SILENCE = 60.0
+"""Seconds after which a run without a terminal says what its workers are at."""
+
+
+def clock(seconds: float) -> str:
+    """`1:02:03`, or `2:03` under an hour."""
+    hours, rest = divmod(round(seconds), 3600)
+    minutes, second = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{second:02}" if hours else f"{minutes}:{second:02}"
+
+
+@dataclass
+class RunProgress:
+    """Cells done, running and failed, what each worker is at, and the time left."""
+
+    total: int
+    workers: int
+    status_folder: Path
+    console: Console = field(default_factory=Console)
+    done: int = 0
+    failed: int = 0
+    cell_seconds: float = 0.0
+    spoke: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        self.bar = Progress(
+            TextColumn("cells"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rest]}"),
+            console=self.console,
+        )
+        self.task: TaskID = self.bar.add_task("cells", total=self.total, rest="")
+        self.live = Live(self._panel(), console=self.console, refresh_per_second=4, transient=True)
+
+    def __enter__(self) -> RunProgress:
+        if self.console.is_terminal:
+            self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.console.is_terminal:
+            self.live.stop()
+
+    def say(self, line: str) -> None:
+        """One lasting line."""
+        self.spoke = time.monotonic()
+        self.console.print(Text(line), soft_wrap=True)
+
+    def finished(self, name: str, headline: Headline, seconds: float) -> None:
+        """A cell has its record."""
+        self.done += 1
+        self.cell_seconds += seconds
+        self.say(f"[{self.done + self.failed}/{self.total}] {name}: {headline} in {seconds:.0f} s{self._left_words()}")
+
+    def failure(self, name: str, reason: str) -> None:
+        """A cell failed."""
+        self.failed += 1
+        self.say(f"[{self.done + self.failed}/{self.total}] {name}: FAILED: {reason}")
+
+    def refresh(self) -> None:
+        """Shows what the workers are doing now."""
+        if self.console.is_terminal:
+            rest = f"{self.failed} failed{self._left_words()}"
+            self.bar.update(self.task, completed=self.done + self.failed, rest=rest)
+            self.live.update(self._panel())
+        elif time.monotonic() - self.spoke > SILENCE:
+            for job, text in self._running():
+                self.say(f"{job}: {text}")
+
+    def _left_words(self) -> str:
+        """Time left, from what the finished cells took; nothing as long as none has."""
+        if not self.done:
+            return ""
+        left = (self.total - self.done - self.failed) * self.cell_seconds / self.done / self.workers
+        return f", about {clock(left)} left" if left else ""
+
+    def _panel(self) -> Group:
+        lines = [Text(f"  {job}: {text}", no_wrap=True, overflow="ellipsis") for job, text in self._running()]
+        return Group(self.bar, *lines)
+
+    def _running(self) -> list[tuple[str, str]]:
+        running = []
+        for file in sorted(self.status_folder.glob("*[0-9]")):
+            try:
+                os.kill(int(file.name), 0)  # a worker that was stopped says nothing any more
+                job, text = json.loads(file.read_text(encoding="utf-8"))
+            except (OSError, ValueError):
+                continue
+            running.append((job, text))
+        return running

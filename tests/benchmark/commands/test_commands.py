@@ -1,0 +1,195 @@
+"""The verbs that read records (publish, leaderboard, profile), and what `data verify` makes of what it finds."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+
+from ferbench.benchmark.commands import data, leaderboard, publish
+from ferbench.benchmark.commands.profile import profile_rows
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.data import locate_folder, open_data, read_corpus_once
+from ferbench.benchmark.planning.registry import architectures, data_sets
+from ferbench.benchmark.records.record import read_records
+from ferbench.datasets.corpus import Corpus
+from ferbench.datasets.integrity import Fault, Integrity
+from tests.benchmark.written_cells import write_cell
+from tests.datasets.made_corpus import made_corpus
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty checkout whose `results/published` the verbs use."""
+    published = tmp_path / "results" / "published"
+    for module in (publish, leaderboard):
+        monkeypatch.setattr(module, "PUBLISHED", published)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_publishing_replaces_a_suite_and_leaves_real_data_at_home(checkout: Path) -> None:
+    write_cell(checkout / "results" / "published", "gone_since")
+    write_cell(checkout / "results", "c3d")
+    write_cell(checkout / "results", "c3d", dataset="oulu_casia", source="real")
+    assert publish.publish_records(Path("results"), "default") == 1
+    kept = read_records(checkout / "results" / "published")
+    assert [(r.data["architecture"], r.data["source"]) for r in kept] == [("c3d", "twin")]
+    assert "results/published/default/plots" in (checkout / "leaderboard.md").read_text()
+
+
+def test_a_published_row_loses_no_seed(checkout: Path) -> None:
+    for seed in (0, 1, 2):
+        write_cell(checkout / "results" / "published", "c3d", seed=seed)
+    write_cell(checkout / "results", "c3d")
+    with pytest.raises(
+        RequestError, match=r"oulu_casia-twin/c3d: seed 1 is published and would .* --suite default --seeds 3`"
+    ):
+        publish.publish_records(Path("results"), "default")
+    assert len(read_records(checkout / "results" / "published")) == 3
+
+
+def test_published_records_cannot_be_published_again(checkout: Path) -> None:
+    write_cell(checkout / "results" / "published", "c3d")
+    with pytest.raises(RequestError, match="these records are the published ones"):
+        publish.publish_records(Path("results/published"), "default")
+    assert len(read_records(checkout / "results" / "published")) == 1
+
+
+def test_nothing_to_publish_is_told(checkout: Path) -> None:
+    with pytest.raises(
+        RequestError, match="no records of suite 'default' on twins: run `python -m benchmark run --suite default`"
+    ):
+        publish.publish_records(Path("results"), "default")
+
+
+def test_a_fresh_checkout_renders_the_published_board(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_cell(checkout / "results" / "published", "c3d")
+    assert leaderboard.render_board(Path("results"), Path("leaderboard.md")) == Path("leaderboard.md")
+    assert "taking the published ones" in capsys.readouterr().err
+    with pytest.raises(RequestError, match="no records there: run `python -m benchmark run` first"):
+        leaderboard.render_board(checkout / "elsewhere", Path("leaderboard.md"))
+
+
+def test_profile_measures_each_architecture_that_is_named() -> None:
+    (row,) = profile_rows(["vit_se"], "tiny", "cpu")
+    assert (row["architecture"], row["input"]) == ("vit_se", "3x48x48")
+    assert row["params_m"] == pytest.approx(0.122, abs=0.001)
+    assert row["latency_ms_p50"] <= row["latency_ms_p95"]
+    assert row["samples_per_s"] > 0
+    with pytest.raises(RequestError, match="unknown size 'huge'"):
+        profile_rows([], "huge", "cpu")
+    with pytest.raises(RequestError, match="did you mean 'vit_se'"):
+        profile_rows(["vit_sse"], "tiny", "cpu")
+    assert "vit_se" in architectures.names()
+
+
+# data verify
+
+
+def integrity_of(corpus: Corpus, **faults: str) -> Integrity:
+    """What was found of a corpus in which these frames have a fault, by their number."""
+    found = {corpus.frames[int(i.removeprefix("f"))]: fault for i, fault in faults.items()}
+    content = np.array([0 if frame in found else i + 1 for i, frame in enumerate(corpus.frames)], dtype=np.uint64)
+    return Integrity(content, cast("dict[str, Fault]", found))
+
+
+def test_a_half_copy_is_told_apart_from_a_damaged_one() -> None:
+    corpus = made_corpus(["anna", "ben"], [4, 4])
+    for faults, state in (
+        ({}, "whole"),
+        ({"f0": "missing", "f1": "cut short"}, "half-copied (1 missing, 1 cut short): copy the rest"),
+        ({"f0": "damaged"}, "damaged (1 with wrong bytes): copy these again and look at the disk"),
+        (
+            {"f0": "damaged", "f7": "cut short"},
+            "half-copied (0 missing, 1 cut short): copy the rest; damaged (1 with wrong bytes): copy these again and "
+            "look at the disk",
+        ),
+    ):
+        found = integrity_of(corpus, **faults)
+        assert data.copy_state(found, sparse=False) == state
+        lost = data.lost_frames(corpus, found, sparse=False)
+        assert lost == ([f"{len(faults)} of 8 frames cannot be read, more than 1%: {state}"] if faults else [])
+
+
+def test_a_sparse_release_lacks_frames_but_no_whole_tracks_and_has_no_damage() -> None:
+    corpus = made_corpus(["anna", "ben"], [4, 4])
+    gaps = integrity_of(corpus, f0="missing", f5="missing")
+    assert data.copy_state(gaps, sparse=True) == "whole"
+    assert data.lost_frames(corpus, gaps, sparse=True) == []
+    gone = integrity_of(corpus, f0="missing", **{f"f{i}": "missing" for i in range(4, 8)})
+    assert data.lost_frames(corpus, gone, sparse=True)[0].startswith("4 of 8 frames cannot be read")
+    wrong = integrity_of(corpus, f0="missing", f5="damaged")
+    assert data.lost_frames(corpus, wrong, sparse=True)[0].startswith("1 of 8 frames cannot be read")
+
+
+def test_one_frame_of_a_hundred_may_be_lost() -> None:
+    corpus = made_corpus(["anna"], [100])
+    assert data.lost_frames(corpus, integrity_of(corpus, f3="damaged"), sparse=False) == []
+    assert len(data.lost_frames(corpus, integrity_of(corpus, f3="damaged", f4="missing"), sparse=False)) == 1
+
+
+def test_files_with_the_same_content_are_grouped_and_a_video_is_one_file() -> None:
+    corpus = replace(made_corpus(["anna"], [7]), frames=("a", "b", "v.mp4#t=0.0", "v.mp4#t=1.0", "w.mp4#t=0.0",
+                                                         "w.mp4#t=1.0", "c"))  # fmt: skip
+    content = np.array([5, 0, 7, 8, 7, 8, 5], dtype=np.uint64)
+    assert data.duplicates(corpus, content) == [["a", "c"], ["v.mp4", "w.mp4"]]
+    assert data.duplicates(corpus, np.array([1, 0, 3, 3, 5, 6, 0], dtype=np.uint64)) == []
+
+
+def test_subjects_in_two_official_parts_are_named() -> None:
+    subjects = ["anna", "ben", "anna", None, None, "cleo"]
+    parts = ["train", "train", "test", "train", "test", "validation"]
+    assert data.shared_subjects(made_corpus(subjects, parts=parts)) == ["anna"]
+    assert data.shared_subjects(made_corpus(subjects)) == []
+
+
+def test_a_copy_that_stopped_half_way_cannot_be_used_and_says_so(twins: Path, tmp_path: Path) -> None:
+    copy = shutil.copytree(twins / "oulu_casia", tmp_path / "copy")
+    files = sorted(copy.rglob("*.jpeg"))
+    for file in files[-40:]:
+        file.write_bytes(b"")
+    found = data.verify("oulu_casia", copy)
+    assert not found.usable
+    assert found.copy == "half-copied (0 missing, 40 cut short): copy the rest"
+    assert found.cut_short == [file.relative_to(copy).as_posix() for file in files[-40:]]
+    assert (found.missing, found.damaged) == ([], [])
+    assert "FAULT: 40 of " in str(found)
+
+
+def test_a_read_only_cache_serves_what_it_holds_and_says_what_to_do_for_the_rest(
+    twins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path / "cache"))
+    location = locate_folder("oulu_casia", twins / "oulu_casia", data_sets.get("oulu_casia").protocol)
+    _, store = open_data(location, 16, lambda _: None)
+    shutil.rmtree(tmp_path / "cache" / "locks")
+    (tmp_path / "cache" / "locks").write_text("")  # no lock can be taken, as where nothing can be written
+    _, again = open_data(location, 16, lambda _: None)
+    assert np.array_equal(again.content, store.content)
+    with pytest.raises(RequestError, match=r"locks: cannot be written .*: set FERBENCH_CACHE to a folder that can be"):
+        open_data(location, 24, lambda _: None)
+
+
+def test_files_that_change_between_the_plan_and_the_decoding_are_noticed(
+    twins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path / "cache"))
+    copy = shutil.copytree(twins / "oulu_casia", tmp_path / "copy")
+    location = locate_folder("oulu_casia", copy, data_sets.get("oulu_casia").protocol)
+    next(copy.rglob("*.jpeg")).write_bytes(b"other")
+    with pytest.raises(RequestError, match="files there have changed since the run began: run again"):
+        open_data(location, 16, lambda _: None)
+
+
+def test_a_process_reads_a_folder_once_for_all_its_cells(twins: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    location = locate_folder("oulu_casia", twins / "oulu_casia", data_sets.get("oulu_casia").protocol)
+    first = read_corpus_once(location)
+    monkeypatch.setattr("ferbench.benchmark.planning.data.read_corpus", lambda *_: pytest.fail("read again"))
+    assert read_corpus_once(location) is first
+    with pytest.raises(pytest.fail.Exception, match="read again"):
+        read_corpus_once(replace(location, identity="of other files"))

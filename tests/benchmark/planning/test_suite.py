@@ -1,0 +1,258 @@
+"""A suite file names its cells; each way of getting it wrong is told with the file, the key and what is allowed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
+from ferbench.benchmark.planning.suite import BASELINES, Cell, cells_of, load_suite, suite_names
+
+GOOD = "description: a test\nsize: tiny\n"
+
+
+def cells(tmp_path: Path, text: str, **only: Any) -> list[Cell]:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    return cells_of(*load_suite(str(file)), **only)
+
+
+def test_every_shipped_suite_is_right() -> None:
+    assert suite_names() == ["ablation", "default", "full", "gate", "smoke"]
+    for name in suite_names():
+        assert cells_of(*load_suite(name))
+
+
+@pytest.mark.parametrize("name", [name for name in suite_names() if load_suite(name)[1].size == "tiny"])
+def test_a_small_suite_says_how_large_each_twin_is(name: str) -> None:
+    """Unsaid, a twin has the size of the release: of aff_wild2 that is 880,000 frames, an hour or two to render."""
+    named = load_suite(name)[1].twins
+    assert {data_sets.get(cell.dataset).folder_name for cell in cells_of(*load_suite(name))} == set(named)
+
+
+@pytest.mark.parametrize("name", ["default", "full", "smoke"])
+def test_a_suite_of_all_has_every_pair(name: str) -> None:
+    suite = load_suite(name)[1]
+    rows = [*BASELINES, *architectures.names(), *ensembles.names(), *suite.also]
+    data = [d for d in data_sets.names() if not data_sets.get(d).optional and d not in suite.without]
+    assert {data_sets.get(d).folder_name for d in data} == {
+        data_sets.get(d).folder_name for d in data_sets.names() if not data_sets.get(d).optional
+    }
+    pairs = [(cell.architecture, cell.dataset) for cell in cells_of(name, suite) if cell.seed == cell.fold == 0]
+    assert sorted(pairs) == sorted((a, d) for a in rows for d in data)
+
+
+def test_the_gate_runs_every_architecture_once() -> None:
+    found = [c.architecture for c in cells_of(*load_suite("gate")) if c.kind in ("architecture", "ensemble")]
+    assert sorted(found) == sorted([*architectures.names(), *ensembles.names()])
+
+
+def test_all_passes_over_what_a_suite_is_without_until_it_is_asked_for(tmp_path: Path) -> None:
+    text = GOOD + "architectures: [c3d]\nwithout: [ctbc, sendv1_fine]\ntwins: {sendv1: {scale: 0.1}}\n"
+    everything = {cell.dataset for cell in cells(tmp_path, text)}
+    assert everything == {d for d in data_sets.names() if not data_sets.get(d).optional} - {"ctbc", "sendv1_fine"}
+    asked = cells(tmp_path, text, only_datasets=["sendv1_fine"])
+    assert {cell.dataset for cell in asked} == {"sendv1_fine"}
+    assert {cell.twin.scale for cell in asked} == {0.1}  # it shares the folder of sendv1
+    with pytest.raises(RequestError, match=r"suite mine, without: unknown data set 'ctb': did you mean 'ctbc'\?"):
+        cells(tmp_path, GOOD + "without: [ctb]\n")
+
+
+def test_a_folder_of_ones_own_is_run_where_it_is_there_or_asked_for(tmp_path: Path) -> None:
+    def chosen(named: str, asked: list[str] | None = None, data: Path | None = None) -> set[str]:
+        text = GOOD + f"architectures: [c3d]\ndatasets: {named}\n"
+        return {cell.dataset for cell in cells(tmp_path, text, only_datasets=asked, data=data)}
+
+    assert data_sets.get("folder").optional
+    everything = chosen("all")
+    assert everything == {name for name in data_sets.names() if name != "folder"}
+    assert chosen("all", data=tmp_path) == everything
+    for named in ("all", "[oulu_casia]"):
+        assert chosen(named, ["folder"]) == {"folder"}
+        assert chosen(named, ["oulu_casia", "folder"]) == {"oulu_casia", "folder"}
+    (tmp_path / "folder").mkdir()
+    assert chosen("all", data=tmp_path) == everything | {"folder"}
+    assert chosen("all", ["oulu_casia"], data=tmp_path) == {"oulu_casia"}
+    assert chosen("[oulu_casia]", data=tmp_path) == {"oulu_casia"}
+
+
+def test_the_ablation_suite_has_each_variant_beside_its_base() -> None:
+    chosen = [cell.architecture for cell in cells_of(*load_suite("ablation"), None, ["oulu_casia"])]
+    named = load_suite("ablation")[1].architectures
+    assert set(chosen) == {*BASELINES, *named}
+    assert {name.partition("@")[0] for name in named} <= set(named)
+    for base in named:  # every ablation that a file defines is there
+        if "@" not in base:
+            assert {f"{base}@{variant}" for variant in architectures.get(base).variants} <= set(named)
+
+
+def test_a_suite_and_the_command_line_may_name_a_variant(tmp_path: Path) -> None:
+    text = GOOD + "architectures: [tsm@shuffled, c3d, tsm]\n"
+    found = [cell.architecture for cell in cells(tmp_path, text, only_datasets=["oulu_casia"])]
+    assert found == [*BASELINES, "c3d", "tsm", "tsm@shuffled"]
+    named = cells(tmp_path, text, only_architectures=["tsm@shuffled"], only_datasets=["oulu_casia"])
+    assert [cell.architecture for cell in named if cell.kind == "architecture"] == ["tsm@shuffled"]
+    unnamed = cells(tmp_path, GOOD, only_architectures=["tsm@frames=4"], only_datasets=["oulu_casia"])
+    assert [(c.architecture, c.image_size) for c in unnamed if c.kind == "architecture"] == [("tsm@frames=4", 48)]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("tms@shuffled", r"unknown architecture 'tms': did you mean 'tsm'\?"),
+        ("tsm@shufled", r"architecture 'tsm' has no variant 'shufled': use one of frames=N, shuffled"),
+        ("vit_se@shuffled", r"architecture 'vit_se' has no variant 'shuffled': name it without one"),
+        ("difference_of_embeddings@x", r"has no variant 'x': use one of difference_only, target_only"),
+        ("tsm@frames=0", r"architecture 'tsm' has no variant 'frames=0'"),
+        (
+            "vivit@frames=4",
+            r"'vivit@frames=4': this ViViT needs clips of shape .*, not \(4, .*: choose another number of frames",
+        ),
+    ],
+)
+def test_a_variant_that_is_not_there_is_told(tmp_path: Path, name: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        cells(tmp_path, GOOD + f"architectures: [{name}]\n")
+
+
+def test_the_full_suite_has_all_folds_and_three_seeds() -> None:
+    chosen = cells_of(*load_suite("full"), ["c3d"], ["oulu_casia"])
+    count = Counter(cell.architecture for cell in chosen)
+    assert count == {"majority": 10, "random": 10, "oracle": 10, "c3d": 30}
+    assert {cell.size for cell in chosen} == {"full"}
+
+
+def test_a_file_says_what_each_cell_is(tmp_path: Path) -> None:
+    text = (
+        GOOD
+        + """
+architectures: [c3d]
+datasets: [oulu_casia]
+seeds: [3, 4]
+folds: [0, 1]
+epochs: 0.5
+time_limit: 9
+twins: {oulu_casia: {scale: 0.5, seed: 2}}
+protocols: {oulu_casia: {folds: 4, light: Dark}}
+"""
+    )
+    found = cells(tmp_path, text)
+    assert [(c.architecture, c.seed, c.fold) for c in found if c.kind != "architecture"] == [
+        (name, 3, fold) for name in BASELINES for fold in (0, 1)
+    ]
+    assert [(c.seed, c.fold) for c in found if c.architecture == "c3d"] == [(3, 0), (3, 1), (4, 0), (4, 1)]
+    cell = found[-1]
+    assert (cell.suite, cell.dataset, cell.size, cell.epochs, cell.time_limit) == ("mine", "oulu_casia", "tiny", 0.5, 9)
+    assert (cell.twin.scale, cell.twin.seed) == (0.5, 2)
+    assert cell.protocol.folds == 4
+    assert cell.protocol.options == {**data_sets.get("oulu_casia").protocol.options, "light": "Dark"}
+    assert cell.folder(Path("r"), "oulu_casia-twin") == Path("r/mine/oulu_casia-twin/c3d/seed4-fold1")
+
+
+def test_the_command_line_cuts_a_suite_down(tmp_path: Path) -> None:
+    found = cells(tmp_path, GOOD, only_architectures=["vit_se", "c3d"], only_datasets=["oulu_casia"])
+    assert [cell.architecture for cell in found] == [*BASELINES, "c3d", "vit_se"]
+
+
+def test_a_data_set_with_fewer_folds_has_those_that_it_has(tmp_path: Path) -> None:
+    found = cells(tmp_path, GOOD + "architectures: []\ndatasets: [affectnet_small, oulu_casia]\nfolds: [0, 2]")
+    assert Counter(cell.dataset for cell in found) == {"affectnet_small": 3, "oulu_casia": 6}
+
+
+def test_a_seed_or_fold_that_is_named_twice_is_one_cell(tmp_path: Path) -> None:
+    found = cells(tmp_path, GOOD + "architectures: [c3d]\ndatasets: [oulu_casia]\nseeds: [1, 1]\nfolds: [0, 0]")
+    assert [(cell.architecture, cell.seed, cell.fold) for cell in found] == [
+        (name, 1, 0) for name in (*BASELINES, "c3d")
+    ]
+
+
+def test_a_cell_knows_what_kind_of_row_it_is(tmp_path: Path) -> None:
+    kinds = {cell.architecture: cell.kind for cell in cells(tmp_path, GOOD)}
+    assert (kinds["majority"], kinds["random"], kinds["oracle"], kinds["c3d"]) == (
+        "floor", "floor", "oracle", "architecture",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "not a YAML file: while parsing"),
+        ("- a\n- b", "a suite is a mapping of keys such as description, architectures, datasets, size, seeds"),
+        ("", "a suite is a mapping of keys"),
+        ("size: tiny", "the key 'description' is missing"),
+        ("description: a test", "the key 'size' is missing"),
+        (GOOD + "arch: all", "unknown key 'arch': use one of description, architectures, datasets, size, seeds, folds"),
+        (GOOD.replace("tiny", "huge"), "size: 'huge' is not allowed: it should be 'tiny' or 'full'"),
+        (GOOD + "seeds: 3", "seeds: 3 is not allowed: it should be a valid list"),
+        (GOOD + "seeds: []", "seeds: .* is not allowed: .*at least 1 item"),
+        (GOOD + "seeds: [-1]", "seeds.0: -1 is not allowed: it should be greater than or equal to 0"),
+        (GOOD + "seeds: ['1']", "seeds.0: '1' is not allowed: it should be a valid integer"),
+        (GOOD + "folds: some", "folds: 'some' is not allowed: it should be 'all'; a valid list"),
+        (GOOD + "epochs: none", "epochs: 'none' is not allowed: it should be a valid number"),
+        (GOOD + "time_limit: 1.5", "time_limit: 1.5 is not allowed: it should be a valid integer"),
+        (GOOD + "architectures: c3d", "architectures: 'c3d' is not allowed: it should be 'all'; a valid list"),
+        (GOOD + "twins: {oulu_casia: {size: 2}}", "unknown key 'twins.oulu_casia.size': use one of scale, seed"),
+        (
+            GOOD + "twins: {oulu_casia: {scale: 2}}",
+            "twins.oulu_casia.scale: 2.* is not allowed: it should be less than or equal to 1",
+        ),
+        (
+            GOOD + "protocols: {oulu_casia: {light: [Dark]}}",
+            r"protocols.oulu_casia.light: \['Dark'\] is not allowed: it should be a valid boolean; .*a valid string",
+        ),
+    ],
+)
+def test_a_wrong_file_is_told_with_its_name_the_key_and_what_is_allowed(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(RequestError, match=f"^{tmp_path / 'mine.yaml'}: {message}") as error:
+        cells(tmp_path, text)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("architectures: [c3]", "unknown architecture 'c3': did you mean 'c3d'?"),
+        ("datasets: [oulu]", "unknown data set 'oulu': did you mean 'oulu_casia'?"),
+        ("twins: {oulu: {scale: 1}}", "suite mine, twins: unknown data set 'oulu'"),
+        ("protocols: {oulu: {folds: 2}}", "suite mine, protocols: unknown data set 'oulu'"),
+        (
+            "protocols: {oulu_casia: {fold: 2}}",
+            "suite mine, oulu_casia: unknown protocol key 'fold': use one of classes, context, folds",
+        ),
+        ("protocols: {oulu_casia: {light: Bright}}", "suite mine, oulu_casia: light must be one of Strong, Weak, Dark"),
+        (
+            "protocols: {oulu_casia: {folds: true}}",
+            "suite mine, oulu_casia: .* 'folds' takes a int, not True",
+        ),
+        ("folds: [10]", "suite mine: no data set has a fold 10: the most is 10, counted from 0"),
+        ("folds: [0, 12]", "suite mine: no data set has a fold 12: the most is 10, counted from 0"),
+        ("folds: [1]\ndatasets: [affectnet_small]", "suite mine: no data set has a fold 1"),
+    ],
+)
+def test_a_name_or_protocol_that_is_not_there_is_told(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        cells(tmp_path, GOOD + text)
+
+
+def test_a_suite_that_is_not_there_is_told() -> None:
+    with pytest.raises(RequestError, match=r"unknown suite 'defualt': did you mean 'default'\?"):
+        load_suite("defualt")
+    with pytest.raises(
+        RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, gate, smoke"
+    ):
+        load_suite("away/mine.yaml")
+
+
+def test_floors_and_oracle_open_the_smallest_store_that_an_architecture_beside_them_needs(tmp_path: Path) -> None:
+    for size in ("tiny", "full"):
+        found = cells(tmp_path, GOOD.replace("tiny", size))
+        needed = {cell.image_size for cell in found if cell.kind == "architecture"}
+        assert {cell.image_size for cell in found if cell.kind in ("floor", "oracle")} == {min(needed)}
+    alone = cells(tmp_path, GOOD.replace("tiny", "full") + "architectures: [vit_se]")
+    assert {cell.image_size for cell in alone} == {224}
