@@ -190,14 +190,19 @@ def publish(
 def profile(
     names: Annotated[list[str] | None, typer.Argument(help="Architectures; all when none is named.")] = None,
     size: Annotated[str, typer.Option(help="full or tiny.")] = "tiny",
+    counts: Annotated[
+        bool,
+        typer.Option("--counts", help="Parameters and multiply-adds alone: no weights are made, nothing is timed."),
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: AsJson = False,
     weights: OfficialWeights = None,
 ) -> None:
     """Parameters, multiply-adds, throughput, latency and memory."""
-    from ferbench.benchmark.commands.profile import profile_rows
+    from ferbench.benchmark.commands.profile import profile_rows, told_on_standard_error
 
-    rows = profile_rows(names or [], size, device, weights)
+    with told_on_standard_error() as report:
+        rows = profile_rows(names or [], size, device, weights, counts, report)
     _print_rows(rows, as_json)
 
 

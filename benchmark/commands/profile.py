@@ -2,69 +2,116 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from ferbench.benchmark.commands.run import choose_device
 from ferbench.benchmark.errors import RequestError
-from ferbench.benchmark.planning.official import given_weights, load_given
+from ferbench.benchmark.planning.official import GivenWeights, given_weights, load_given
 from ferbench.benchmark.planning.registry import architectures
+
+if TYPE_CHECKING:
+    from ferbench.models.architecture import Architecture
 
 CLASSES = 8
 
 
 def profile_rows(
-    names: list[str], size: str, device_asked: str, weights: list[str] | None = None
+    names: list[str],
+    size: str,
+    device_asked: str,
+    weights: list[str] | None = None,
+    counts: bool = False,
+    report: Callable[[str], None] = lambda text: None,
 ) -> list[dict[str, Any]]:
     """One row an architecture: parameters, GMACs, throughput, latency and memory on this machine; of those that
     start from official weights (`--weights`), which ones.
 
+    Args:
+        names: all that have this size when there is none.
+        counts: parameters and GMACs alone; no weights are made then.
+        report: is told which architecture is at work.
+
     Raises:
-        RequestError: an unknown architecture, size or device; a file of weights that cannot be used.
+        RequestError: an unknown architecture, size or device; one that has no such size; a file of weights that cannot
+            be used.
     """
     if size not in ("full", "tiny"):
         raise RequestError(f"unknown size {size!r}: use full or tiny")
+    if counts and weights:
+        raise RequestError("--counts makes no weights: leave --weights out")
     chosen = [architectures.get(name) for name in names or architectures.names()]
+    if names and (without := next((a.name for a in chosen if size not in a.sizes), None)):
+        raise RequestError(f"architecture {without!r} has no size {size!r}: leave it out")
+    chosen = [architecture for architecture in chosen if size in architecture.sizes]
     device_type = choose_device(device_asked)
     given, _ = given_weights(weights or [], [architecture.name for architecture in chosen], size)
+    rows = []
+    for place, architecture in enumerate(chosen, 1):
+        report(f"{place} of {len(chosen)}: {architecture.name}")
+        rows.append(_counted(architecture, size) if counts else _measured(architecture, size, device_type, given))
+    return rows
+
+
+@contextmanager
+def told_on_standard_error() -> Iterator[Callable[[str], None]]:
+    """What says what is at work: in one line that is written over on a terminal, in plain lines elsewhere."""
+    before, after = ("\r\033[K", "") if sys.stderr.isatty() else ("", "\n")
+    try:
+        yield lambda text: print(f"{before}{text}", end=after, file=sys.stderr, flush=True)
+    finally:
+        print(before, end="", file=sys.stderr, flush=True)
+
+
+def _counted(architecture: Architecture, size: str) -> dict[str, Any]:
+    """A row of counts, from the model without data (device `meta`)."""
+    import torch
+
+    from ferbench.benchmark.measures.efficiency import count_macs, count_parameters
+
+    shape = architecture.input_shape(size)
+    with torch.device("meta"):
+        model = architecture.sizes[size].build(CLASSES)
+    return {
+        "architecture": architecture.name,
+        "input": "x".join(map(str, shape[1:])),
+        "params_m": count_parameters(model) / 1e6,
+        "gmacs": count_macs(model, shape) / 1e9,
+    }
+
+
+def _measured(
+    architecture: Architecture, size: str, device_type: str, given: tuple[GivenWeights, ...]
+) -> dict[str, Any]:
+    """A row of counts, and of what the model takes on this machine."""
     import torch
 
     from ferbench.benchmark.learning.folding import folded
-    from ferbench.benchmark.measures.efficiency import (
-        count_macs,
-        count_parameters,
-        device_name,
-        measure_inference,
-        peak_memory,
-    )
+    from ferbench.benchmark.measures.efficiency import device_name, measure_inference, peak_memory
 
-    device = torch.device(device_type)
-    rows = []
-    for architecture in chosen:
-        build = architecture.sizes[size]
-        shape = architecture.input_shape(size)
-        model = build.build(CLASSES)
-        official = load_given(model, architecture, size, given)
-        params, macs = count_parameters(model), count_macs(model, shape)
-        model = folded(build.placed(model, device))
-        with peak_memory(device) as peak:
-            speed = measure_inference(
-                model, shape, device, build.precision_on(device_type), channels_last=build.channels_last
-            )
-        rows.append(
-            {
-                "architecture": architecture.name,
-                "input": "x".join(map(str, shape[1:])),
-                "params_m": params / 1e6,
-                "gmacs": macs / 1e9,
-                "samples_per_s": speed.infer_samples_per_s,
-                "batch": speed.batch,
-                "latency_ms_p50": speed.latency_ms_p50,
-                "latency_ms_p95": speed.latency_ms_p95,
-                "memory_mb": peak.mb,
-                "precision": speed.precision,
-                "threads": speed.threads,
-                "device": device_name(device),
-                **({"started_from": ", ".join(map(str, official)) or "none"} if given else {}),
-            }
+    counts, device, build = _counted(architecture, size), torch.device(device_type), architecture.sizes[size]
+    model = build.build(CLASSES)
+    official = load_given(model, architecture, size, given)
+    model = folded(build.placed(model, device))
+    with peak_memory(device) as peak:
+        speed = measure_inference(
+            model,
+            architecture.input_shape(size),
+            device,
+            build.precision_on(device_type),
+            channels_last=build.channels_last,
         )
-    return rows
+    return {
+        **counts,
+        "samples_per_s": speed.infer_samples_per_s,
+        "batch": speed.batch,
+        "latency_ms_p50": speed.latency_ms_p50,
+        "latency_ms_p95": speed.latency_ms_p95,
+        "memory_mb": peak.mb,
+        "precision": speed.precision,
+        "threads": speed.threads,
+        "device": device_name(device),
+        **({"started_from": ", ".join(map(str, official)) or "none"} if given else {}),
+    }

@@ -1,4 +1,4 @@
-"""The verbs that read records (publish, leaderboard, profile), and what `data verify` makes of what it finds."""
+"""The verbs that read records (publish, leaderboard), and what `data verify` makes of what it finds."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 
 from ferbench.benchmark.commands import data, leaderboard, publish
-from ferbench.benchmark.commands.profile import profile_rows
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import locate_folder, open_data, read_corpus_once
-from ferbench.benchmark.planning.registry import architectures, data_sets
+from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.records.record import read_records
 from ferbench.datasets.corpus import Corpus
 from ferbench.datasets.integrity import Fault, Integrity
@@ -73,19 +72,6 @@ def test_a_fresh_checkout_renders_the_published_board(checkout: Path, capsys: py
     assert "taking the published ones" in capsys.readouterr().err
     with pytest.raises(RequestError, match="no records there: run `python -m benchmark run` first"):
         leaderboard.render_board(checkout / "elsewhere", Path("leaderboard.md"))
-
-
-def test_profile_measures_each_architecture_that_is_named() -> None:
-    (row,) = profile_rows(["vit_se"], "tiny", "cpu")
-    assert (row["architecture"], row["input"]) == ("vit_se", "3x48x48")
-    assert row["params_m"] == pytest.approx(0.122, abs=0.001)
-    assert row["latency_ms_p50"] <= row["latency_ms_p95"]
-    assert row["samples_per_s"] > 0
-    with pytest.raises(RequestError, match="unknown size 'huge'"):
-        profile_rows([], "huge", "cpu")
-    with pytest.raises(RequestError, match="did you mean 'vit_se'"):
-        profile_rows(["vit_sse"], "tiny", "cpu")
-    assert "vit_se" in architectures.names()
 
 
 # data verify
