@@ -25,10 +25,9 @@ from ferbench.benchmark.measures.statistics import (
     Unit,
     difference_of,
     holm,
-    holm_pairs,
     interval_of,
-    pairwise_p,
     tie_groups,
+    told_apart_p,
     units_of,
 )
 
@@ -43,11 +42,11 @@ class Drawn:
     units: int
     unit: Unit
 
-    def p(self, rows: Sequence[Row]) -> Array:
-        """`pairwise_p` of some of the rows, (K, K)."""
+    def p(self, rows: Sequence[Row], tested: Sequence[int]) -> Array:
+        """`told_apart_p` of the rows that are tested, (K, K); the seeds of all tell how much trainings vary."""
         scores = np.concatenate([row.seed_scores for row in rows])
         drawn = self.values[:, [self.rows.index(row) for row in rows]]
-        return pairwise_p(drawn, scores, _owners(rows), self.units)
+        return told_apart_p(drawn, scores, _owners(rows), self.units, tested)
 
     def interval(self, row: Row) -> Interval:
         return interval_of(self.values[:, self.rows.index(row)], self.units, self.unit)
@@ -112,9 +111,9 @@ def _compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, 
         among = [(i, trained.index(row)) for i, row in enumerate(of_rank) if row in trained]
         if len(among) > 1:
             here, there = (np.array(places) for places in zip(*among, strict=True))
-            p[np.ix_(here, here)] = block.p(trained)[np.ix_(there, there)]
+            p[np.ix_(here, here)] = block.p(trained, there)
         tested += trained if len(trained) > 1 else []
-    p = holm_pairs(p)
+    p = np.minimum(p * max(1, sum(len(block.rows) > 1 for block in blocks)), 1)  # each block is corrected by itself
     several = [len(row.seed_scores) > 1 for row in tested]
     scores = [row.score or 0.0 for row in of_rank]
     names = tuple(row.architecture for row in of_rank)

@@ -22,15 +22,21 @@ NAMED = 5
 """How many files of a kind a report names."""
 
 
-def write_twin(name: str, folder: Path, scale: float, seed: int, layout: str, options: list[str], workers: int) -> None:
+def write_twin(
+    name: str, folder: Path, scale: float, test_scale: float | None, seed: int, layout: str, options: list[str],
+    workers: int,
+) -> None:  # fmt: skip
     """Writes a twin in its official layout.
 
     Raises:
-        RequestError: an unknown data set, layout or option; a scale outside 0 to 1.
+        RequestError: an unknown data set, layout or option; a scale outside 0 to 1, or of a test part that is none.
     """
     dataset = data_sets.get(name)
-    if not 0 < scale <= 1:
-        raise RequestError(f"--scale {scale}: a share of the original counts, above 0 and up to 1")
+    for option, share in (("--scale", scale), ("--test-scale", test_scale)):
+        if share is not None and not 0 < share <= 1:
+            raise RequestError(f"{option} {share}: a share of the original counts, above 0 and up to 1")
+    if test_scale is not None and not dataset.official_test:
+        raise RequestError(f"--test-scale {test_scale}: {name} has no test part of its own: leave it out")
     layout = layout or dataset.layouts[0]
     if layout not in dataset.layouts:
         raise RequestError(f"unknown layout {layout!r} of {name}: use one of {', '.join(dataset.layouts)}")
@@ -39,7 +45,8 @@ def write_twin(name: str, folder: Path, scale: float, seed: int, layout: str, op
 
     from ferbench.datasets.synthetic.writer import write_film
 
-    film = dataset.film(scale, seed, protocol, layout)
+    of_test = {} if test_scale is None else {"test_scale": test_scale}
+    film = dataset.film(scale, seed, protocol, layout, **of_test)
     with Progress(transient=True) as bar:
         task = bar.add_task(f"{name}: frames", total=film.num_frames)
         write_film(film, folder, lambda done, _: bar.update(task, completed=done), workers or available_cores())

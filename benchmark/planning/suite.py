@@ -28,7 +28,12 @@ class Twin(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+    test_scale: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Scale of the test part, of a release that names one; None: as the rest."""
     seed: Annotated[int, Field(ge=0)] = 0
+
+
+Folds = Literal["all"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
 class Suite(BaseModel):
@@ -41,7 +46,8 @@ class Suite(BaseModel):
     datasets: Literal["all"] | list[str] = "all"
     size: Literal["tiny", "full"]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
-    folds: Literal["all"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    folds: Folds | dict[str, Folds] = [0]
+    """Of every data set, or by data set: those that are not named have fold 0."""
     epochs: Annotated[float, Field(gt=0)] = 1.0
     """Factor on every stage's epochs; at least one epoch remains."""
     time_limit: Annotated[int, Field(gt=0)] = 3600
@@ -185,26 +191,22 @@ def cells_of(
     every = suite.datasets == "all"
     named_data = [d for d in data_sets.names() if d not in left_out] if every else suite.datasets
     datasets = _chosen([*named_data, *own], only_datasets, data_sets.names(), "data set")
-    for key, entries in (("twins", suite.twins), ("protocols", suite.protocols), ("without", suite.without)):
+    by_data_set = {"twins": suite.twins, "protocols": suite.protocols, "without": suite.without}
+    by_data_set |= {"folds": suite.folds} if isinstance(suite.folds, dict) else {}
+    for key, entries in by_data_set.items():
         for dataset in entries:
             if dataset not in data_sets.names():
                 raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
     protocols = {dataset: _protocol(name, suite, dataset) for dataset in datasets}
     most = max(protocol.folds for protocol in protocols.values())
-    if suite.folds != "all" and max(suite.folds) >= most:
+    if isinstance(suite.folds, list) and max(suite.folds) >= most:
         raise RequestError(
             f"suite {name}: no data set has a fold {max(suite.folds)}: the most is {most}, counted from 0"
         )
     cells = []
     for dataset in datasets:
-        protocol, twin = protocols[dataset], _twin(suite, dataset)
-        folds = (
-            list(range(protocol.folds))
-            if suite.folds == "all"
-            else [f for f in dict.fromkeys(suite.folds) if f < protocol.folds]
-        )
-        if not folds:
-            raise RequestError(f"suite {name}: {dataset} has {protocol.folds} folds, counted from 0, not {suite.folds}")
+        protocol, twin = protocols[dataset], _twin(name, suite, dataset)
+        folds = _folds(name, suite, dataset, protocol)
         for architecture in (*BASELINES, *chosen, *fused):
             for seed in dict.fromkeys(suite.seeds[:1] if architecture in BASELINES else suite.seeds):
                 beside = tuple(chosen) if architecture in BASELINES else ()
@@ -236,9 +238,33 @@ def _with_members(
     )
 
 
-def _twin(suite: Suite, dataset: str) -> Twin:
-    """How large a data set's twin is: as the suite says of it, or of the one whose folder it shares."""
-    return suite.twins.get(dataset) or suite.twins.get(data_sets.get(dataset).folder_name) or Twin()
+def _folds(name: str, suite: Suite, dataset: str, protocol: Protocol) -> list[int]:
+    """Which folds of a data set run.
+
+    Raises:
+        RequestError: the protocol has none of them, or lacks one that is asked of this data set by name.
+    """
+    by_name = isinstance(suite.folds, dict)
+    asked: Folds = suite.folds.get(dataset, [0]) if isinstance(suite.folds, dict) else suite.folds
+    if asked == "all":
+        return list(range(protocol.folds))
+    folds = [fold for fold in dict.fromkeys(asked) if fold < protocol.folds]
+    if not folds or (by_name and len(folds) < len(set(asked))):
+        raise RequestError(f"suite {name}: {dataset} has {protocol.folds} folds, counted from 0, not {asked}")
+    return folds
+
+
+def _twin(name: str, suite: Suite, dataset: str) -> Twin:
+    """How large a data set's twin is: as the suite says of it, or of the one whose folder it shares.
+
+    Raises:
+        RequestError: a test part is to have a scale of its own where the release names none.
+    """
+    twin = suite.twins.get(dataset) or suite.twins.get(data_sets.get(dataset).folder_name) or Twin()
+    if twin.test_scale is not None and not data_sets.get(dataset).official_test:
+        raise RequestError(f"suite {name}, twins: {dataset} has no test part of its own to have a test_scale: "
+                           "its folds say who is tested")  # fmt: skip
+    return twin
 
 
 def _is_left_out(dataset: str, data: Path | None) -> bool:

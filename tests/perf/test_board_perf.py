@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score, f1_score
 from ferbench.benchmark.board.sections import sections
 from ferbench.benchmark.gate.measured import board_rendering
 from ferbench.benchmark.measures.resampling import resampled, score
-from ferbench.benchmark.measures.statistics import bootstrap_interval, holm_pairs, pairwise_p
+from ferbench.benchmark.measures.statistics import bootstrap_interval, told_apart_p
 from ferbench.benchmark.records.record import read_records
 from tests.benchmark.written_cells import write_cell
 
@@ -97,7 +97,7 @@ def test_whole_table(benchmark: Any) -> None:
     def table() -> None:
         for seed in range(5):
             drawn = resampled(labels, predicted, subjects, 7, seed=seed, groups=groups)
-            holm_pairs(pairwise_p(drawn, score(labels, predicted, 7), groups, 80))
+            told_apart_p(drawn, score(labels, predicted, 7), groups, 80)
 
     benchmark.pedantic(table, rounds=3, warmup_rounds=1)
 

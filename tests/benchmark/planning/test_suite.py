@@ -158,6 +158,19 @@ def test_the_command_line_cuts_a_suite_down(tmp_path: Path) -> None:
     assert [cell.architecture for cell in found] == [*BASELINES, "c3d", "vit_se"]
 
 
+def test_folds_by_data_set(tmp_path: Path) -> None:
+    some = "architectures: [c3d]\ndatasets: [affectnet_small, oulu_casia, ctbc]\nprotocols: {ctbc: {folds: 2}}\n"
+    found = cells(tmp_path, GOOD + some + "folds: {oulu_casia: [1, 9], ctbc: all}")
+    assert [(c.dataset, c.fold) for c in found if c.kind == "architecture"] == [
+        ("affectnet_small", 0), ("ctbc", 0), ("ctbc", 1), ("oulu_casia", 1), ("oulu_casia", 9)
+    ]  # fmt: skip
+
+
+def test_a_test_part_with_a_scale_of_its_own(tmp_path: Path) -> None:
+    some = "architectures: [c3d]\ndatasets: [sendv1]\ntwins: {sendv1: {scale: 0.05, test_scale: 0.1}}"
+    assert {(c.twin.scale, c.twin.test_scale) for c in cells(tmp_path, GOOD + some)} == {(0.05, 0.1)}
+
+
 def test_a_data_set_with_fewer_folds_has_those_that_it_has(tmp_path: Path) -> None:
     found = cells(tmp_path, GOOD + "architectures: []\ndatasets: [affectnet_small, oulu_casia]\nfolds: [0, 2]")
     assert Counter(cell.dataset for cell in found) == {"affectnet_small": 3, "oulu_casia": 6}
@@ -195,7 +208,10 @@ def test_a_cell_knows_what_kind_of_row_it_is(tmp_path: Path) -> None:
         (GOOD + "epochs: none", "epochs: 'none' is not allowed: it should be a valid number"),
         (GOOD + "time_limit: 1.5", "time_limit: 1.5 is not allowed: it should be a valid integer"),
         (GOOD + "architectures: c3d", "architectures: 'c3d' is not allowed: it should be 'all'; a valid list"),
-        (GOOD + "twins: {oulu_casia: {size: 2}}", "unknown key 'twins.oulu_casia.size': use one of scale, seed"),
+        (
+            GOOD + "twins: {oulu_casia: {size: 2}}",
+            "unknown key 'twins.oulu_casia.size': use one of scale, test_scale, seed",
+        ),
         (
             GOOD + "twins: {oulu_casia: {scale: 2}}",
             "twins.oulu_casia.scale: 2.* is not allowed: it should be less than or equal to 1",
@@ -231,6 +247,12 @@ def test_a_wrong_file_is_told_with_its_name_the_key_and_what_is_allowed(
             "suite mine, oulu_casia: .* 'folds' takes a int, not True",
         ),
         ("folds: [10]", "suite mine: no data set has a fold 10: the most is 10, counted from 0"),
+        ("folds: {oulu: all}", "suite mine, folds: unknown data set 'oulu'"),
+        ("folds: {affectnet_small: [0, 1]}", r"suite mine: affectnet_small has 1 folds, counted from 0, not \[0, 1\]"),
+        (
+            "twins: {ctbc: {test_scale: 0.5}}",
+            "suite mine, twins: ctbc has no test part of its own to have a test_scale",
+        ),
         ("folds: [0, 12]", "suite mine: no data set has a fold 12: the most is 10, counted from 0"),
         ("folds: [1]\ndatasets: [affectnet_small]", "suite mine: no data set has a fold 1"),
     ],
