@@ -441,7 +441,7 @@ def cost_of(
     from ferbench.benchmark.learning.folding import folded
     from ferbench.benchmark.measures.efficiency import count_macs, count_parameters, measure_inference
 
-    paper_model = _on_meta(architecture.sizes["full"], num_classes) if "full" in architecture.sizes else None
+    params_full, macs_full = _cost_at_full_size(architecture.name, num_classes)
     speed = measure_inference(
         folded(model), architecture.input_shape(cell.size), run.device, run.precision, channels_last=run.channels_last
     )
@@ -450,8 +450,8 @@ def cost_of(
         "params": count_parameters(model),
         "params_trained": sum({epoch["stage"]: epoch.get("moved", 0) for epoch in history}.values()),
         "macs": count_macs(model, architecture.input_shape(cell.size)),
-        "params_full": count_parameters(paper_model) if paper_model else None,
-        "macs_full": count_macs(paper_model, architecture.input_shape("full")) if paper_model else None,
+        "params_full": params_full,
+        "macs_full": macs_full,
         "train_samples_per_s": sum(epoch["samples"] for epoch in history) / seconds,
         "infer_samples_per_s": speed.infer_samples_per_s,
         "infer_batch": speed.batch,
@@ -463,11 +463,20 @@ def cost_of(
     }
 
 
-def _on_meta(size: Size, num_classes: int) -> torch.nn.Module:
+@cache
+def _cost_at_full_size(name: str, num_classes: int) -> tuple[int | None, int | None]:
+    """Parameters and multiply-adds of the paper's size; None each where there is no such size. A worker that makes
+    several folds and seeds of a row counts once."""
     import torch
 
+    from ferbench.benchmark.measures.efficiency import count_macs, count_parameters
+
+    architecture = architectures.get(name)
+    if "full" not in architecture.sizes:
+        return None, None
     with torch.device("meta"):
-        return size.build(num_classes)
+        model = architecture.sizes["full"].build(num_classes)
+    return count_parameters(model), count_macs(model, architecture.input_shape("full"))
 
 
 class Told:

@@ -42,7 +42,7 @@ class Drawn:
     units: int
     unit: Unit
 
-    def p(self, rows: Sequence[Row], tested: Sequence[int]) -> Array:
+    def p(self, rows: Sequence[Row], tested: NDArray[np.int64]) -> Array:
         """`told_apart_p` of the rows that are tested, (K, K); the seeds of all tell how much trainings vary."""
         scores = np.concatenate([row.seed_scores for row in rows])
         drawn = self.values[:, [self.rows.index(row) for row in rows]]

@@ -34,8 +34,6 @@ FEWEST_DATA_SETS = 5
 FEWEST_VARIANCES = 3
 """With fewer rows of several seeds nothing tells whether some are steadier than others."""
 
-_NUMBERS_AT_ONCE = 2_000_000
-"""Numbers that the correction for many pairs holds at a time."""
 _ROUNDING = 1e-12
 """Differences of scores below this are none."""
 
@@ -244,18 +242,19 @@ def told_apart_p(
     if count < 2:
         return np.ones(p.shape)
     here, there = np.triu_indices(count, 1)
-    alone = np.diag(covariance)
-    deviation = np.sqrt(np.maximum(alone[here] + alone[there] - 2 * covariance[here, there], 0))
     found = -ndtri(p[here, there] / 2)  # the normal deviate of each p; infinite of a p of 0
+    found = found / np.sqrt(units / max(units - 1, 1))  # of few units the tails are wider, as those of intervals
     order = np.argsort(found, kind="stable")
-    here, there, deviation, found = here[order], there[order], deviation[order], found[order]
-    ridge = _ROUNDING * max(float(alone.max(initial=0)), _ROUNDING) * np.eye(count)
+    here, there, found = here[order], there[order], found[order]
+    alone = np.diag(covariance)
+    deviation = np.sqrt(np.maximum(alone[here] + alone[there] - 2 * covariance[here, there], _ROUNDING))
+    ridge = max(_ROUNDING * float(alone.max()), _ROUNDING**2) * np.eye(count)
     noise = np.random.default_rng(0).standard_normal((resamples, count)) @ np.linalg.cholesky(covariance + ridge).T
-    beyond = np.zeros(len(found))
-    for part in np.array_split(noise, -(-noise.size * count // _NUMBERS_AT_ONCE)):
-        size = np.abs(part[:, here] - part[:, there])
-        drawn_sizes = np.divide(size, deviation, out=np.zeros_like(size), where=deviation > _ROUNDING)
-        beyond += (np.maximum.accumulate(drawn_sizes, axis=1) >= found).sum(axis=0)
+    of_rows = np.ascontiguousarray(noise.T, dtype=np.float32)
+    largest, beyond = np.zeros(resamples, dtype=np.float32), np.zeros(len(found))
+    for i in range(len(found)):  # pair by pair from the largest p on: all of them at once would fill the memory
+        np.maximum(largest, np.abs(of_rows[here[i]] - of_rows[there[i]]) / np.float32(deviation[i]), out=largest)
+        beyond[i] = np.count_nonzero(largest >= found[i])
     stepped = np.maximum.accumulate(((1 + beyond) / (1 + resamples))[::-1])[::-1]
     corrected = np.ones(p.shape)
     corrected[here, there] = corrected[there, here] = np.maximum(stepped, p[here, there])

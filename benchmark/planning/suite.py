@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -191,8 +192,8 @@ def cells_of(
     every = suite.datasets == "all"
     named_data = [d for d in data_sets.names() if d not in left_out] if every else suite.datasets
     datasets = _chosen([*named_data, *own], only_datasets, data_sets.names(), "data set")
-    by_data_set = {"twins": suite.twins, "protocols": suite.protocols, "without": suite.without}
-    by_data_set |= {"folds": suite.folds} if isinstance(suite.folds, dict) else {}
+    by_data_set: dict[str, Iterable[str]] = {"twins": suite.twins, "protocols": suite.protocols}
+    by_data_set |= {"without": suite.without, "folds": suite.folds if isinstance(suite.folds, dict) else ()}
     for key, entries in by_data_set.items():
         for dataset in entries:
             if dataset not in data_sets.names():

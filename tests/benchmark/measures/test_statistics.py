@@ -146,7 +146,7 @@ def test_subject_interval_covers_where_the_sample_interval_fails() -> None:
 
 def test_equals_are_told_apart_in_at_most_one_experiment_of_twenty() -> None:
     world = World(subjects=20, each=6, spread=0.2, classes=6)
-    assert false_alarms(world, 150, architectures=6) <= 0.05
+    assert false_alarms(world, 500, architectures=6) <= 0.07  # 0.05 but for the noise of 500 experiments
     assert false_alarms(World(20, 40, 0.3, 6), 40, architectures=6, over_samples=True) > 0.3
 
 
