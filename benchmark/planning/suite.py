@@ -34,6 +34,7 @@ class Twin(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
+Factor = Annotated[float, Field(gt=0)]
 Folds = Literal["all"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
@@ -49,8 +50,9 @@ class Suite(BaseModel):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
     folds: Folds | dict[str, Folds] = [0]
     """Of every data set, or by data set: those that are not named have fold 0."""
-    epochs: Annotated[float, Field(gt=0)] = 1.0
-    """Factor on every stage's epochs; at least one epoch remains."""
+    epochs: Factor | dict[str, Factor] = 1.0
+    """Factor on every stage's epochs, at least one of which remains; of every data set, or by data set: on those that
+    are not named the recipes are as they are."""
     time_limit: Annotated[int, Field(gt=0)] = 3600
     """Seconds that one cell may take; it fails when they are over."""
     twins: dict[str, Twin] = {}
@@ -193,7 +195,8 @@ def cells_of(
     named_data = [d for d in data_sets.names() if d not in left_out] if every else suite.datasets
     datasets = _chosen([*named_data, *own], only_datasets, data_sets.names(), "data set")
     by_data_set: dict[str, Iterable[str]] = {"twins": suite.twins, "protocols": suite.protocols}
-    by_data_set |= {"without": suite.without, "folds": suite.folds if isinstance(suite.folds, dict) else ()}
+    by_data_set["without"] = suite.without
+    by_data_set |= {key: value for key in ("folds", "epochs") if isinstance(value := getattr(suite, key), dict)}
     for key, entries in by_data_set.items():
         for dataset in entries:
             if dataset not in data_sets.names():
@@ -208,12 +211,13 @@ def cells_of(
     for dataset in datasets:
         protocol, twin = protocols[dataset], _twin(name, suite, dataset)
         folds = _folds(name, suite, dataset, protocol)
+        epochs = suite.epochs.get(dataset, 1.0) if isinstance(suite.epochs, dict) else suite.epochs
         for architecture in (*BASELINES, *chosen, *fused):
             for seed in dict.fromkeys(suite.seeds[:1] if architecture in BASELINES else suite.seeds):
                 beside = tuple(chosen) if architecture in BASELINES else ()
                 cells += [
                     Cell(
-                        name, architecture, dataset, seed, fold, suite.size, suite.epochs, suite.time_limit, protocol,
+                        name, architecture, dataset, seed, fold, suite.size, epochs, suite.time_limit, protocol,
                         twin, beside,
                     )
                     for fold in folds

@@ -166,6 +166,11 @@ def test_folds_by_data_set(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_epochs_by_data_set(tmp_path: Path) -> None:
+    some = "architectures: [c3d]\ndatasets: [sendv1, oulu_casia]\nepochs: {oulu_casia: 0.6}"
+    assert {(c.dataset, c.epochs) for c in cells(tmp_path, GOOD + some)} == {("oulu_casia", 0.6), ("sendv1", 1.0)}
+
+
 def test_a_test_part_with_a_scale_of_its_own(tmp_path: Path) -> None:
     some = "architectures: [c3d]\ndatasets: [sendv1]\ntwins: {sendv1: {scale: 0.05, test_scale: 0.1}}"
     assert {(c.twin.scale, c.twin.test_scale) for c in cells(tmp_path, GOOD + some)} == {(0.05, 0.1)}
@@ -247,6 +252,7 @@ def test_a_wrong_file_is_told_with_its_name_the_key_and_what_is_allowed(
             "suite mine, oulu_casia: .* 'folds' takes a int, not True",
         ),
         ("folds: [10]", "suite mine: no data set has a fold 10: the most is 10, counted from 0"),
+        ("epochs: {oulu: 0.5}", "suite mine, epochs: unknown data set 'oulu'"),
         ("folds: {oulu: all}", "suite mine, folds: unknown data set 'oulu'"),
         ("folds: {affectnet_small: [0, 1]}", r"suite mine: affectnet_small has 1 folds, counted from 0, not \[0, 1\]"),
         (
