@@ -15,7 +15,6 @@ from ferbench.benchmark.gate.baseline import write_baseline
 from ferbench.benchmark.gate.chance import Reruns, group_of, margins
 from ferbench.benchmark.gate.runs import GateRun, as_reruns, data_content, reruns_of, run_cells
 from ferbench.benchmark.planning.data import data_folder
-from ferbench.benchmark.records.installation import advised
 from ferbench.benchmark.records.provenance import available_cores, environment
 from ferbench.benchmark.records.record import Record
 
@@ -54,10 +53,7 @@ def make_baseline(request: Request) -> int:
         here = GateRun(request.suite, folder, device, max(1, workers // threads), gate.data)
         records, outcome = run_cells([cell for draw in draws for cell in draw], here, print, threads)
         if outcome.failed:
-            print(
-                f"{outcome.failed} cells failed: the baseline stays as it was; mend them, then "
-                f"{advised('baseline')} again"
-            )
+            print(f"{outcome.failed} cells failed: the baseline stays as it was; mend them, then run this again")
             return 1
         runs += [(records[i : i + len(cells)], threads) for i in range(0, len(records), len(cells))]
     keep(request.baseline, name, runs, data_content(cells, gate.data))

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
@@ -36,7 +37,7 @@ from ferbench.benchmark.gate.verdict import NOTHING_COMPARED, Outcome, Verdict, 
 from ferbench.benchmark.planning.data import data_folder
 from ferbench.benchmark.planning.registry import architectures, ensembles
 from ferbench.benchmark.records.atomic import drafted
-from ferbench.benchmark.records.installation import advised
+from ferbench.benchmark.records.installation import PROGRAM, advised
 from ferbench.benchmark.records.provenance import available_cores, environment
 from ferbench.benchmark.records.record import Record, read_records
 
@@ -163,7 +164,7 @@ def accuracy_and_cost(request: Request, device: str, notes: list[str], say: Say)
     """
     gate = gate_run(request, device)
     name, cells = gate.cells()
-    baseline = read_baseline(request.baseline, name)
+    baseline = read_baseline(request.baseline, name, remake(request))
     records, _ = run_cells(cells, gate, say)
     content = data_content(cells, gate.data)
     notes += _notes_on(baseline, records)
@@ -188,6 +189,13 @@ def judge_records(
         *compare_cells(records, base, limits, changes),
         *compare_costs(records, base),
     ]
+
+
+def remake(request: Request) -> str:
+    """The command that makes the baseline of what is asked for, to be advised."""
+    named = (("--suite", request.suite, Request.suite), ("--out", request.baseline, Request.baseline))
+    words = [word for option, value, usual in named if value != usual for word in (option, quote(str(value)))]
+    return f"`{PROGRAM} baseline {' '.join(words)}`" if words else advised("baseline")
 
 
 def gate_run(request: Request, device: str) -> GateRun:

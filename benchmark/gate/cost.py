@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ferbench.benchmark.gate.verdict import Mark, Verdict
-from ferbench.benchmark.records.installation import advised
 from ferbench.benchmark.records.record import Record
 
-ACCEPT = f"exact: accept it with {advised('baseline')} if it is meant"
+ACCEPT = "exact: make the baseline again if it is meant"
 INPUTS = "pictures as networks see them"
 """Mean and deviation of each colour, as text."""
 Contents = Mapping[str, Mapping[str, str]]

@@ -24,6 +24,7 @@ from typing import Any
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.gate import measured
 from ferbench.benchmark.gate.measured import INFERENCE, TRAINING
+from ferbench.benchmark.records.installation import CHECKOUT, PACKAGE
 from ferbench.benchmark.running.worker import SETTINGS
 
 SAMPLES, SAMPLES_AGAIN = 20, 30
@@ -130,8 +131,12 @@ def measure(
         roots: folders of packages, relative to the top of a checkout.
 
     Raises:
-        SideError: a side does not start, or the two are not on the same machine.
+        SideError: a side does not start, the two are not on the same machine, or the base is from before the packages
+            of this project lay under one name.
     """
+    if head == CHECKOUT and not (base / PACKAGE).is_dir():
+        raise SideError(f"the base has another layout, without the folder {PACKAGE}/, and cannot be measured: name a "
+                        "commit that has it")  # fmt: skip
     with ExitStack() as stack:
         places: dict[str, Path] = dict(zip(SIDES, (base, head), strict=True))
         sides = {name: stack.enter_context(_Process(name, places[name], roots, device, records)) for name in SIDES}
