@@ -74,6 +74,8 @@ class Cell:
     """Of a floor or the oracle: the architectures that stand beside it."""
     weights: tuple[GivenWeights, ...] = ()
     """Official weights that the request gives, for whichever architectures."""
+    asked: tuple[str, ...] = ()
+    """Suite and seeds in the words of the request; empty where it was no `run`."""
 
     @property
     def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:
@@ -170,13 +172,15 @@ def cells_of(
 ) -> list[Cell]:
     """Every cell of a suite, floors and oracle first, data set by data set; who starts from another comes after it.
 
-    An ensemble brings its members along; `all` includes those whose members are all chosen. Of the data sets `all`
-    includes an optional one where its folder is below `data`; one that is asked for runs under any suite.
+    An ensemble brings its members along; `all` includes those whose members are all chosen. Floors and oracle are there
+    whatever is asked for; who asks for one of them alone gets no more. Of the data sets `all` includes an optional one
+    where its folder is below `data`; one that is asked for runs under any suite.
 
     Raises:
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
     """
-    named, asked, fused = _with_members(suite.architectures, only_architectures)
+    trained = None if only_architectures is None else [a for a in only_architectures if a not in BASELINES]
+    named, asked, fused = _with_members(suite.architectures, trained)
     rows, known = _rows(named, suite.also, asked)
     chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: bool(architectures.lenders(a)))
     fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
