@@ -47,6 +47,9 @@ class Suite(BaseModel):
     time_limit: Annotated[int, Field(gt=0)] = 3600
     """Seconds that one cell may take; it fails when they are over."""
     twins: dict[str, Twin] = {}
+    """By data set; a further task on the same folder has the same twin."""
+    other_twins: Twin = Twin()
+    """Of data sets that `twins` does not name, such as a new file in `datasets/` or a third party's."""
     protocols: dict[str, dict[str, bool | int | float | str]] = {}
     """Changes to a data set's protocol, by data set."""
     also: list[str] = []
@@ -241,8 +244,8 @@ def _with_members(
 
 
 def _twin(suite: Suite, dataset: str) -> Twin:
-    """How large a data set's twin is: as the suite says of it, or of the one whose folder it shares."""
-    return suite.twins.get(dataset) or suite.twins.get(data_sets.get(dataset).folder_name) or Twin()
+    """How large a data set's twin is: as the suite says of it, of the one whose folder it shares, or of all others."""
+    return suite.twins.get(dataset) or suite.twins.get(data_sets.get(dataset).folder_name) or suite.other_twins
 
 
 def _is_left_out(dataset: str, data: Path | None) -> bool:
