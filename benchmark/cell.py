@@ -144,7 +144,22 @@ def identity(cell: Cell, location: Location, device_type: str) -> dict[str, Any]
         "fold": cell.fold,
         "kind": cell.kind,
         "protocol": cell.protocol.as_dict(),
+        "asked": asked_with(cell, location),
     }
+
+
+def asked_with(cell: Cell, location: Location) -> list[str]:
+    """The words with which `run` makes this cell: DIR stands for the folder of one's own data."""
+    words = [*(cell.asked or ("--suite", cell.suite)), "--architectures", cell.architecture, "--datasets", cell.dataset]
+    own = ["--data", "DIR"] if location.own_twin is None else []
+    return [*words, *own, *(word for given in _weights_asked_with(cell) for word in ("--weights", given))]
+
+
+def _weights_asked_with(cell: Cell) -> list[str]:
+    """The words of `--weights` that matter to a cell: its own, its members', and those of all that they start from."""
+    trained = [cell, *members_of(cell)] if cell.weights else []
+    names = [other.architecture for each in trained for other in (each, *lenders_of(each))]
+    return list(dict.fromkeys(weights.asked for name in names for weights in of(name, cell.weights)))
 
 
 def failed_record(about: dict[str, Any], device_type: str, error: str) -> dict[str, Any]:

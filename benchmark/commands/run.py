@@ -12,7 +12,7 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import data_folder
 from ferbench.benchmark.planning.official import given_weights
 from ferbench.benchmark.planning.suite import cells_of, load_suite
-from ferbench.benchmark.records.provenance import available_cores
+from ferbench.benchmark.records.provenance import available_cores, kept_path
 from ferbench.benchmark.records.record import RECORD
 from ferbench.benchmark.running.progress import clock
 from ferbench.benchmark.running.scheduler import plan, refuse_read_only, run
@@ -43,7 +43,8 @@ def run_suite(
         others = (seed for seed in count() if seed not in suite.seeds)
         suite = suite.model_copy(update={"seeds": [*suite.seeds, *islice(others, seeds)][:seeds]})
     folder = data_folder(data)
-    cells = cells_of(name, suite, only_architectures, only_datasets, folder)
+    asked = asked_with(suite_name, seeds)
+    cells = [replace(c, asked=asked) for c in cells_of(name, suite, only_architectures, only_datasets, folder)]
     device_type = choose_device(device)
     if weights:
         rows = list(dict.fromkeys(cell.architecture for cell in cells if cell.kind == "architecture"))
@@ -65,6 +66,12 @@ def run_suite(
     print(f"{outcome.finished} cells finished, {outcome.failed} failed, in {clock(time.monotonic() - began)}")
     print(f"{render_board(results, board)} rendered")
     return 1 if outcome.failed else 0
+
+
+def asked_with(suite: str, seeds: int) -> tuple[str, ...]:
+    """The words of a request that choose a suite and its seeds, as records keep them."""
+    file = Path(suite)
+    return ("--suite", kept_path(file) if file.suffix else suite, *(["--seeds", str(seeds)] if seeds else []))
 
 
 def choose_device(asked: str) -> str:

@@ -56,6 +56,9 @@ class Suite(BaseModel):
     time_limit: Annotated[int, Field(gt=0)] = 3600
     """Seconds that one cell may take; it fails when they are over."""
     twins: dict[str, Twin] = {}
+    """By data set; a further task on the same folder has the same twin."""
+    other_twins: Twin = Twin()
+    """Of data sets that `twins` does not name, such as a new file in `datasets/` or a third party's."""
     protocols: dict[str, dict[str, bool | int | float | str]] = {}
     """Changes to a data set's protocol, by data set."""
     also: list[str] = []
@@ -83,6 +86,8 @@ class Cell:
     """Of a floor or the oracle: the architectures that stand beside it."""
     weights: tuple[GivenWeights, ...] = ()
     """Official weights that the request gives, for whichever architectures."""
+    asked: tuple[str, ...] = ()
+    """Suite and seeds in the words of the request; empty where it was no `run`."""
 
     @property
     def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:
@@ -179,13 +184,15 @@ def cells_of(
 ) -> list[Cell]:
     """Every cell of a suite, floors and oracle first, data set by data set; who starts from another comes after it.
 
-    An ensemble brings its members along; `all` includes those whose members are all chosen. Of the data sets `all`
-    includes an optional one where its folder is below `data`; one that is asked for runs under any suite.
+    An ensemble brings its members along; `all` includes those whose members are all chosen. Floors and oracle are there
+    whatever is asked for; who asks for one of them alone gets no more. Of the data sets `all` includes an optional one
+    where its folder is below `data`; one that is asked for runs under any suite.
 
     Raises:
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
     """
-    named, asked, fused = _with_members(suite.architectures, only_architectures)
+    trained = None if only_architectures is None else [a for a in only_architectures if a not in BASELINES]
+    named, asked, fused = _with_members(suite.architectures, trained)
     rows, known = _rows(named, suite.also, asked)
     chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: bool(architectures.lenders(a)))
     fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
@@ -260,12 +267,12 @@ def _folds(name: str, suite: Suite, dataset: str, protocol: Protocol) -> list[in
 
 
 def _twin(name: str, suite: Suite, dataset: str) -> Twin:
-    """How large a data set's twin is: as the suite says of it, or of the one whose folder it shares.
+    """How large a data set's twin is: as the suite says of it, of the one whose folder it shares, or of all others.
 
     Raises:
         RequestError: a test part is to have a scale of its own where the release names none.
     """
-    twin = suite.twins.get(dataset) or suite.twins.get(data_sets.get(dataset).folder_name) or Twin()
+    twin = suite.twins.get(dataset) or suite.twins.get(data_sets.get(dataset).folder_name) or suite.other_twins
     if twin.test_scale is not None and not data_sets.get(dataset).official_test:
         raise RequestError(f"suite {name}, twins: {dataset} has no test part of its own to have a test_scale: "
                            "its folds say who is tested")  # fmt: skip

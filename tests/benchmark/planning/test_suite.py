@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from third_party import install
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
@@ -32,6 +33,38 @@ def test_a_small_suite_says_how_large_each_twin_is(name: str) -> None:
     """Unsaid, a twin has the size of the release: of aff_wild2 that is 880,000 frames, an hour or two to render."""
     named = load_suite(name)[1].twins
     assert {data_sets.get(cell.dataset).folder_name for cell in cells_of(*load_suite(name))} == set(named)
+
+
+def test_a_suite_says_how_large_twins_are_that_it_does_not_name(tmp_path: Path) -> None:
+    text = GOOD + "architectures: [c3d]\ntwins: {sendv1: {scale: 0.1}}\n"
+
+    def scales(text: str) -> dict[str, float]:
+        return {cell.dataset: cell.twin.scale for cell in cells(tmp_path, text)}
+
+    unnamed = {dataset for dataset in scales(text) if data_sets.get(dataset).folder_name != "sendv1"}
+    assert {dataset for dataset, scale in scales(text).items() if scale == 1.0} == unnamed  # as large as the release
+    assert len(unnamed) > 1
+    small = scales(text + "other_twins: {scale: 0.02, seed: 1}\n")
+    assert {dataset for dataset, scale in small.items() if scale == 0.02} == unnamed
+    assert {small[dataset] for dataset in small.keys() - unnamed} == {0.1}
+
+
+def test_a_third_partys_data_set_has_a_small_twin_under_smoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs.py").write_text(
+        "from dataclasses import replace\n"
+        "from ferbench.datasets.oulu_casia import DATASET as SAME\n"
+        "DATASET = replace(SAME, name='theirs')\n"
+    )
+    install(tmp_path, {"theirs": "theirs:DATASET"}, "ferbench.datasets", "theirs")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(data_sets.__dict__, "_modules", raising=False)
+    name, suite = load_suite("smoke")
+    try:
+        scales = {cell.dataset: cell.twin.scale for cell in cells_of(name, suite, ["c3d"])}
+    finally:
+        data_sets.__dict__.pop("_modules")
+    assert scales["theirs"] == suite.other_twins.scale < 0.1
+    assert scales["oulu_casia"] == suite.twins["oulu_casia"].scale
 
 
 @pytest.mark.parametrize("name", ["default", "full", "smoke"])
@@ -217,6 +250,9 @@ def test_a_cell_knows_what_kind_of_row_it_is(tmp_path: Path) -> None:
             GOOD + "twins: {oulu_casia: {size: 2}}",
             "unknown key 'twins.oulu_casia.size': use one of scale, test_scale, seed",
         ),
+        (GOOD + "other_twins: {size: 2}", "unknown key 'other_twins.size': use one of scale, test_scale, seed"),
+        (GOOD + "other_twins: {scale: 0}", "other_twins.scale: 0.* is not allowed: it should be greater than 0"),
+        (GOOD + "other_twins: 0.5", "other_twins: 0.5 is not allowed: it should be a valid dictionary"),
         (
             GOOD + "twins: {oulu_casia: {scale: 2}}",
             "twins.oulu_casia.scale: 2.* is not allowed: it should be less than or equal to 1",
