@@ -24,9 +24,12 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
-list_app = typer.Typer(help="What there is.", no_args_is_help=True)
-data_app = typer.Typer(help="Write a twin, check a real copy, look at the faces.", no_args_is_help=True)
+list_app = typer.Typer(help="What there is.", no_args_is_help=True, rich_markup_mode=None)
+data_app = typer.Typer(
+    help="Write a twin, check a real copy, look at the faces.", no_args_is_help=True, rich_markup_mode=None
+)
 app.add_typer(list_app, name="list")
 app.add_typer(data_app, name="data")
 
@@ -70,7 +73,7 @@ def leaderboard(
     results: Results = Path("results"),
     out: Annotated[Path, typer.Option(help="The markdown file to write.")] = Path("leaderboard.md"),
 ) -> None:
-    """Render the board from records alone: same records, same bytes."""
+    """Render the board from records: same records, same bytes."""
     from ferbench.benchmark.commands.leaderboard import render_board
 
     print(f"{render_board(results, out)} rendered")
@@ -83,7 +86,7 @@ def site(
         "results/site"
     ),
 ) -> None:
-    """Write the board as web pages that open from disk: tables to sort and filter, charts, a page for each cell."""
+    """Write the board as web pages that open from disk. Tables to sort and filter, charts, a page for each cell."""
     from ferbench.benchmark.commands.site import site as write
 
     print(write(results, out))
@@ -94,7 +97,7 @@ def show(
     cell: Annotated[str, typer.Argument(help="A cell's folder, or [SUITE/]DATASET/ARCHITECTURE[/seedS-foldF].")],
     results: Results = Path("results"),
 ) -> None:
-    """All that is known of a cell, or of all cells of an architecture on a data set."""
+    """Show a cell, or all cells of an architecture on a data set."""
     from ferbench.benchmark.commands.leaderboard import folder_of
     from ferbench.benchmark.commands.show import show as show_cell
 
@@ -107,7 +110,7 @@ def compare(
     b: Annotated[str, typer.Argument(help="The other one.")],
     results: Results = Path("results"),
 ) -> None:
-    """What differs between two cells, by how much the second is better, and where they disagree."""
+    """Compare two cells of the board. What differs, by how much the second is better, and where they disagree."""
     from ferbench.benchmark.commands.compare import compare_cells
     from ferbench.benchmark.commands.leaderboard import folder_of
 
@@ -139,7 +142,8 @@ def check(
     work: Annotated[Path | None, typer.Option(help="Folder of reports and raw samples: results/check.")] = None,
     results: Annotated[Path, typer.Option(help="With a folder as --base: the records to compare.")] = Path("results"),
 ) -> None:
-    """Regression gate: accuracy and cost against the committed baseline, times against a git ref."""
+    """Regression gate: say whether anything got worse. Accuracy and cost against the committed baseline, times against
+    a git ref."""
     from ferbench.benchmark.commands.check import BASELINE, WORK, Request, check_folders, check_gate, refuse_saved_times
 
     if only not in ("", "accuracy", "latency"):
@@ -164,7 +168,8 @@ def baseline(
     out: Annotated[Path | None, typer.Option(help="Folder of the baseline; the committed one.")] = None,
     work: Annotated[Path | None, typer.Option(help="Folder of the records: results/check.")] = None,
 ) -> None:
-    """Run the gate's cells several times over and keep them, with their spread, as what `check` compares with."""
+    """Accept the present state as what `check` compares with. Runs the gate's cells several times over and keeps them,
+    with their spread."""
     from ferbench.benchmark.commands.baseline import Request, make_baseline
     from ferbench.benchmark.commands.check import BASELINE, WORK
 
@@ -175,7 +180,7 @@ def baseline(
 def publish(
     suite: Annotated[str, typer.Option(help="Name of the suite.")] = "default", results: Results = Path("results")
 ) -> None:
-    """Replace the published records of a suite by the local ones, and render the committed board."""
+    """Publish the local records of a suite. They replace its published ones, and the committed board is rendered."""
     from ferbench.benchmark.commands.publish import publish_records
 
     print(f"{publish_records(results, suite)} records published: commit results/published and leaderboard.md")
@@ -216,7 +221,7 @@ def probe(
     seeds: Annotated[int, typer.Option(help="How many seeds.", min=1)] = 3,
     as_json: AsJson = False,
 ) -> None:
-    """How real the renderer is: frozen pretext features and a linear head on one's own photographs."""
+    """Measure how real the renderer is. Frozen pretext features and a linear head on one's own photographs."""
     from ferbench.benchmark.pretexts.probing import probe_rows
 
     _print_rows(probe_rows(folder, dataset, seeds), as_json)
@@ -224,14 +229,14 @@ def probe(
 
 @list_app.command("architectures")
 def list_architectures(as_json: AsJson = False) -> None:
-    """Every architecture with its view and where it comes from; the ensembles after them."""
+    """Every architecture, then every ensemble, and its source."""
     from ferbench.benchmark.planning.registry import architectures as registry
     from ferbench.benchmark.planning.registry import ensembles
 
-    rows: list[dict[str, Any]] = []
-    for name in registry.names():
-        entry = registry.get(name)
-        rows.append({"name": name, "title": entry.title, "view": entry.view, "source": entry.source})
+    fields = ("title", "view", "source")
+    rows: list[dict[str, Any]] = [
+        {"name": name, **{field: registry.stated(name, field) for field in fields}} for name in registry.names()
+    ]
     rows += [
         {"name": fused.name, "title": fused.title, "view": "-", "source": fused.source}
         for fused in map(ensembles.get, ensembles.names())
@@ -314,7 +319,7 @@ def data_sheet(
     file: Annotated[Path, typer.Argument(help="The PNG to write.")] = Path("docs/contact-sheet.png"),
     seed: Annotated[int, typer.Option(help="Another seed shows other people.")] = 0,
 ) -> None:
-    """Draw the contact sheet of the face renderer: identities by expressions, and one sequence over time."""
+    """Draw the contact sheet of the face renderer. Identities by expressions, and one sequence over time."""
     from ferbench.datasets.synthetic.contact_sheet import contact_sheet
 
     contact_sheet(file, seed=seed)
@@ -351,13 +356,16 @@ def main() -> NoReturn:
 
 def _told(error: Exception) -> int:
     """Exit code of an error that is for people; any other goes on with its traceback."""
+    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of the command line
+        message = error.format_message()
+        if message.startswith("Usage: "):  # no verb: the whole help
+            print(message)
+            return 2
+        return _fail(f"{message} (see {PROGRAM} --help)", 2)
     from ferbench.datasets.corpus import DataError
 
     if isinstance(error, DataError):
         return _fail(str(error), 2)
-    if hasattr(error, "format_message") and hasattr(error, "exit_code"):  # a usage error of the command line
-        message = error.format_message()
-        return _fail(f"{message} (see {PROGRAM} --help)", 2) if message else 2  # empty: the help was shown
     raise error
 
 

@@ -6,10 +6,12 @@ Lazy: listing names reads file names and package metadata; a module is imported 
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import importlib.util
 import re
+from contextlib import suppress
 from functools import cache, cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -101,6 +103,11 @@ class Registry(Generic[T]):
         files = [source_of(module) for module in closure(self.module(name))]
         return sorted({lender for file in files if file for lender in _LENDER.findall(file.read_text("utf-8"))})
 
+    def stated(self, name: str, field: str) -> Any:
+        """A field of an entry: as its file writes it out, else of the entry itself, which is imported for that."""
+        written = _written(self.module(name), self.attribute)
+        return written[field] if field in written else getattr(self.get(name), field)
+
     def get(self, name: str) -> T:
         """The entry itself; imports its module."""
         if "@" in name:
@@ -155,6 +162,26 @@ class Registry(Generic[T]):
             raise RequestError(f"{self.kind} {name!r}: {error}: choose another number of frames") from None
         except (KeyError, AttributeError):
             raise RequestError(f"{self.kind} {base!r} has no variant {variant!r}: {_variants_of(entry)}") from None
+
+
+@cache
+def _written(module: str, attribute: str) -> dict[str, Any]:
+    """The fields that a module gives to what it defines (`ATTRIBUTE = Kind(field="...")`), where they are written out:
+    text, numbers, tuples of them. Nothing is imported."""
+    file = source_of(module)
+    try:
+        body = ast.parse(file.read_text(encoding="utf-8")).body if file else []
+    except SyntaxError:  # who imports it is told
+        return {}
+    fields = {}
+    for node in body:
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        call = getattr(node, "value", None)
+        if isinstance(call, ast.Call) and any(isinstance(t, ast.Name) and t.id == attribute for t in targets):
+            for keyword in call.keywords:
+                with suppress(ValueError):
+                    fields[keyword.arg or ""] = ast.literal_eval(keyword.value)
+    return fields
 
 
 def is_of_family(name: str) -> bool:

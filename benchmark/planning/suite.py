@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferbench.benchmark.errors import RequestError, unknown_name
 from ferbench.benchmark.planning.official import GivenWeights
+from ferbench.benchmark.planning.pairs import dealt
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles, is_of_family
 from ferbench.datasets.corpus import DataError
 from ferbench.datasets.dataset import Protocol
@@ -46,6 +47,9 @@ class Suite(BaseModel):
     description: str
     architectures: Literal["all"] | list[str] = "all"
     datasets: Literal["all"] | list[str] = "all"
+    pairs: Literal["all", "dealt"] = "all"
+    """Which architecture meets which data set: each one `all` of them, or as they are `dealt` to each other, so that
+    each architecture has a data set and each data set an architecture of each view (`planning/pairs.py`)."""
     size: Literal["tiny", "full"]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
     folds: Folds | dict[str, Folds] = [0]
@@ -208,6 +212,10 @@ def cells_of(
         for dataset in entries:
             if dataset not in data_sets.names():
                 raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
+    met = _met(suite, rows, _chosen([*named_data, *own], None, data_sets.names(), "data set"),
+               only_architectures, only_datasets)  # fmt: skip
+    if only_architectures:
+        datasets = [d for d in datasets if any(d in met[row] for row in chosen)]
     protocols = {dataset: _protocol(name, suite, dataset) for dataset in datasets}
     most = max(protocol.folds for protocol in protocols.values())
     if isinstance(suite.folds, list) and max(suite.folds) >= most:
@@ -219,9 +227,10 @@ def cells_of(
         protocol, twin = protocols[dataset], _twin(name, suite, dataset)
         folds = _folds(name, suite, dataset, protocol)
         epochs = suite.epochs.get(dataset, 1.0) if isinstance(suite.epochs, dict) else suite.epochs
-        for architecture in (*BASELINES, *chosen, *fused):
+        present = [row for row in (*chosen, *fused) if dataset in met[row]]
+        for architecture in (*BASELINES, *present):
             for seed in dict.fromkeys(suite.seeds[:1] if architecture in BASELINES else suite.seeds):
-                beside = tuple(chosen) if architecture in BASELINES else ()
+                beside = tuple(row for row in present if row in chosen) if architecture in BASELINES else ()
                 cells += [
                     Cell(
                         name, architecture, dataset, seed, fold, suite.size, epochs, suite.time_limit, protocol,
@@ -248,6 +257,18 @@ def _with_members(
         None if only is None else expanded(only),
         fused,
     )
+
+
+def _met(
+    suite: Suite, rows: list[str], datasets: list[str], only_architectures: list[str] | None,
+    only_datasets: list[str] | None,
+) -> dict[str, set[str]]:  # fmt: skip
+    """Row -> the data sets that it meets; who asks for an architecture and a data set gets that pair."""
+    fused = [e for e in ensembles.names() if set(ensembles.get(e).members) <= set(rows)]
+    rows = [*rows, *fused]
+    if suite.pairs == "all" or (only_architectures and only_datasets):
+        return {row: set(datasets) for row in rows}
+    return dealt(rows, datasets, [row for row in only_architectures or rows if row in rows])
 
 
 def _folds(name: str, suite: Suite, dataset: str, protocol: Protocol) -> list[int]:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
 PACKAGE = "ferbench"
 HOME = Path(__file__).resolve().parents[2]
 """The folder that holds `benchmark`, `models` and `datasets`."""
@@ -18,8 +16,12 @@ PROGRAM = "python -m benchmark" if CHECKOUT and Path.cwd() == CHECKOUT else PACK
 
 def cache_folder() -> Path:
     """Where twins, frames and features are kept: FERBENCH_CACHE, else `.cache` of the checkout, else the user's own."""
-    own = CHECKOUT / ".cache" if CHECKOUT else user_cache_path(PACKAGE, appauthor=False)
-    return Path(os.environ.get("FERBENCH_CACHE") or own)
+    named = os.environ.get("FERBENCH_CACHE")
+    if named or CHECKOUT:
+        return Path(named) if named else HOME / ".cache"
+    from platformdirs import user_cache_path
+
+    return user_cache_path(PACKAGE, appauthor=False)
 
 
 def published_folder() -> Path:

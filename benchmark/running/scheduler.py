@@ -27,6 +27,7 @@ from ferbench.benchmark.records.cache import forget_old
 from ferbench.benchmark.records.provenance import available_cores
 from ferbench.benchmark.records.record import Headline, read_record, write_record
 from ferbench.benchmark.running import worker
+from ferbench.benchmark.running.order import longest_first
 from ferbench.benchmark.running.progress import RunProgress
 
 DATA_TIME_LIMIT = 24 * 3600
@@ -152,12 +153,14 @@ class _Batch:
             context=get_context("spawn"),
         )  # fmt: skip
         self.waiting: dict[tuple[str, int], list[Job]] = {}
+        jobs = longest_first(jobs, results)
+        self.turn = {job.folder: turn for turn, job in enumerate(jobs)}
         for job in jobs:
             self.waiting.setdefault((job.location.name, job.cell.image_size), []).append(job)
         self.running: dict[Any, Job | tuple[str, int]] = {}
         self.pending = {job.folder for job in jobs}
         self.held: list[Job] = []
-        """Jobs whose data are there and that wait for others."""
+        """Jobs whose data are there and that wait for others, or for their turn."""
 
     def work(self) -> None:
         processes = max(1, available_cores() // max(1, min(self.workers, len(self.waiting))))
@@ -215,10 +218,11 @@ class _Batch:
         self._release()
 
     def _release(self) -> None:
-        """Starts every job that waits for no other."""
+        """Starts jobs that wait for no other, in turn: one for each worker, and one more that lies ready."""
         free = [job for job in self.held if not job.needs & self.pending]
-        self.held = [job for job in self.held if job not in free]
-        for job in free:
+        free.sort(key=lambda job: self.turn[job.folder])
+        for job in free[: max(0, self.workers + 1 - len(self.running))]:
+            self.held.remove(job)
             self._start(job)
 
     def _start(self, job: Job) -> None:

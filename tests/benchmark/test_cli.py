@@ -178,26 +178,40 @@ def test_the_environment_names_the_data_too(
 # Starting fast
 
 
-@pytest.fixture(scope="module")
-def without_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for PYTHONPATH with which torch cannot be imported."""
-    folder = tmp_path_factory.mktemp("without")
-    (folder / "torch.py").write_text("raise SystemExit('torch was imported')")
-    return folder
+@pytest.mark.parametrize(
+    ("words", "code", "unneeded"),
+    [
+        ("--help", 0, "torch numpy yaml pydantic rich platformdirs"),
+        ("run --help", 0, "torch numpy yaml rich platformdirs"),
+        ("walk", 2, "torch numpy yaml rich platformdirs"),
+        ("run --suite smok", 2, "torch pandas"),
+        ("list architectures", 0, "torch numpy yaml rich"),
+        ("list datasets", 0, "torch pandas rich"),
+    ],
+)
+def test_what_is_not_needed_is_not_imported(ferbench: Ferbench, words: str, code: int, unneeded: str) -> None:
+    done = ferbench(*words.split(), PYTHONPROFILEIMPORTTIME="1")
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "ferbench.benchmark.cli" in imported
+    assert not set(unneeded.split()) & imported
+    assert done.returncode == code
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "--help"], ["run", "--suite", "smok"], ["list", "datasets"]])
-def test_what_needs_no_torch_imports_none(ferbench: Ferbench, without_torch: Path, words: list[str]) -> None:
-    done = ferbench(*words, PYTHONPATH=str(without_torch))
-    assert "torch was imported" not in done.stdout + done.stderr
-    assert done.returncode == (2 if "smok" in words else 0)
+def test_the_help_says_of_each_verb_what_it_does_in_a_whole_sentence(command: Command) -> None:
+    for words in ([], ["list"], ["data"]):
+        code, out, err = command(*words)  # no verb: the help
+        assert (code, err) == (2, "")
+        assert (0, out, "") == command(*words, "--help")
+        verbs = [line for line in out.partition("Commands:\n")[2].splitlines() if line]
+        assert len(verbs) > 2
+        assert [line for line in verbs if not line.endswith(".") or line.endswith("...")] == []
 
 
 def test_lists_are_tables_or_json(command: Command) -> None:
     code, out, _ = command("list", "suites", "--json")
     assert code == 0
-    assert [row["name"] for row in json.loads(out)] == ["ablation", "default", "full", "gate", "smoke"]
-    _, out, _ = command("list", "cells", "--suite", "smoke", "--json")
+    assert [row["name"] for row in json.loads(out)] == ["ablation", "default", "full", "gate", "pairs", "smoke"]
+    _, out, _ = command("list", "cells", "--suite", "pairs", "--json")
     assert {"dataset": "oulu_casia", "architecture": "c3d", "size": "tiny", "seed": 0, "fold": 0} in json.loads(out)
     _, out, _ = command("list", "architectures")
     assert "difference_of_embeddings" in out

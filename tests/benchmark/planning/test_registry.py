@@ -10,7 +10,7 @@ import pytest
 from third_party import install
 
 from ferbench.benchmark.errors import RequestError
-from ferbench.benchmark.planning.registry import Registry, architectures, data_sets
+from ferbench.benchmark.planning.registry import Registry, architectures, data_sets, ensembles
 from ferbench.benchmark.records.installation import CHECKOUT
 
 
@@ -43,6 +43,33 @@ def test_listing_names_imports_neither_torch_nor_an_entry() -> None:
     counts, imported = done.stdout.splitlines()
     assert counts.endswith("ferbench.datasets.oulu_casia")
     assert imported == "[]"
+
+
+@pytest.mark.parametrize("registry", [architectures, ensembles, data_sets], ids=lambda r: r.kind)
+def test_what_an_entry_states_is_what_it_is(registry: Registry[object]) -> None:
+    for name in registry.names():
+        assert registry.stated(name, "title") == registry.get(name).title  # type: ignore[attr-defined]
+        assert registry.stated(name, "source") == registry.get(name).source  # type: ignore[attr-defined]
+
+
+def test_what_is_written_out_is_stated_without_an_import_and_the_rest_with_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A title in the source, another one that is computed; of a broken file one is told as ever."""
+    package = tmp_path / "stating"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    lines = "from types import SimpleNamespace as Kind\nARCHITECTURE = Kind(name={name!r}, title={title})\n"
+    (package / "written.py").write_text(lines.format(name="written", title="'A title'"))
+    (package / "computed.py").write_text(lines.format(name="computed", title="'A title'.upper()"))
+    (package / "broken.py").write_text("ARCHITECTURE = (\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    stating: Registry[object] = Registry("architecture", package="stating", attribute="ARCHITECTURE", group="none")
+    assert stating.stated("written", "title") == "A title"
+    assert "stating.written" not in sys.modules
+    assert stating.stated("computed", "title") == "A TITLE"
+    with pytest.raises(RequestError, match=r"architecture 'broken': stating\.broken cannot be imported: SyntaxError"):
+        stating.stated("broken", "title")
 
 
 def test_an_unknown_name_gets_the_nearest_one() -> None:

@@ -23,7 +23,7 @@ def cells(tmp_path: Path, text: str, **only: Any) -> list[Cell]:
 
 
 def test_every_shipped_suite_is_right() -> None:
-    assert suite_names() == ["ablation", "default", "full", "gate", "smoke"]
+    assert suite_names() == ["ablation", "default", "full", "gate", "pairs", "smoke"]
     for name in suite_names():
         assert cells_of(*load_suite(name))
 
@@ -60,14 +60,14 @@ def test_a_third_partys_data_set_has_a_small_twin_under_smoke(tmp_path: Path, mo
     monkeypatch.delitem(data_sets.__dict__, "_modules", raising=False)
     name, suite = load_suite("smoke")
     try:
-        scales = {cell.dataset: cell.twin.scale for cell in cells_of(name, suite, ["c3d"])}
+        scales = {cell.dataset: cell.twin.scale for cell in cells_of(name, suite)}
     finally:
         data_sets.__dict__.pop("_modules")
     assert scales["theirs"] == suite.other_twins.scale < 0.1
     assert scales["oulu_casia"] == suite.twins["oulu_casia"].scale
 
 
-@pytest.mark.parametrize("name", ["default", "full", "smoke"])
+@pytest.mark.parametrize("name", ["default", "full", "pairs"])
 def test_a_suite_of_all_has_every_pair(name: str) -> None:
     suite = load_suite(name)[1]
     rows = [*BASELINES, *architectures.names(), *ensembles.names(), *suite.also]
@@ -232,11 +232,11 @@ def test_a_cell_knows_what_kind_of_row_it_is(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("a: [", "not a YAML file: while parsing"),
-        ("- a\n- b", "a suite is a mapping of keys such as description, architectures, datasets, size, seeds"),
+        ("- a\n- b", "a suite is a mapping of keys such as description, architectures, datasets, pairs, size, seeds"),
         ("", "a suite is a mapping of keys"),
         ("size: tiny", "the key 'description' is missing"),
         ("description: a test", "the key 'size' is missing"),
-        (GOOD + "arch: all", "unknown key 'arch': use one of description, architectures, datasets, size, seeds, folds"),
+        (GOOD + "arch: all", "unknown key 'arch': use one of description, architectures, datasets, pairs, size, seeds"),
         (GOOD.replace("tiny", "huge"), "size: 'huge' is not allowed: it should be 'tiny' or 'full'"),
         (GOOD + "seeds: 3", "seeds: 3 is not allowed: it should be a valid list"),
         (GOOD + "seeds: []", "seeds: .* is not allowed: .*at least 1 item"),
@@ -308,7 +308,7 @@ def test_a_suite_that_is_not_there_is_told() -> None:
     with pytest.raises(RequestError, match=r"unknown suite 'defualt': did you mean 'default'\?"):
         load_suite("defualt")
     with pytest.raises(
-        RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, gate, smoke"
+        RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, gate, pairs, smoke"
     ):
         load_suite("away/mine.yaml")
 
