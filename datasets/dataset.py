@@ -80,7 +80,8 @@ class DataSet:
     """The official class map, in code order; empty where only the data tell."""
     protocol: Protocol
     official_counts: Mapping[str, int]
-    """What a complete copy holds under this protocol, by the words of the release; `data verify` compares."""
+    """What a complete copy holds under this protocol; `data verify` compares. Keys: samples, frames, tracks, subjects,
+    and the samples or tracks of an official part (`train samples`, `test tracks`)."""
     read: Callable[[Path, Protocol], Corpus]
     """Opens a folder in the official layout; raises DataError when it is not one."""
     film: Callable[..., Film]

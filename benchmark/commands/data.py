@@ -20,6 +20,15 @@ from ferbench.datasets.integrity import Integrity, examine
 
 NAMED = 5
 """How many files of a kind a report names."""
+PARTS = ("train", "validation", "test")
+COUNTED = (
+    "samples",
+    "frames",
+    "tracks",
+    "subjects",
+    *(f"{part} {what}" for part in PARTS for what in ("samples", "tracks")),
+)
+"""What is counted of a copy: the keys that a data set's `official_counts` may have."""
 
 
 def write_twin(
@@ -106,7 +115,7 @@ class Verification:
         of_release = ", ".join(f"{self.counts.get(what, 0)} of {count} {what}" for what, count in self.official.items())
         lines = [
             f"{self.dataset} in {self.folder}" + (f", a twin at scale {self.twin.get('scale')}" if self.twin else ""),
-            "found: " + ", ".join(f"{count} {what}" for what, count in self.counts.items()),
+            "found: " + ", ".join(f"{count} {what}" for what, count in self.counts.items() if self._is_told(what)),
             f"of the release under this protocol: {of_release or 'it states no counts'}",
             "labels: " + ", ".join(f"{name} {count}" for name, count in self.labels.items()),
             f"classes that are absent: {', '.join(self.absent_classes) or 'none'}",
@@ -123,6 +132,10 @@ class Verification:
         ]
         return "\n".join(lines)
 
+    def _is_told(self, what: str) -> bool:
+        """Where every sample is a track of its own, tracks say nothing that samples do not."""
+        return not what.endswith("tracks") or self.counts["tracks"] < self.counts["samples"]
+
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
@@ -138,11 +151,16 @@ def verify(name: str, folder: Path) -> Verification:
     """Reads every file of a copy and compares it with what the release holds.
 
     Raises:
-        RequestError: the folder is not a copy of this data set at all, or half copied.
+        RequestError: the folder is not a copy of this data set at all, or half copied; the data set states a count of
+            something that is not counted.
     """
     from rich.progress import Progress
 
     dataset = data_sets.get(name)
+    if uncounted := [what for what in dataset.official_counts if what not in COUNTED]:
+        raise RequestError(
+            f"data set {name}: official_counts has {uncounted[0]!r}, which is not counted: use {', '.join(COUNTED)}"
+        )
     if not folder.is_dir():
         raise RequestError(f"{folder}: no such folder")
     corpus = read_corpus(name, folder, dataset.protocol)
@@ -236,11 +254,11 @@ def refusals(corpus: Corpus, protocol: Protocol, content: NDArray[np.uint64]) ->
 
 
 def _counts(corpus: Corpus, subjects: int | None) -> dict[str, int]:
+    """By the words of `COUNTED`, parts and subjects only where they are known."""
+    samples = Counter(part for part in corpus.part if part)
+    tracks = Counter(part for _, part in set(zip(corpus.track.tolist(), corpus.part, strict=True)) if part)
     counts = {"samples": len(corpus), "frames": len(corpus.frames)}
-    parts = Counter(part for part in corpus.part if part)
-    counts |= {f"{part} samples": count for part, count in sorted(parts.items())}
-    if len(corpus.track_subject) < len(corpus):  # tracks of many samples: videos
-        counts["tracks"] = len(corpus.track_subject)
-        tracks = Counter(part for _, part in set(zip(corpus.track.tolist(), corpus.part, strict=True)) if part)
-        counts |= {f"{part} tracks": count for part, count in sorted(tracks.items())}
+    counts |= {f"{part} samples": count for part, count in sorted(samples.items())}
+    counts |= {"tracks": len(corpus.track_subject)}
+    counts |= {f"{part} tracks": count for part, count in sorted(tracks.items())}
     return counts if subjects is None else {**counts, "subjects": subjects}

@@ -159,6 +159,17 @@ def test_a_copy_that_stopped_half_way_cannot_be_used_and_says_so(twins: Path, tm
     assert found.cut_short == [file.relative_to(copy).as_posix() for file in files[-40:]]
     assert (found.missing, found.damaged) == ([], [])
     assert "FAULT: 40 of " in str(found)
+    assert found.counts["tracks"] == found.counts["samples"]
+    assert " tracks" not in str(found), "where each sample is a track they say nothing more"
+
+
+def test_a_stated_count_of_what_is_not_counted_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stated = replace(data_sets.get("oulu_casia"), official_counts={"subjects": 80, "images": 200})
+    monkeypatch.setattr(data_sets, "get", lambda name: stated)
+    with pytest.raises(
+        RequestError, match=r"oulu_casia: official_counts has 'images', which is not counted: use samples"
+    ):
+        data.verify("oulu_casia", tmp_path)
 
 
 def test_a_read_only_cache_serves_what_it_holds_and_says_what_to_do_for_the_rest(
