@@ -58,7 +58,7 @@ def test_the_examples_run_as_they_stand(plugin, tmp_path):
     assert {"mean_pool", "difference_of_embeddings", "majority", "random", "oracle"} == set(records)
     assert {data["dataset"] for data in records.values()} == {"two_faces-twin"}
     assert records["mean_pool"]["metrics"]["abaw"] >= 0
-    assert "Mean pool" in (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+    assert "Mean pool" in (tmp_path / "results" / "leaderboard.md").read_text(encoding="utf-8")
 
 
 def test_the_example_of_a_suite_is_one(tmp_path):
