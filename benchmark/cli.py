@@ -71,12 +71,14 @@ def run(
 @app.command()
 def leaderboard(
     results: Results = Path("results"),
-    out: Annotated[Path, typer.Option(help="The markdown file to write.")] = Path("leaderboard.md"),
+    out: Annotated[
+        Path | None, typer.Option(help="The markdown file to write; leaderboard.md beside the records when not named.")
+    ] = None,
 ) -> None:
     """Render the board from records: same records, same bytes."""
     from ferbench.benchmark.commands.leaderboard import render_board
 
-    print(f"{render_board(results, out)} rendered")
+    print(f"{render_board(results, out).out} rendered")
 
 
 @app.command()

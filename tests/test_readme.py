@@ -76,8 +76,7 @@ def test_the_examples_run_as_they_stand(plugin: Path, tmp_path: Path) -> None:
     assert {"mean_pool", "difference_of_embeddings", "majority", "random", "oracle"} == set(records)
     assert {data["dataset"] for data in records.values()} == {"two_faces-twin"}
     assert records["mean_pool"]["metrics"]["abaw"] >= 0
-    (board,) = tmp_path.rglob("leaderboard.md")
-    assert "Mean pool" in board.read_text(encoding="utf-8")
+    assert "Mean pool" in (tmp_path / "results" / "leaderboard.md").read_text(encoding="utf-8")
 
 
 def test_the_whole_twin_of_the_example_is_a_complete_copy(plugin: Path) -> None:

@@ -74,6 +74,24 @@ class Comparison:
         own = [self.name(index) for index, group in enumerate(self.groups) if architecture in group]
         return "".join(own) if len(own) < 3 else f"{own[0]}-{own[-1]}"
 
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """The best row and every other that cannot be told apart from it, the best first.
+
+        Not its whole group: a group may hold a row that is told apart from the best (see `tie_groups`).
+        """
+        return tuple(name for name, p in zip(self.ranked, self.p[0], strict=True) if p >= ALPHA) if self.ranked else ()
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of ranked rows there are."""
+        return len(self.ranked) * (len(self.ranked) - 1) // 2
+
+    @property
+    def told_apart(self) -> int:
+        """How many of them are told apart at 5% after Holm's correction."""
+        return int((self.p < ALPHA).sum()) // 2
+
     @staticmethod
     def name(group: int) -> str:
         """The letter of a group: a to z, then A to Z; beyond that a number in brackets."""

@@ -17,8 +17,6 @@ from ferbench.benchmark.records.record import RECORD
 from ferbench.benchmark.running.progress import clock
 from ferbench.benchmark.running.scheduler import plan, refuse_read_only, run
 
-DEFAULT_RESULTS = Path("results")
-
 
 def run_suite(
     suite_name: str,
@@ -53,18 +51,17 @@ def run_suite(
         print("\n".join(lines))
     refuse_read_only(results)
     jobs, kept = plan(cells, results, folder, device_type)
-    board = BOARD if results == DEFAULT_RESULTS else results / BOARD
     if not jobs:
-        print(f"nothing to do: all {kept} cells of suite {name} are finished in {results}")
-        if _is_stale(board, results / name):
-            print(f"{render_board(results, board)} rendered")
+        print(f"nothing to do: all {kept} cells of suite {name} are finished in {results}: see {results / BOARD}")
+        if _is_stale(results / BOARD, results / name):
+            _render(results, name)
         return 0
     at_once = workers or (available_cores() if device_type == "cpu" else _gpus())
     print(f"suite {name}: {len(jobs)} cells to run, {kept} finished before; {at_once} at a time on {device_type}")
     began = time.monotonic()
     outcome = run(jobs, results, device_type, at_once)
     print(f"{outcome.finished} cells finished, {outcome.failed} failed, in {clock(time.monotonic() - began)}")
-    print(f"{render_board(results, board)} rendered")
+    _render(results, name)
     return 1 if outcome.failed else 0
 
 
@@ -97,6 +94,12 @@ def _gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
+
+
+def _render(results: Path, suite: str) -> None:
+    """Renders the board beside the records, and prints what it says of which row to pick of this suite."""
+    rendered = render_board(results, results / BOARD)
+    print(f"\n{rendered.picks[suite]}\n\n{rendered.out} rendered")
 
 
 def _is_stale(board: Path, records: Path) -> bool:

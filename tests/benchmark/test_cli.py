@@ -303,7 +303,8 @@ def test_a_run_makes_every_record_and_the_board(
     assert (done.returncode, done.stderr) == (0, "")
     assert f"suite mine: {CELLS} cells to run, 0 finished before; 1 at a time on cpu" in done.stdout
     assert f"[{CELLS}/{CELLS}] affectnet_small-twin / toy_quick seed 3 fold 0: ABAW 0." in done.stdout
-    assert done.stdout.endswith(f"{results / 'leaderboard.md'} rendered\n")
+    assert done.stdout.endswith(f"\n\n{results / 'leaderboard.md'} rendered\n")
+    assert "\nWhat to pick, suite mine, real data, size tiny:\n  affectnet_small: " in done.stdout
     assert len(records(results)) == CELLS
     assert "Toy" in (results / "leaderboard.md").read_text()
 
@@ -316,10 +317,11 @@ def test_a_second_run_does_nothing_and_says_so(
     without_torch: Path,
 ) -> None:
     results, _ = finished
+    board = results / "leaderboard.md"
     before = {file: file.stat().st_mtime_ns for file in results.rglob("*")}
     again = ferbench(*words, "--results", results, PYTHONPATH=f"{without_torch}{os.pathsep}{toys}")
     assert again.returncode == 0
-    assert again.stdout == f"nothing to do: all {CELLS} cells of suite mine are finished in {results}\n"
+    assert again.stdout == f"nothing to do: all {CELLS} cells of suite mine are finished in {results}: see {board}\n"
     assert {file: file.stat().st_mtime_ns for file in results.rglob("*")} == before
 
 
