@@ -54,7 +54,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Comparison:
-    """intervals: by architecture. p: (K, K) of the ranked rows, Holm's correction made, 1 where nothing is known."""
+    """intervals: by architecture. p: (K, K) of the ranked rows, corrected for all pairs, 1 where nothing is known."""
 
     intervals: dict[str, Interval]
     ranked: tuple[str, ...]
@@ -89,7 +89,7 @@ class Comparison:
 
     @property
     def told_apart(self) -> int:
-        """How many of them are told apart at 5% after Holm's correction."""
+        """How many of them are told apart at 5%, corrected for all pairs."""
         return int((self.p < ALPHA).sum()) // 2
 
     @staticmethod

@@ -20,7 +20,7 @@ _LISTED = 10
 """How many a sentence names."""
 
 HOW_TO_READ = (
-    "**Not told apart**: the difference may be chance (tests on the same samples, 5%, Holm's correction for all pairs "
+    "**Not told apart**: the difference may be chance (tests on the same samples, 5%, corrected for all pairs "
     "of the data set). That does not say that two rows are equally good: the smaller the share of pairs that are told "
     "apart, the less the data set can decide. **Cheapest**: the fewest multiply-adds of one input, that is of an "
     "image, a pair or a clip, among the best row and those not told apart from it; its latency is that of one input "
