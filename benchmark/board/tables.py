@@ -214,7 +214,8 @@ def caveats(data: DataTable) -> list[str]:
         return []
     unit = data.comparison.unit
     said = (
-        f"Groups: paired bootstrap over {unit}s, corrected for all pairs, 5%; rows that cannot be told apart share a letter."
+        f"Groups: paired bootstrap over {unit}s, corrected for all pairs, 5%; rows that cannot be told apart share a "
+        "letter."
     )
     if data.comparison.seeds == "one":
         said += " They compare trained models: with one seed, what another training would give is not known."

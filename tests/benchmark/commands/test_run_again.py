@@ -18,6 +18,7 @@ from ferbench.benchmark.board.rows import Row, pool
 from ferbench.benchmark.cell import failed_record
 from ferbench.benchmark.cli import main
 from ferbench.benchmark.commands import run as run_command
+from ferbench.benchmark.commands.leaderboard import Rendered
 from ferbench.benchmark.records.installation import PROGRAM
 from ferbench.benchmark.records.record import Record, read_records, write_record
 from ferbench.benchmark.running.scheduler import Job, Outcome
@@ -57,7 +58,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, twins: Path, tmp_path: Path) -> Cal
     monkeypatch.chdir(tmp_path)
     asked: list[Job] = []
     monkeypatch.setattr(run_command, "run", lambda jobs, *_: asked.extend(jobs) or Outcome(len(jobs), 0))
-    monkeypatch.setattr(run_command, "render_board", lambda _, board: board)
+    monkeypatch.setattr(run_command, "render_board", lambda _, board: Rendered(board, {}))
 
     def plan(words: str) -> list[Job]:
         asked.clear()
