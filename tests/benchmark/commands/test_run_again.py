@@ -58,7 +58,7 @@ def planned(monkeypatch: pytest.MonkeyPatch, twins: Path, tmp_path: Path) -> Cal
     monkeypatch.chdir(tmp_path)
     asked: list[Job] = []
     monkeypatch.setattr(run_command, "run", lambda jobs, *_: asked.extend(jobs) or Outcome(len(jobs), 0))
-    monkeypatch.setattr(run_command, "render_board", lambda _, board: Rendered(board, {}))
+    monkeypatch.setattr(run_command, "render_board", lambda _, board: Rendered(board, defaultdict(str)))
 
     def plan(words: str) -> list[Job]:
         asked.clear()
