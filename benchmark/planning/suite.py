@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from ferbench.benchmark.errors import RequestError, unknown_name
 from ferbench.benchmark.planning.official import GivenWeights
@@ -69,6 +69,8 @@ class Suite(BaseModel):
     """Rows beside `architectures` that `all` leaves out: a family's (`timm:resnet18`), a variant (`tsm@shuffled`)."""
     without: list[str] = []
     """Data sets that `all` passes over here, such as further tasks on one folder; asked for by name they run."""
+    _shipped: bool = PrivateAttr(False)
+    """Whether it is one of the project's own: a test holds their names, so that planning need not import a library."""
 
 
 @dataclass(frozen=True)
@@ -158,7 +160,9 @@ def load_suite(name: str) -> tuple[str, Suite]:
             f"{file}: a suite cannot be named 'published', as the folder of published records is: rename it"
         )
     try:
-        return file.stem, Suite.model_validate(content)
+        suite = Suite.model_validate(content)
+        suite._shipped = file.parent == SUITES
+        return file.stem, suite
     except ValidationError as error:
         raise RequestError(f"{file}: {_first_fault(error)}") from None
 
@@ -196,6 +200,7 @@ def cells_of(
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
     """
     trained = None if only_architectures is None else [a for a in only_architectures if a not in BASELINES]
+    _refuse_unknown([*(() if suite._shipped else _entries(suite)), *(trained or ())])
     named, asked, fused = _with_members(suite.architectures, trained)
     rows, known = _rows(named, suite.also, asked)
     chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: bool(architectures.lenders(a)))
@@ -310,15 +315,12 @@ def _rows(named: str | list[str], also: list[str], only: list[str] | None) -> tu
     """Every row that a suite names, and every architecture there is: the registry's and the families' that are named.
 
     A suite of all also has the rows of families and the variants that the command line asks for.
-
-    Raises:
-        RequestError: a family, or its library, has none of that name.
     """
     asked = only or []
     beyond = [*also, *(row for row in asked if named == "all" and (is_of_family(row) or "@" in row))]
     rows = [*(architectures.names() if isinstance(named, str) else named), *beyond]
     members = dict.fromkeys(row.partition("@")[0] for row in (*rows, *asked) if is_of_family(row))
-    return rows, [*architectures.names(), *(architectures.get(member).name for member in members)]
+    return rows, [*architectures.names(), *members]
 
 
 def _protocol(name: str, suite: Suite, dataset: str) -> Protocol:
@@ -328,14 +330,21 @@ def _protocol(name: str, suite: Suite, dataset: str) -> Protocol:
         raise RequestError(str(error)) from None
 
 
-def _with_variants(known: list[str], asked: list[Any]) -> list[str]:
-    """The registry's order, each variant that is asked for (`name@variant`) after its base.
+def _entries(suite: Suite) -> list[str]:
+    """What a suite names one by one."""
+    return [*(() if isinstance(suite.architectures, str) else suite.architectures), *suite.also]
 
-    Raises:
-        RequestError: there is no such architecture or variant.
-    """
-    asked_for = list(dict.fromkeys(entry for entry in asked if isinstance(entry, str) and "@" in entry))
-    variants = [architectures.get(entry).name for entry in asked_for]
+
+def _refuse_unknown(rows: list[str]) -> None:
+    """Raises RequestError where a library has no such model, or an architecture no such variant; imports them."""
+    for row in rows:
+        if is_of_family(row) or "@" in row:
+            architectures.get(row)
+
+
+def _with_variants(known: list[str], asked: list[Any]) -> list[str]:
+    """The registry's order, each variant that is asked for (`name@variant`) after its base."""
+    variants = list(dict.fromkeys(entry for entry in asked if isinstance(entry, str) and "@" in entry))
     return [e for base in known for e in (base, *(v for v in variants if v.partition("@")[0] == base))]
 
 

@@ -187,6 +187,8 @@ def test_the_environment_names_the_data_too(
         ("run --suite smok", 2, "torch pandas"),
         ("list architectures", 0, "torch numpy yaml rich"),
         ("list datasets", 0, "torch pandas rich"),
+        ("list suites", 0, "torch timm torchvision pandas rich"),
+        ("list cells --suite ablation", 0, "torch timm torchvision pandas rich"),
     ],
 )
 def test_what_is_not_needed_is_not_imported(ferbench: Ferbench, words: str, code: int, unneeded: str) -> None:
