@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -270,7 +270,8 @@ def _architecture_cell(
     material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames, size.shuffle_frames)
     with peak_memory(device) as peak:
         began = time.perf_counter()
-        model, history, started_from = trained_model(cell, material, run, keys)
+        training = trained_model(cell, material, run, keys)
+        model, history = training.model, training.history
         trained = time.perf_counter()
         answers = predict_with(model, size, material, parts.test, run)
         tested = time.perf_counter()
@@ -279,14 +280,14 @@ def _architecture_cell(
     return {
         "title": architecture.title,
         "view": architecture.view,
-        "started_from": started_from,
+        "started_from": training.started_from,
         "recipe": recipe_of(size, cell.epochs),
         "history": history,
         "notes": notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),
         "answers": answers,
         "validation_answers": validation,
         "precision": run.precision,
-        "cost": cost_of(architecture, cell, len(corpus.classes), model, history, peak.mb, run),
+        "cost": cost_of(architecture, cell, len(corpus.classes), training, peak.mb, run),
         "timing": {"train_s": trained - began, "test_s": tested - trained, "measure_s": time.perf_counter() - tested},
     }
 
@@ -312,16 +313,36 @@ def shelf_on(device: torch.device) -> Shelf | None:
     return Shelf(folder, alone) if os.access(folder, os.W_OK) and disk.free > disk.total * FREE else None
 
 
-def trained_model(
-    cell: Cell, material: Material, run: Run, keys: dict[str, str]
-) -> tuple[torch.nn.Module, list[dict[str, Any]], str]:
-    """The model of a cell after its training, the history, and what it started from.
+@dataclass(frozen=True)
+class Training:
+    """What the training of a cell ends with."""
+
+    model: torch.nn.Module
+    history: list[dict[str, Any]]
+    started_from: str
+    moved: frozenset[str]
+    """Parameters of the model that training changed, whichever stage it was, and in whichever architecture that lent
+    them. A stage may leave what another has moved, so what each of them moved is in the history too."""
+
+    @property
+    def params_moved(self) -> int:
+        """How many numbers they hold."""
+        return sum(p.numel() for name, p in self.model.named_parameters() if name in self.moved)
+
+    def lent(self, part: str, into: str) -> set[str]:
+        """Those of a part, by the names that they have where it is lent to."""
+        here, there = (f"{place}." if place else "" for place in (part, into))
+        return {f"{there}{name.removeprefix(here)}" for name in self.moved if name.startswith(here)}
+
+
+def trained_model(cell: Cell, material: Material, run: Run, keys: dict[str, str]) -> Training:
+    """The model of a cell after its training, with the history, what it started from and what was moved.
 
     What it starts from may be what another architecture's training on the same part ends with: that comes first then,
     and its epochs stand first in the history. What is lent is kept under its planned key (`keys`, by architecture).
     """
     from ferbench.benchmark.learning.lending import trained_once
-    from ferbench.benchmark.learning.training import build, train
+    from ferbench.benchmark.learning.training import build, marks, train
 
     architecture = architectures.get(cell.architecture)
     size = architecture.sizes[cell.size]
@@ -329,20 +350,27 @@ def trained_model(
     model, started_from = build(architecture, size, len(material.corpus.classes), run)
     official = load_given(model, architecture, cell.size, cell.weights)
     started_from = ", ".join(map(str, official)) or started_from
-    before: list[dict[str, Any]] = []
+    history: list[dict[str, Any]] = []
+    moved: set[str] = set()
     for name in dict.fromkeys(lent.architecture for lent in size.trained):
-        lender, epochs, lender_from = trained_model(replace(cell, architecture=name), material, run, keys)
-        before += [{**epoch, "stage": f"{name}: {epoch['stage']}"} for epoch in epochs]
+        lender = trained_model(replace(cell, architecture=name), material, run, keys)
+        history += [{**epoch, "stage": f"{name}: {epoch['stage']}"} for epoch in lender.history]
         for lent in size.trained:
             if lent.architecture == name:
-                model.get_submodule(lent.into).load_state_dict(lender.get_submodule(lent.part).state_dict())
-        begun = f" from {lender_from}" if of(name, cell.weights) else ""
+                model.get_submodule(lent.into).load_state_dict(lender.model.get_submodule(lent.part).state_dict())
+                moved |= lender.lent(lent.part, lent.into)
+        begun = f" from {lender.started_from}" if of(name, cell.weights) else ""
         also = f", {started_from}" if size.weights or official else ""
         started_from = f"{name} trained on the same part{begun}{also}"
-    if not architecture.lends:
-        return model, before + train(model, architecture, size, material, run), started_from
-    history, _ = trained_once(model, keys[cell.architecture], lambda: train(model, architecture, size, material, run))
-    return model, before + history, started_from
+    names, before = [name for name, _ in model.named_parameters()], marks(model.parameters())
+    if architecture.lends:
+        key = keys[cell.architecture]
+        history += trained_once(model, key, lambda: train(model, architecture, size, material, run))[0]
+    else:
+        history += train(model, architecture, size, material, run)
+    after = marks(model.parameters())
+    moved |= {name for name, old, new in zip(names, before, after, strict=True) if old != new}
+    return Training(model, history, started_from, frozenset(moved))
 
 
 def _ensemble_cell(cell: Cell, corpus: Corpus, parts: Split, keys: dict[str, str], results: Path) -> dict[str, Any]:
@@ -449,13 +477,13 @@ def counts_of(corpus: Corpus, parts: Split, missing: NDArray[np.bool_]) -> dict[
 
 
 def cost_of(
-    architecture: Architecture, cell: Cell, num_classes: int, model: torch.nn.Module,
-    history: list[dict[str, Any]], peak_mb: float, run: Run,
-) -> dict[str, Any]:  # fmt: skip
+    architecture: Architecture, cell: Cell, num_classes: int, training: Training, peak_mb: float, run: Run
+) -> dict[str, Any]:
     """Parameters, multiply-adds, throughput, latency and memory, by the efficiency rules."""
     from ferbench.benchmark.learning.folding import folded
     from ferbench.benchmark.measures.efficiency import count_macs, count_parameters, measure_inference
 
+    model, history = training.model, training.history
     paper_model = _on_meta(architecture.sizes["full"], num_classes) if "full" in architecture.sizes else None
     speed = measure_inference(
         folded(model), architecture.input_shape(cell.size), run.device, run.precision, channels_last=run.channels_last
@@ -463,7 +491,7 @@ def cost_of(
     seconds = sum(epoch["seconds"] for epoch in history) or float("inf")  # of an average, nothing is trained
     return {
         "params": count_parameters(model),
-        "params_trained": sum({epoch["stage"]: epoch.get("moved", 0) for epoch in history}.values()),
+        "params_trained": training.params_moved,
         "macs": count_macs(model, architecture.input_shape(cell.size)),
         "params_full": count_parameters(paper_model) if paper_model else None,
         "macs_full": count_macs(paper_model, architecture.input_shape("full")) if paper_model else None,
