@@ -12,6 +12,7 @@ import math
 import os
 import random
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -89,8 +90,8 @@ def checkout(repository: Path, ref: str) -> Iterator[tuple[Path, str]]:
     """
     found = _git(repository, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if found.returncode:
-        raise RequestError(f"--base {ref}: not a commit of {repository}: fetch it first, or name a ref that is there "
-                           "(a shallow clone holds one commit only)")  # fmt: skip
+        raise RequestError(f"--base {ref}: neither a commit of {repository} nor a folder of records: fetch it first, "
+                           "or name a ref that is there (a shallow clone holds one commit only)")  # fmt: skip
     commit = found.stdout.strip()
     _git(repository, "worktree", "prune")  # of gates that were killed
     with tempfile.TemporaryDirectory(prefix="ferbench-base-") as scratch:
@@ -108,8 +109,10 @@ def repository_of(folder: Path) -> Path:
     """The top of the git repository that holds a folder.
 
     Raises:
-        RequestError: it is in none.
+        RequestError: it is in none, or there is no git.
     """
+    if not shutil.which("git"):
+        raise RequestError("git: not found on PATH: --base REF needs it")
     found = _git(folder, "rev-parse", "--show-toplevel")
     if found.returncode:
         raise RequestError(f"{folder}: not in a git repository: --base REF needs one")

@@ -218,8 +218,8 @@ def cells_of(
             if dataset not in data_sets.names():
                 raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
     met = _met(suite, rows, _chosen([*named_data, *own], None, data_sets.names(), "data set"),
-               only_architectures, only_datasets)  # fmt: skip
-    if only_architectures:
+               trained, only_datasets)  # fmt: skip
+    if trained:
         datasets = [d for d in datasets if any(d in met[row] for row in chosen)]
     protocols = {dataset: _protocol(name, suite, dataset) for dataset in datasets}
     most = max(protocol.folds for protocol in protocols.values())

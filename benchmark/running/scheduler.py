@@ -89,16 +89,14 @@ def plan(cells: list[Cell], results: Path, data: Path | None, device_type: str) 
     return missing, kept
 
 
-def refuse_read_only(results: Path) -> None:
-    """Raises RequestError where records cannot be written, before any work is done."""
+def refuse_read_only(results: Path, option: str = "--results") -> None:
+    """Raises RequestError where nothing can be written, before any work is done; `option` is what names the folder."""
     try:
         results.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=results):
             pass
     except OSError as error:
-        raise RequestError(
-            f"{results}: results cannot be written there ({error.strerror}): use --results DIR"
-        ) from None
+        raise RequestError(f"{results}: results cannot be written there ({error.strerror}): use {option} DIR") from None
 
 
 def run(jobs: list[Job], results: Path, device_type: str, workers: int) -> Outcome:
