@@ -17,7 +17,6 @@ from ferbench.benchmark.records.installation import CHECKOUT
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
 """What `pip wheel` and `python -m build` do, without fetching setuptools for it."""
 HIDDEN = ("__editable__", "ferbench", "pip")
-"""What a fresh environment does not see of this one: ferbench's own traces, and what installs into it."""
 
 
 def copy_checkout(folder: Path) -> Path:
@@ -59,39 +58,45 @@ def write_wheel(folder: Path, name: str, files: Mapping[str, str], entry_points:
     return file
 
 
-class FreshEnvironment:
-    """A virtual environment that finds the libraries of this one after its own, so that nothing large is installed."""
+def link_libraries(folder: Path) -> Path:
+    """The libraries of this environment, without ferbench's own traces in it."""
+    for place in (Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")):
+        for library in place.iterdir():
+            link = folder / library.name
+            if not library.name.startswith(HIDDEN) and library.suffix != ".pth" and not link.is_symlink():
+                link.symlink_to(library)
+    return folder
 
-    def __init__(self, folder: Path) -> None:
+
+class FreshEnvironment:
+    """A virtual environment that finds libraries from elsewhere after its own, so that nothing large is installed."""
+
+    def __init__(self, folder: Path, libraries: Path) -> None:
         self.folder = folder
         venv.create(folder, with_pip=False, symlinks=True)
         self.site = next(folder.glob("lib/python*/site-packages"))
-        libraries = folder / "libraries"
-        libraries.mkdir()
-        for place in (Path(entry) for entry in sys.path if Path(entry).name in ("site-packages", "dist-packages")):
-            for library in place.iterdir():
-                link = libraries / library.name
-                if not library.name.startswith(HIDDEN) and library.suffix != ".pth" and not link.is_symlink():
-                    link.symlink_to(library)
         (self.site / "libraries.pth").write_text(f"{libraries}\n")
+        unset = ("FERBENCH_CACHE", "FERBENCH_DATA", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE")
+        self.settings = {name: value for name, value in os.environ.items() if name not in unset} | {
+            "HOME": str(folder),
+            "XDG_CACHE_HOME": str(folder / "cache"),
+            "MPLCONFIGDIR": matplotlib.get_configdir(),
+            "PYTHONPYCACHEPREFIX": str(libraries.with_name("bytecode")),  # torch is compiled once, not once a process
+        }
 
     def pip(self, *words: str | Path) -> None:
         """Installs or uninstalls."""
         called = [sys.executable, "-m", "pip", "--python", self.folder / "bin" / "python", *words]
-        done = subprocess.run(list(map(str, called)), capture_output=True, text=True)
+        done = subprocess.run(list(map(str, called)), capture_output=True, text=True, env=self.settings)
         assert done.returncode == 0, done.stderr
 
     def install(self, *words: str | Path) -> None:
         """Installs without dependencies and without a network."""
-        self.pip("install", "--no-deps", "--no-index", "--no-build-isolation", *words)
+        self.pip("install", "--no-deps", "--no-index", "--no-build-isolation", "--no-compile", *words)
 
     def run(
         self, program: str, *words: str | Path, cwd: Path, timeout: float = 600
     ) -> subprocess.CompletedProcess[str]:
         """Runs a program of this environment as a user does who has set nothing."""
-        ours = {"HOME": str(self.folder), "XDG_CACHE_HOME": str(self.folder / "cache")}
-        kept = {k: v for k, v in os.environ.items() if k not in ("FERBENCH_CACHE", "FERBENCH_DATA", "PYTHONPATH")}
-        return subprocess.run(
-            [str(self.folder / "bin" / program), *map(str, words)], cwd=cwd, timeout=timeout, capture_output=True,
-            text=True, env={**kept, "MPLCONFIGDIR": matplotlib.get_configdir(), **ours},
-        )  # fmt: skip
+        called = [str(self.folder / "bin" / program), *map(str, words)]
+        return subprocess.run(called, cwd=cwd, timeout=timeout, capture_output=True, text=True, env=self.settings)

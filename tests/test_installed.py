@@ -16,7 +16,7 @@ import pytest
 
 from ferbench.benchmark.records.record import read_records
 from tests.benchmark.third_party import QUICK
-from tests.fresh_environment import FreshEnvironment, build, copy_checkout, write_wheel
+from tests.fresh_environment import FreshEnvironment, build, copy_checkout, link_libraries, write_wheel
 
 pytestmark = pytest.mark.timeout(900)  # real processes that import torch, on machines that may have much else to do
 
@@ -51,6 +51,7 @@ class Built:
     sdist: Path
     foreign: list[Path]
     third_party: Path
+    libraries: Path
 
 
 @pytest.fixture(scope="module")
@@ -60,13 +61,15 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     theirs = {"their_models/__init__.py": "", "their_models/toy_quick.py": QUICK}
     entry_points = "[ferbench.architectures]\ntoy_quick = their_models.toy_quick:ARCHITECTURE\n"
     third_party = write_wheel(folder, "theirs", theirs, entry_points)
-    return Built(project, build(project, "wheel", folder), build(project, "sdist", folder), foreign, third_party)
+    libraries = link_libraries(tmp_path_factory.mktemp("libraries"))
+    wheel, sdist = (build(project, kind, folder) for kind in ("wheel", "sdist"))
+    return Built(project, wheel, sdist, foreign, third_party, libraries)
 
 
 @pytest.fixture(scope="module")
 def environment(built: Built, tmp_path_factory: pytest.TempPathFactory) -> FreshEnvironment:
     """Everything is installed."""
-    made = FreshEnvironment(tmp_path_factory.mktemp("environment"))
+    made = FreshEnvironment(tmp_path_factory.mktemp("environment"), built.libraries)
     made.install(built.wheel, built.third_party, *built.foreign)
     return made
 
@@ -110,7 +113,7 @@ def test_the_sdist_builds_the_same_wheel_and_holds_no_tests(built: Built, tmp_pa
 
 @pytest.mark.parametrize("ours_first", [True, False])
 def test_nobody_is_in_anybodys_way(built: Built, tmp_path: Path, ours_first: bool) -> None:
-    environment, elsewhere = FreshEnvironment(tmp_path / "environment"), tmp_path / "elsewhere"
+    environment, elsewhere = FreshEnvironment(tmp_path / "environment", built.libraries), tmp_path / "elsewhere"
     elsewhere.mkdir()
     order = [[built.wheel], built.foreign] if ours_first else [built.foreign, [built.wheel]]
     for wheels in order:
@@ -162,11 +165,14 @@ def test_what_is_advised_can_be_done(
 
 
 def test_an_editable_install_finds_a_new_file_at_once(built: Built, tmp_path: Path) -> None:
-    environment, project = FreshEnvironment(tmp_path / "environment"), copy_checkout(tmp_path / "checkout")
+    environment = FreshEnvironment(tmp_path / "environment", built.libraries)
+    project = copy_checkout(tmp_path / "checkout")
     environment.install("--editable", project)
     (project / "models" / "toy_quick.py").write_text(QUICK)
     listed = environment.run("ferbench", "list", "architectures", "--json", cwd=tmp_path)
     assert "toy_quick" in {row["name"] for row in json.loads(listed.stdout)}
+    told = environment.run("ferbench", "leaderboard", cwd=tmp_path).stderr
+    assert told.endswith("no records there: run `ferbench run` first, or name a folder with --results\n")
     bare = environment.run("python", "-c", "import ferbench.models.toy_quick, models", cwd=tmp_path)
     assert bare.stderr.endswith("ModuleNotFoundError: No module named 'models'\n")
 

@@ -132,7 +132,8 @@ def test_the_reports_of_an_earlier_check_are_gone_before_the_next_one_begins(
 def test_no_baseline_is_nothing_to_compare(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(here.baseline)
     assert here.check() == 3
-    assert "baseline.json: no baseline there: make one with `make baseline` and commit it" in capsys.readouterr().err
+    advised = f"make one with `python -m benchmark baseline --out {here.baseline}` and commit it"
+    assert f"baseline.json: no baseline there: {advised}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
