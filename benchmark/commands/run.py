@@ -14,6 +14,7 @@ from ferbench.benchmark.planning.official import given_weights
 from ferbench.benchmark.planning.suite import cells_of, load_suite
 from ferbench.benchmark.records.provenance import available_cores, kept_path
 from ferbench.benchmark.records.record import RECORD
+from ferbench.benchmark.running.claims import claimed
 from ferbench.benchmark.running.progress import clock
 from ferbench.benchmark.running.scheduler import plan, refuse_read_only, run
 
@@ -57,14 +58,14 @@ def run_suite(
     if not jobs:
         print(f"nothing to do: all {kept} cells of suite {name} are finished in {results}")
         if _is_stale(board, results / name):
-            print(f"{render_board(results, board)} rendered")
+            _render(results, board)
         return 0
     at_once = workers or (available_cores() if device_type == "cpu" else _gpus())
     print(f"suite {name}: {len(jobs)} cells to run, {kept} finished before; {at_once} at a time on {device_type}")
     began = time.monotonic()
     outcome = run(jobs, results, device_type, at_once)
     print(f"{outcome.finished} cells finished, {outcome.failed} failed, in {clock(time.monotonic() - began)}")
-    print(f"{render_board(results, board)} rendered")
+    _render(results, board)
     return 1 if outcome.failed else 0
 
 
@@ -72,6 +73,12 @@ def asked_with(suite: str, seeds: int) -> tuple[str, ...]:
     """The words of a request that choose a suite and its seeds, as records keep them."""
     file = Path(suite)
     return ("--suite", kept_path(file) if file.suffix else suite, *(["--seeds", str(seeds)] if seeds else []))
+
+
+def _render(results: Path, board: Path) -> None:
+    """Renders the board, after another run that does so."""
+    with claimed(results, board.name, wait=True):
+        print(f"{render_board(results, board)} rendered")
 
 
 def choose_device(asked: str) -> str:
