@@ -14,6 +14,7 @@ from ferbench.benchmark.planning.official import given_weights
 from ferbench.benchmark.planning.suite import cells_of, load_suite
 from ferbench.benchmark.records.provenance import available_cores, kept_path
 from ferbench.benchmark.records.record import RECORD
+from ferbench.benchmark.running.claims import claimed
 from ferbench.benchmark.running.progress import clock
 from ferbench.benchmark.running.scheduler import plan, refuse_read_only, run
 
@@ -97,8 +98,10 @@ def _gpus() -> int:
 
 
 def _render(results: Path, suite: str) -> None:
-    """Renders the board beside the records, and prints what it says of which row to pick of this suite."""
-    rendered = render_board(results, results / BOARD)
+    """Renders the board beside the records, after another run that does so, and prints what it says of which row to
+    pick of this suite."""
+    with claimed(results, BOARD.name, wait=True):
+        rendered = render_board(results, results / BOARD)
     print(f"\n{rendered.picks[suite]}\n\n{rendered.out} rendered")
 
 

@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -20,6 +20,7 @@ import pytest
 from ferbench.benchmark.cli import main
 from ferbench.benchmark.records.installation import CHECKOUT
 from ferbench.benchmark.records.record import PREDICTIONS, RECORD
+from ferbench.benchmark.running.claims import claimed
 
 Command = Callable[..., tuple[int, str, str]]
 Ferbench = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -358,8 +359,17 @@ def heed_ctrl_c() -> None:
 
 
 def wait_for_records(results: Path, count: int, process: subprocess.Popen[str]) -> None:
+    wait_until(lambda: len(records(results)) >= count, process)
+
+
+def is_held(results: Path, cell: str) -> bool:
+    with claimed(results, cell) as free:
+        return not free
+
+
+def wait_until(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 100
-    while len(records(results)) < count:
+    while not there():
         assert process.poll() is None, "the run ended too early"
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -398,6 +408,62 @@ def test_ctrl_c_and_sigkill_lose_no_finished_cell_and_change_no_number(
         mine, theirs = (pd.read_parquet(f.with_name(PREDICTIONS)) for f in (file, whole[name]))
         pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
         assert json.loads(file.read_text())["metrics"] == json.loads(whole[name].read_text())["metrics"]
+
+
+@pytest.fixture
+def two_runs(
+    words: list[str], toys: Path, tmp_path: Path
+) -> Iterator[tuple[Path, Path, list[subprocess.Popen[str]], list[str]]]:
+    """Results and gate of two runs that are both at work on the same results, none of whose toys has been built yet;
+    and what the second has said."""
+    results, gate = tmp_path / "results", tmp_path / "gate"
+    runs = [start(words, results, toys, gate, allowed=0)]
+    wait_for_records(results, 3, runs[0])  # the floors and the oracle
+    wait_until(lambda: is_held(results, "mine/affectnet_small-twin/toy_quick/seed0-fold0"), runs[0])
+    runs.append(start(words, results, toys, gate, allowed=0))
+    assert runs[1].stdout is not None
+    said = []
+    while not said or "another run is at work here too" not in said[-1]:
+        said.append(runs[1].stdout.readline())
+        assert said[-1], "the second run did not meet the first"
+    yield results, gate, runs, said
+    for run in runs:
+        run.kill()
+        run.communicate(timeout=30)
+
+
+def test_two_runs_in_one_results_folder_share_its_cells(
+    two_runs: tuple[Path, Path, list[subprocess.Popen[str]], list[str]],
+    finished: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    results, gate, runs, _ = two_runs
+    (gate / "allowed").write_text("99")
+    said = [run.communicate(timeout=100)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert len(list(gate.glob("passed-*"))) == 4  # each toy was built, and so trained, once
+    for text, cells in zip(said, (CELLS, CELLS - 3), strict=True):
+        assert f"{cells} cells finished, 0 failed" in text
+        assert text.endswith(f"{results / 'leaderboard.md'} rendered\n")
+    made = [len(re.findall(r"toy_quick seed \d fold 0: ABAW 0.\d+ in", text)) for text in said]
+    assert sum(made) == 4
+    assert min(made) > 0
+    assert " by another run" in said[1]
+    assert records(results).keys() == records(finished[0]).keys()
+    assert "Toy" in (results / "leaderboard.md").read_text()
+
+
+def test_a_run_that_is_killed_leaves_its_cell_to_the_other(
+    two_runs: tuple[Path, Path, list[subprocess.Popen[str]], list[str]],
+) -> None:
+    results, gate, (killed, left), _ = two_runs
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait(timeout=30)
+    (gate / "allowed").write_text("99")
+    out, err = left.communicate(timeout=100)
+    assert (left.returncode, err) == (0, "")
+    assert len(list(gate.glob("passed-*"))) == 4
+    assert len(re.findall(r"toy_quick seed \d fold 0: ABAW 0.\d+ in", out)) == 4
+    assert len(records(results)) == CELLS
 
 
 def test_a_failed_cell_makes_the_exit_code_1_and_stays_on_the_board(
