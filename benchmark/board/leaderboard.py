@@ -59,7 +59,7 @@ def _render(found: Sequence[Section], results: Path, out: Path, published: Path 
         raise NoRecordsError(
             f"no records below {results}: run {advised('bench', 'run')} first, or name a folder with --results"
         )
-    reference = _published(results, published)
+    reference = _published(results, published, found)
     folders = [results / section.suite / "plots" for section in found]
     drawn = draw(found, folders)
     kept: dict[Path, set[str]] = {}
@@ -76,18 +76,20 @@ def _render(found: Sequence[Section], results: Path, out: Path, published: Path 
     out.write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
 
 
-def _published(results: Path, published: Path | None) -> Published | None:
+def _published(results: Path, published: Path | None, found: Sequence[Section]) -> Published | None:
     if published is None or published.resolve() == results.resolve():
         return None
     records = read_records(published)
-    return Published(records) if records else None
+    return Published(records, found) if records else None
 
 
 def _section(section: Section, plots: Plots, folder: str, published: Published | None, literature: Literature) -> str:
     """One heading with its tables and plots."""
     kind = "Twins: synthetic data" if section.source == "twin" else "Real data"
     schema = f", record schema {section.schema}" if section.schema != 1 else ""
-    parts = [f"### {kind}, size {escape(section.size)}{schema}", "#### All data sets", tables.all_datasets(section)]
+    parts = [f"### {kind}, size {escape(section.size)}{schema}"]
+    parts += [escape(line)] if published and (line := published.line(section)) else []
+    parts += ["#### All data sets", tables.all_datasets(section)]
     parts += [tables.across(section), *_pictures(folder, plots.across)]
     for table in section.tables:
         parts += _table(table, plots, folder, published, literature)
