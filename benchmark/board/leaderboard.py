@@ -54,11 +54,12 @@ def _render(found: Sequence[Section], results: Path, out: Path, published: Path 
     for section in found:
         names = [SUITE_PAGE, *(page_of(table.dataset) for table in section.tables)]
         pages.refuse_foreign(results / section.suite, names)
-    reference = _published(results, published)
+    reference = _published(results, published, found)
     drawn = draw(found, [results / section.suite / PLOTS for section in found])
     suites: dict[str, list[Shown]] = defaultdict(list)
     for section, plots in zip(found, drawn, strict=True):
-        suites[section.suite].append(Shown(section, plots))
+        line = reference.line(section) if reference else ""
+        suites[section.suite].append(Shown(section, plots, line))
     for suite, shown in suites.items():
         pages.write(results / suite, pages.pages(shown, reference, literature))
         _remove_stale(results / suite / PLOTS, {name for each in shown for name in each.plots.files()})
@@ -66,14 +67,17 @@ def _render(found: Sequence[Section], results: Path, out: Path, published: Path 
     folders = {suite: Path(os.path.relpath(results / suite, out.parent)).as_posix() for suite in suites}
     every = [each for shown in suites.values() for each in shown]
     out.write_text(_board(every, folders), encoding="utf-8", newline="\n")
-    return {suite: "\n\n".join(picks.words(each.section) for each in shown) for suite, shown in suites.items()}
+    return {
+        suite: "\n\n".join(text for each in shown for text in (picks.words(each.section), each.reproduced) if text)
+        for suite, shown in suites.items()
+    }
 
 
-def _published(results: Path, published: Path | None) -> Published | None:
+def _published(results: Path, published: Path | None, found: Sequence[Section]) -> Published | None:
     if published is None or published.resolve() == results.resolve():
         return None
     records = read_records(published)
-    return Published(records) if records else None
+    return Published(records, found) if records else None
 
 
 def _remove_stale(folder: Path, kept: set[str]) -> None:
@@ -91,6 +95,7 @@ def _board(every: Sequence[Shown], folders: dict[str, str]) -> str:
     parts += [_ABOUT_TWINS] if any(each.section.source == "twin" for each in every) else []
     for each in every:
         parts += [_heading(each.section), picks.markdown(each.section, pages.linked(folders[each.section.suite]))]
+        parts += [escape(each.reproduced)] if each.reproduced else []
     parts += [picks.HOW_TO_READ, "## All data sets"]
     for each in every:
         parts += _section(each, folders[each.section.suite])

@@ -45,6 +45,8 @@ class Shown:
 
     section: Section
     plots: Plots
+    reproduced: str = ""
+    """One line on how it stands to what is published; empty where nothing is."""
 
 
 def pages(suite: Sequence[Shown], published: Published | None, literature: Literature) -> dict[str, str]:

@@ -179,22 +179,24 @@ def test_a_digest_of_what_was_replaced_meanwhile_is_not_taken(tmp_path: Path, mo
 
 @pytest.mark.usefixtures("no_plots")
 def test_reproduction(tmp_path: Path) -> None:
-    """The same, another skill, another protocol, the first of two seeds, more seeds than published, never published,
-    never finished."""
+    """The same predictions, others of the same skill, a ruined row, another protocol, one published seed, other seeds
+    than published, other folds, never published, never finished, and floors."""
     results, published = tmp_path / "results", tmp_path / "published"
-    for name, skill in (("same", 0.5), ("better_once", 0.5), ("other_rules", 0.5), ("new", 0.5)):
+    for seed in range(3):
+        for name in ("same", "drawn_anew", "ruined", "other_seed", "other_folds", "failed"):
+            write_cell(published, name, 0.8, seed=seed, environment={"device": "another machine"})
+        write_cell(published, "other_rules", 0.8, seed=seed, protocol={"image_frames": 1})
+    write_cell(published, "one_seed", 0.8)
+    for name, skill in (("same", 0.8), ("other_rules", 0.8), ("new", 0.8)):
         write_cell(results, name, skill)
-    write_cell(results, "first_of_two", 0.5)
-    write_cell(results, "more_seeds", 0.5)
+    write_cell(results, "drawn_anew", 0.79)
+    write_cell(results, "ruined", 0.1)
+    write_cell(results, "one_seed", 0.79)
+    write_cell(results, "other_seed", 0.8, seed=7)
+    write_cell(results, "other_folds", 0.8, fold=1)
     write_cell(results, "failed", error="no memory")
-    write_cell(published, "same", 0.5, environment={"device": "another machine"})
-    write_cell(published, "better_once", 0.9)
-    write_cell(published, "other_rules", 0.5, protocol={"image_frames": 1})
-    write_cell(published, "first_of_two", 0.5)
-    write_cell(published, "first_of_two", 0.9, seed=1)
-    write_cell(results, "more_seeds", 0.5, seed=1)
-    write_cell(published, "more_seeds", 0.5)
-    write_cell(published, "failed", 0.5)
+    for folder in (results, published):
+        write_cell(folder, "majority", title="Majority")
     render(results, tmp_path / "leaderboard.md", published)
     golden("reproduction.md", results / "default" / "oulu_casia-twin.md")
 
