@@ -30,10 +30,10 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	  || $(PY) -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
 	@touch $@
 
-bench: $(READY) ## Run what is missing of a suite, then render leaderboard.md with its plots.
+bench: $(READY) ## Run what is missing of a suite, then render results/leaderboard.md with its pages and plots.
 	$(PY) -m benchmark run --suite $(SUITE) --architectures '$(ARCH)' --datasets '$(DATA)' --seeds $(or $(SEEDS),0) --device $(DEVICE)
 
-leaderboard: $(READY) ## Render leaderboard.md from the records alone.
+leaderboard: $(READY) ## Render the board from the records alone (the committed one where this machine has none).
 	$(PY) -m benchmark leaderboard
 
 site: $(READY) ## Write the board as web pages that open from disk: results/site/index.html.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -144,7 +144,22 @@ def identity(cell: Cell, location: Location, device_type: str) -> dict[str, Any]
         "fold": cell.fold,
         "kind": cell.kind,
         "protocol": cell.protocol.as_dict(),
+        "asked": asked_with(cell, location),
     }
+
+
+def asked_with(cell: Cell, location: Location) -> list[str]:
+    """The words with which `run` makes this cell: DIR stands for the folder of one's own data."""
+    words = [*(cell.asked or ("--suite", cell.suite)), "--architectures", cell.architecture, "--datasets", cell.dataset]
+    own = ["--data", "DIR"] if location.own_twin is None else []
+    return [*words, *own, *(word for given in _weights_asked_with(cell) for word in ("--weights", given))]
+
+
+def _weights_asked_with(cell: Cell) -> list[str]:
+    """The words of `--weights` that matter to a cell: its own, its members', and those of all that they start from."""
+    trained = [cell, *members_of(cell)] if cell.weights else []
+    names = [other.architecture for each in trained for other in (each, *lenders_of(each))]
+    return list(dict.fromkeys(weights.asked for name in names for weights in of(name, cell.weights)))
 
 
 def failed_record(about: dict[str, Any], device_type: str, error: str) -> dict[str, Any]:
@@ -255,7 +270,8 @@ def _architecture_cell(
     material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames, size.shuffle_frames)
     with peak_memory(device) as peak:
         began = time.perf_counter()
-        model, history, started_from = trained_model(cell, material, run, keys)
+        training = trained_model(cell, material, run, keys)
+        model, history = training.model, training.history
         trained = time.perf_counter()
         answers = predict_with(model, size, material, parts.test, run)
         tested = time.perf_counter()
@@ -264,14 +280,14 @@ def _architecture_cell(
     return {
         "title": architecture.title,
         "view": architecture.view,
-        "started_from": started_from,
+        "started_from": training.started_from,
         "recipe": recipe_of(size, cell.epochs),
         "history": history,
         "notes": notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),
         "answers": answers,
         "validation_answers": validation,
         "precision": run.precision,
-        "cost": cost_of(architecture, cell, len(corpus.classes), model, history, peak.mb, run),
+        "cost": cost_of(architecture, cell, len(corpus.classes), training, peak.mb, run),
         "timing": {"train_s": trained - began, "test_s": tested - trained, "measure_s": time.perf_counter() - tested},
     }
 
@@ -297,16 +313,36 @@ def shelf_on(device: torch.device) -> Shelf | None:
     return Shelf(folder, alone) if os.access(folder, os.W_OK) and disk.free > disk.total * FREE else None
 
 
-def trained_model(
-    cell: Cell, material: Material, run: Run, keys: dict[str, str]
-) -> tuple[torch.nn.Module, list[dict[str, Any]], str]:
-    """The model of a cell after its training, the history, and what it started from.
+@dataclass(frozen=True)
+class Training:
+    """What the training of a cell ends with."""
+
+    model: torch.nn.Module
+    history: list[dict[str, Any]]
+    started_from: str
+    moved: frozenset[str]
+    """Parameters of the model that training changed, whichever stage it was, and in whichever architecture that lent
+    them. A stage may leave what another has moved, so what each of them moved is in the history too."""
+
+    @property
+    def params_moved(self) -> int:
+        """How many numbers they hold."""
+        return sum(p.numel() for name, p in self.model.named_parameters() if name in self.moved)
+
+    def lent(self, part: str, into: str) -> set[str]:
+        """Those of a part, by the names that they have where it is lent to."""
+        here, there = (f"{place}." if place else "" for place in (part, into))
+        return {f"{there}{name.removeprefix(here)}" for name in self.moved if name.startswith(here)}
+
+
+def trained_model(cell: Cell, material: Material, run: Run, keys: dict[str, str]) -> Training:
+    """The model of a cell after its training, with the history, what it started from and what was moved.
 
     What it starts from may be what another architecture's training on the same part ends with: that comes first then,
     and its epochs stand first in the history. What is lent is kept under its planned key (`keys`, by architecture).
     """
     from ferbench.benchmark.learning.lending import trained_once
-    from ferbench.benchmark.learning.training import build, train
+    from ferbench.benchmark.learning.training import build, marks, train
 
     architecture = architectures.get(cell.architecture)
     size = architecture.sizes[cell.size]
@@ -314,20 +350,27 @@ def trained_model(
     model, started_from = build(architecture, size, len(material.corpus.classes), run)
     official = load_given(model, architecture, cell.size, cell.weights)
     started_from = ", ".join(map(str, official)) or started_from
-    before: list[dict[str, Any]] = []
+    history: list[dict[str, Any]] = []
+    moved: set[str] = set()
     for name in dict.fromkeys(lent.architecture for lent in size.trained):
-        lender, epochs, lender_from = trained_model(replace(cell, architecture=name), material, run, keys)
-        before += [{**epoch, "stage": f"{name}: {epoch['stage']}"} for epoch in epochs]
+        lender = trained_model(replace(cell, architecture=name), material, run, keys)
+        history += [{**epoch, "stage": f"{name}: {epoch['stage']}"} for epoch in lender.history]
         for lent in size.trained:
             if lent.architecture == name:
-                model.get_submodule(lent.into).load_state_dict(lender.get_submodule(lent.part).state_dict())
-        begun = f" from {lender_from}" if of(name, cell.weights) else ""
+                model.get_submodule(lent.into).load_state_dict(lender.model.get_submodule(lent.part).state_dict())
+                moved |= lender.lent(lent.part, lent.into)
+        begun = f" from {lender.started_from}" if of(name, cell.weights) else ""
         also = f", {started_from}" if size.weights or official else ""
         started_from = f"{name} trained on the same part{begun}{also}"
-    if not architecture.lends:
-        return model, before + train(model, architecture, size, material, run), started_from
-    history, _ = trained_once(model, keys[cell.architecture], lambda: train(model, architecture, size, material, run))
-    return model, before + history, started_from
+    names, before = [name for name, _ in model.named_parameters()], marks(model.parameters())
+    if architecture.lends:
+        key = keys[cell.architecture]
+        history += trained_once(model, key, lambda: train(model, architecture, size, material, run))[0]
+    else:
+        history += train(model, architecture, size, material, run)
+    after = marks(model.parameters())
+    moved |= {name for name, old, new in zip(names, before, after, strict=True) if old != new}
+    return Training(model, history, started_from, frozenset(moved))
 
 
 def _ensemble_cell(cell: Cell, corpus: Corpus, parts: Split, keys: dict[str, str], results: Path) -> dict[str, Any]:
@@ -434,24 +477,24 @@ def counts_of(corpus: Corpus, parts: Split, missing: NDArray[np.bool_]) -> dict[
 
 
 def cost_of(
-    architecture: Architecture, cell: Cell, num_classes: int, model: torch.nn.Module,
-    history: list[dict[str, Any]], peak_mb: float, run: Run,
-) -> dict[str, Any]:  # fmt: skip
+    architecture: Architecture, cell: Cell, num_classes: int, training: Training, peak_mb: float, run: Run
+) -> dict[str, Any]:
     """Parameters, multiply-adds, throughput, latency and memory, by the efficiency rules."""
     from ferbench.benchmark.learning.folding import folded
     from ferbench.benchmark.measures.efficiency import count_macs, count_parameters, measure_inference
 
-    paper_model = _on_meta(architecture.sizes["full"], num_classes) if "full" in architecture.sizes else None
+    model, history = training.model, training.history
+    params_full, macs_full = _cost_at_full_size(architecture.name, num_classes)
     speed = measure_inference(
         folded(model), architecture.input_shape(cell.size), run.device, run.precision, channels_last=run.channels_last
     )
     seconds = sum(epoch["seconds"] for epoch in history) or float("inf")  # of an average, nothing is trained
     return {
         "params": count_parameters(model),
-        "params_trained": sum({epoch["stage"]: epoch.get("moved", 0) for epoch in history}.values()),
+        "params_trained": training.params_moved,
         "macs": count_macs(model, architecture.input_shape(cell.size)),
-        "params_full": count_parameters(paper_model) if paper_model else None,
-        "macs_full": count_macs(paper_model, architecture.input_shape("full")) if paper_model else None,
+        "params_full": params_full,
+        "macs_full": macs_full,
         "train_samples_per_s": sum(epoch["samples"] for epoch in history) / seconds,
         "infer_samples_per_s": speed.infer_samples_per_s,
         "infer_batch": speed.batch,
@@ -463,11 +506,20 @@ def cost_of(
     }
 
 
-def _on_meta(size: Size, num_classes: int) -> torch.nn.Module:
+@cache
+def _cost_at_full_size(name: str, num_classes: int) -> tuple[int | None, int | None]:
+    """Parameters and multiply-adds of the paper's size; None each where there is no such size. A worker that makes
+    several folds and seeds of a row counts once."""
     import torch
 
+    from ferbench.benchmark.measures.efficiency import count_macs, count_parameters
+
+    architecture = architectures.get(name)
+    if "full" not in architecture.sizes:
+        return None, None
     with torch.device("meta"):
-        return size.build(num_classes)
+        model = architecture.sizes["full"].build(num_classes)
+    return count_parameters(model), count_macs(model, architecture.input_shape("full"))
 
 
 class Told:

@@ -71,12 +71,14 @@ def run(
 @app.command()
 def leaderboard(
     results: Results = Path("results"),
-    out: Annotated[Path, typer.Option(help="The markdown file to write.")] = Path("leaderboard.md"),
+    out: Annotated[
+        Path | None, typer.Option(help="The markdown file to write; leaderboard.md beside the records when not named.")
+    ] = None,
 ) -> None:
     """Render the board from records: same records, same bytes."""
     from ferbench.benchmark.commands.leaderboard import render_board
 
-    print(f"{render_board(results, out)} rendered")
+    print(f"{render_board(results, out).out} rendered")
 
 
 @app.command()
@@ -293,6 +295,7 @@ def data_twin(
     name: Annotated[str, typer.Argument(help="Data set.")],
     folder: Annotated[Path, typer.Argument(help="Where to write it: a new or an empty folder.")],
     scale: Annotated[float, typer.Option(help="Share of the original counts, up to 1.")] = 1.0,
+    test_scale: Annotated[float | None, typer.Option(help="Of the test part; as the rest when not named.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed shows other people.")] = 0,
     layout: Annotated[str, typer.Option(help="One of the official layouts; the first when not named.")] = "",
     protocol: Annotated[list[str] | None, typer.Option(help="Protocol option as KEY=VALUE; may be repeated.")] = None,
@@ -301,7 +304,7 @@ def data_twin(
     """Write the synthetic stand-in of a data set in its official layout."""
     from ferbench.benchmark.commands.data import write_twin
 
-    write_twin(name, folder, scale, seed, layout, protocol or [], workers)
+    write_twin(name, folder, scale, test_scale, seed, layout, protocol or [], workers)
 
 
 @data_app.command("verify")

@@ -338,7 +338,7 @@ class Take:
     extra_line: bool
 
 
-def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
+def film(scale: float, seed: int, protocol: Protocol, layout: str, test_scale: float | None = None) -> Film:
     """The twin: `scale` x the original's frames, in shorter videos, with the labels of both tasks.
 
     There are as many people as that gives in the shortest videos, and from a scale of 0.008 on as many as in the
@@ -346,7 +346,7 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
     has the label Other of eight and none of seven.
     """
     takes, shots = [], []
-    for take in all_takes(scale, seed):
+    for take in all_takes({"train": scale, "test": scale if test_scale is None else test_scale}, seed):
         takes.append(take)
         person = ("aff_wild2", seed, take.name)
         shots.append(
@@ -360,13 +360,17 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
                 style="talk" if number_of("style", *person) % 4 else "wild",
             )
         )
-    return Film("aff_wild2", scale, seed, tuple(shots), lambda root: write_labels(root, takes, RELEASES[layout]))
+    return Film(
+        "aff_wild2", scale, seed, tuple(shots), lambda root: write_labels(root, takes, RELEASES[layout]),
+        test_scale=test_scale,
+    )  # fmt: skip
 
 
-def all_takes(scale: float, seed: int) -> Iterator[Take]:
-    """Everyone of the twin; every seventh is beside the one before, in one video."""
-    length = max(SHORTEST, MEAN_FRAMES * scale)
+def all_takes(scales: Mapping[str, float], seed: int) -> Iterator[Take]:
+    """Everyone of the twin, each part at its scale; every seventh is beside the one before, in one video."""
     for part, files in FILES.items():
+        scale = scales[part]
+        length = max(SHORTEST, MEAN_FRAMES * scale)
         people = max(7 if part == "train" else 4, min(files, round(files * MEAN_FRAMES * scale / SHORTEST)))
         rng = np.random.default_rng(number_of("aff_wild2", seed, part))
         frames = np.maximum(20, length * np.exp(rng.normal(0, 0.25, people))).astype(int)
@@ -460,6 +464,7 @@ DATASET = DataSet(
     marks=(f"{CROPS}*", *TREES, *(f"*/{tree}" for tree in TREES)),
     layouts=tuple(RELEASES),
     sparse=True,
+    official_test=True,
     read=read,
     film=film,
 )

@@ -272,11 +272,12 @@ def draw_small(faces: list[Face], fraction: float) -> tuple[list[Face], float]:
     return [face for face in faces if face.part == "test" or face.name in kept], share
 
 
-def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
+def film(scale: float, seed: int, protocol: Protocol, layout: str, test_scale: float | None = None) -> Film:
     """The twin: `scale` x the counts of AffectNet small, every face another person, photographed anywhere."""
     shots, notes = [], []
-    for part, counts in (("train", SMALL_COUNTS), ("test", VALIDATION_COUNTS)):
-        codes = np.repeat(np.arange(len(CLASSES)), [max(2, round(count * scale)) for count in counts])
+    of_test = scale if test_scale is None else test_scale
+    for part, counts, share in (("train", SMALL_COUNTS, scale), ("test", VALIDATION_COUNTS, of_test)):
+        codes = np.repeat(np.arange(len(CLASSES)), [max(2, round(count * share)) for count in counts])
         for i, code in enumerate(codes):
             name = number_of("affectnet_small", seed, part, i)
             rng = np.random.default_rng(name)
@@ -297,7 +298,10 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
                 )
             )
     writer = {"affectnet8": write_npy, "first": write_csv}[layout]
-    return Film("affectnet_small", scale, seed, tuple(shots), lambda root: writer(root, notes, landmarks_of(shots)))
+    return Film(
+        "affectnet_small", scale, seed, tuple(shots), lambda root: writer(root, notes, landmarks_of(shots)),
+        test_scale=test_scale,
+    )  # fmt: skip
 
 
 def landmarks_of(shots: list[Shot]) -> NDArray[np.float32]:
@@ -347,6 +351,7 @@ DATASET = DataSet(
     official_counts={"train samples": sum(SMALL_COUNTS), "test samples": sum(VALIDATION_COUNTS)},
     marks=("train_set", "val_set", "training.csv", "validation.csv"),
     layouts=("affectnet8", "first"),
+    official_test=True,
     read=read,
     film=film,
 )

@@ -80,17 +80,22 @@ class DataSet:
     """The official class map, in code order; empty where only the data tell."""
     protocol: Protocol
     official_counts: Mapping[str, int]
-    """What a complete copy holds under this protocol, by the words of the release; `data verify` compares."""
+    """What a complete copy holds under this protocol; `data verify` compares. Keys: samples, frames, tracks, subjects,
+    and the samples or tracks of an official part (`train samples`, `test tracks`)."""
     read: Callable[[Path, Protocol], Corpus]
     """Opens a folder in the official layout; raises DataError when it is not one."""
-    film: Callable[[float, int, Protocol, str], Film]
-    """The twin at a scale (1 = the original counts) from a seed, under a protocol and in one of the layouts."""
+    film: Callable[..., Film]
+    """The twin at a scale (1 = the original counts) from a seed, under a protocol and in one of the layouts:
+    `film(scale, seed, protocol, layout)`, and where there is an `official_test` also `film(..., test_scale=...)`."""
     layouts: tuple[str, ...]
     """The official layouts that the reader knows and the twin can be written in; the first is the default."""
     marks: tuple[str, ...]
     """Patterns of what lies at the top of a copy; any of them tells that a folder is this data set."""
     options: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Allowed values of the protocol's options that take a name."""
+    official_test: bool = False
+    """Whether the release names a test part, which the twin can hold at a scale of its own: to test costs far less than
+    to train, and a small test part leaves the most undecided."""
     sparse: bool = False
     """Whether the release itself lacks frames within a track (no face was found there): they are no sign of a half
     copy."""

@@ -299,12 +299,13 @@ class Telling:
     """Number that the raters' errors are drawn from."""
 
 
-def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
+def film(scale: float, seed: int, protocol: Protocol, layout: str, test_scale: float | None = None) -> Film:
     """The twin: `scale` x the clips, of all subjects if there are as many clips, stories of 18 to 32 seconds, the first
     of each part recorded at a variable frame rate."""
     shots, tellings = [], []
     for number, part in enumerate(PARTS, start=1):
-        clips = max(2, round(CLIPS[part] * scale))
+        share = test_scale if part == "Test" and test_scale is not None else scale
+        clips = max(2, round(CLIPS[part] * share))
         people = min(clips, SUBJECTS[part])
         for i in range(clips):
             clip = Clip(100 * number + 1 + i % people, 1 + i // people)
@@ -323,7 +324,9 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
                     style="talk",
                 )
             )
-    return Film("sendv1", scale, seed, tuple(shots), annotate=lambda root: write_ratings(root, tellings))
+    return Film(
+        "sendv1", scale, seed, tuple(shots), annotate=lambda root: write_ratings(root, tellings), test_scale=test_scale
+    )
 
 
 def picture_times(rng: np.random.Generator, variable: bool) -> NDArray[np.float64]:
@@ -395,6 +398,7 @@ DATASET = DataSet(
     official_counts={f"{PARTS[part]} tracks": count for part, count in SHARED.items()},
     marks=("ratings",),
     layouts=LAYOUTS,
+    official_test=True,
     read=read,
     film=film,
 )

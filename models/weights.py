@@ -74,6 +74,6 @@ def start_weights(model: nn.Module, size: Size, folder: Path = FOLDER) -> str:
     for weights in size.weights:
         file = folder / f"{weights.file}.safetensors"
         if not file.is_file():
-            raise FileNotFoundError(f"no starting weights {file} (run: python -m benchmark pretrain)")
+            raise FileNotFoundError(f"no starting weights {file} (`pretrain` makes it)")
         load_into(model.get_submodule(weights.into), file)
     return ", ".join(weights.file for weights in size.weights) or "none"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from importlib.metadata import requires
 from pathlib import Path
 
+import pytest
 import torch
 
 from ferbench import datasets
@@ -14,6 +17,28 @@ from ferbench.benchmark.records.installation import CHECKOUT
 def test_datasets_is_our_package() -> None:
     assert datasets.__file__ is not None
     assert Path(datasets.__file__).resolve().parent == CHECKOUT / "datasets"
+
+
+def in_the_checkout(code: str) -> subprocess.CompletedProcess[str]:
+    """What a Python says that was started in the checkout."""
+    return subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(("module", "name"), [("models.architecture", "models"), ("datasets", "datasets")])
+def test_no_module_of_ours_is_loaded_under_a_second_name(module: str, name: str) -> None:
+    said = in_the_checkout(f"import {module}").stderr.splitlines()[-1]
+    assert said == f"ImportError: {name} is a folder of ferbench's checkout: import ferbench.{name} instead"
+
+
+def test_libraries_that_look_for_a_package_do_not_find_our_folder() -> None:
+    """As transformers does with `datasets`, which it then imports."""
+    found = in_the_checkout("""if True:
+        import ferbench
+        from importlib.util import find_spec
+        print(*(spec.origin for spec in map(find_spec, ("datasets", "models")) if spec))
+    """)
+    assert found.returncode == 0, found.stderr
+    assert not [origin for origin in found.stdout.split() if Path(origin).parents[1] == CHECKOUT]
 
 
 def test_the_package_of_that_name_is_not_a_dependency() -> None:

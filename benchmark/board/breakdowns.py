@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from ferbench.benchmark.board.markdown import NOTHING, escape, figure, table
+from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import DataTable
 from ferbench.benchmark.board.tables import HEADLINES, with_interval
 
@@ -51,7 +52,7 @@ def ablation(data: DataTable) -> str:
         score = NOTHING if base.score is None else with_interval(data, base)
         lines.append([f"**{escape(base.title)}**", score, NOTHING, NOTHING])
         for row in variants:
-            option = escape(row.architecture.partition("@")[2].replace("=", ": ").replace("_", " "))
+            option = escape(_option(row))
             change = data.comparison.changes.get(row.architecture)
             if row.score is None:
                 lines.append([option, "failed", NOTHING, NOTHING])
@@ -74,7 +75,14 @@ def ablation(data: DataTable) -> str:
     return table(headers, lines, ["ablation"]) + note if lines else ""
 
 
-def folded(title: str, *parts: str) -> list[str]:
-    """Parts behind a title that unfolds; nothing when all are empty."""
-    shown = [part for part in parts if part]
-    return [f"<details><summary>{title}</summary>", *shown, "</details>"] if shown else []
+def change_of(data: DataTable, variant: str) -> str:
+    """`C3D, shuffled`: a variant and what it is one of, as plain text."""
+    row = data.row(variant)
+    assert row is not None
+    base = data.base(row)
+    return f"{base.title if base else variant}, {_option(row)}"
+
+
+def _option(variant: Row) -> str:
+    """What is changed, as plain text."""
+    return variant.architecture.partition("@")[2].replace("=", ": ").replace("_", " ")

@@ -16,6 +16,8 @@ from ferbench.benchmark.records.installation import PROGRAM
 if TYPE_CHECKING:
     import pyarrow as pa
 
+AGAIN = "results/again"
+"""Where cells go that are run again."""
 _HARDEST = 10
 
 
@@ -30,13 +32,18 @@ class Hard:
     """Score of the true class, averaged over the seeds; of a regression the error of the mean prediction."""
 
 
-def command(row: Row) -> str:
-    """What runs these cells, if nothing has changed since; the others of the same architecture with them."""
-    data = row.records[0].data
+def commands(row: Row) -> list[str]:
+    """What runs these cells again, the others of the same architecture with them: one line for each request that they
+    were made by. It makes them in a folder of their own, since where they lie they are finished."""
+    asked = dict.fromkeys(tuple(record.data.get("asked") or _asked(record.data)) for record in row.records)
+    return [" ".join([f"{PROGRAM} run", *map(quote, words), "--results", AGAIN]) for words in asked]
+
+
+def _asked(data: Mapping[str, Any]) -> list[str]:
+    """The words of the request, as far as an older record tells them."""
     dataset = data["dataset"].removesuffix("-twin")
     words = ["--suite", data["suite"], "--architectures", data["architecture"], "--datasets", dataset]
-    words += ["--data", "DIR"] if data["source"] == "real" else []
-    return " ".join([f"{PROGRAM} run", *map(quote, words)])
+    return [*words, *(["--data", "DIR"] if data["source"] == "real" else [])]
 
 
 def hardest(row: Row) -> list[Hard]:

@@ -25,10 +25,9 @@ from ferbench.benchmark.measures.statistics import (
     Unit,
     difference_of,
     holm,
-    holm_pairs,
     interval_of,
-    pairwise_p,
     tie_groups,
+    told_apart_p,
     units_of,
 )
 
@@ -43,11 +42,11 @@ class Drawn:
     units: int
     unit: Unit
 
-    def p(self, rows: Sequence[Row]) -> Array:
-        """`pairwise_p` of some of the rows, (K, K)."""
+    def p(self, rows: Sequence[Row], tested: NDArray[np.int64]) -> Array:
+        """`told_apart_p` of the rows that are tested, (K, K); the seeds of all tell how much trainings vary."""
         scores = np.concatenate([row.seed_scores for row in rows])
         drawn = self.values[:, [self.rows.index(row) for row in rows]]
-        return pairwise_p(drawn, scores, _owners(rows), self.units)
+        return told_apart_p(drawn, scores, _owners(rows), self.units, tested)
 
     def interval(self, row: Row) -> Interval:
         return interval_of(self.values[:, self.rows.index(row)], self.units, self.unit)
@@ -55,7 +54,7 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Comparison:
-    """intervals: by architecture. p: (K, K) of the ranked rows, Holm's correction made, 1 where nothing is known."""
+    """intervals: by architecture. p: (K, K) of the ranked rows, corrected for all pairs, 1 where nothing is known."""
 
     intervals: dict[str, Interval]
     ranked: tuple[str, ...]
@@ -74,6 +73,24 @@ class Comparison:
         """`a`, `ab`, `a-d`: a letter for each group that the row is in. Rows that cannot be told apart share one."""
         own = [self.name(index) for index, group in enumerate(self.groups) if architecture in group]
         return "".join(own) if len(own) < 3 else f"{own[0]}-{own[-1]}"
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """The best row and every other that cannot be told apart from it, the best first.
+
+        Not its whole group: a group may hold a row that is told apart from the best (see `tie_groups`).
+        """
+        return tuple(name for name, p in zip(self.ranked, self.p[0], strict=True) if p >= ALPHA) if self.ranked else ()
+
+    @property
+    def pairs(self) -> int:
+        """How many pairs of ranked rows there are."""
+        return len(self.ranked) * (len(self.ranked) - 1) // 2
+
+    @property
+    def told_apart(self) -> int:
+        """How many of them are told apart at 5%, corrected for all pairs."""
+        return int((self.p < ALPHA).sum()) // 2
 
     @staticmethod
     def name(group: int) -> str:
@@ -112,9 +129,9 @@ def _compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, 
         among = [(i, trained.index(row)) for i, row in enumerate(of_rank) if row in trained]
         if len(among) > 1:
             here, there = (np.array(places) for places in zip(*among, strict=True))
-            p[np.ix_(here, here)] = block.p(trained)[np.ix_(there, there)]
+            p[np.ix_(here, here)] = block.p(trained, there)
         tested += trained if len(trained) > 1 else []
-    p = holm_pairs(p)
+    p = np.minimum(p * max(1, sum(len(block.rows) > 1 for block in blocks)), 1)  # each block is corrected by itself
     several = [len(row.seed_scores) > 1 for row in tested]
     scores = [row.score or 0.0 for row in of_rank]
     names = tuple(row.architecture for row in of_rank)

@@ -125,6 +125,8 @@ def _data_set(table: DataTable) -> dict[str, Any]:
         "groups": [list(group) for group in table.comparison.groups],
         "compared": list(table.comparison.ranked),
         "p": table.comparison.p.tolist(),
+        "pairs": table.comparison.pairs,
+        "told_apart": table.comparison.told_apart,
     }
 
 

@@ -8,7 +8,7 @@ Sizes are chosen for a picture shown 450 pixels wide.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,6 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
-from numpy.typing import NDArray
 from PIL import Image
 
 HEAT = "Blues"
@@ -98,7 +97,7 @@ def lines(axis: Axes, drawn: Sequence[tuple[int, str, Sequence[float], Sequence[
         if not len(xs):
             continue
         if place < len(_MARKERS):
-            each: Any = {"color": COLORS[place], "marker": _MARKERS[place], "markevery": _marked(ys)}
+            each: Any = {"color": COLORS[place], "marker": _MARKERS[place], "markevery": _marked(ys, place)}
             axis.plot(xs, ys, ms=7, lw=2, label=title, zorder=3 + 1 / (2 + place), **each)
         else:  # all in one, which is much sooner drawn than a line each
             grey[0].extend([*xs, np.nan])
@@ -107,58 +106,54 @@ def lines(axis: Axes, drawn: Sequence[tuple[int, str, Sequence[float], Sequence[
         axis.plot(*grey, color="#c4c4c4", lw=1.1, zorder=2, label=OTHERS)
 
 
-def _marked(ys: Sequence[float]) -> list[int]:
-    """Which points have a marker: about six in all, and the first after every gap, for one point alone is no line."""
-    step, marked, since = max(1, len(ys) // 6), [], 0
-    for index, y in enumerate(ys):
-        since = 0 if np.isnan(y) else since + 1
-        if since and (since - 1) % step == 0:
-            marked.append(index)
-    return marked
+def _marked(ys: Sequence[float], place: int) -> list[int]:
+    """Which points have a marker: about six in all, those of two lines not above each other, so that lines which lie
+    on one another are seen; and the first after every gap, for one point alone is no line."""
+    step = max(1, len(ys) // 6)
+    begins = [index for index, y in enumerate(ys) if not np.isnan(y) and (index == 0 or np.isnan(ys[index - 1]))]
+    later = [index for index, y in enumerate(ys) if not np.isnan(y) and index % step == place % step]
+    return sorted({*begins, *later})
 
 
-def legend_below(figure: Figure, axes: Sequence[Axes], order: Sequence[str]) -> None:
-    """One legend of all lines, under the panels, where it hides nothing; titles in this order, the others last."""
+def legend_below(figure: Figure, axes: Sequence[Axes], order: Sequence[str], said: str = "") -> None:
+    """One legend of all lines, under the panels, where it hides nothing; titles in this order, the others last.
+
+    Above it, which lines have a colour where not all have, and what else is `said` of all panels.
+    """
     entries: dict[str, Any] = {}
     for axis in axes:
         for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     names = sorted(entries, key=lambda name: order.index(name) if name in order else len(order))
     if names:
-        _legend(figure, [entries[name] for name in names], names)
+        colored = f"In colour: the first {len(_MARKERS)} places over all data sets." if OTHERS in names else ""
+        _legend(figure, [entries[name] for name in names], names, "\n".join(filter(None, (colored, said))))
 
 
-def key_below(figure: Figure, titles: Mapping[int, str]) -> None:
-    """Which number stands for which architecture."""
+def key_below(figure: Figure, titles: Mapping[int, str], said: str) -> None:
+    """Which number stands for which architecture, under a line that is said of all panels."""
     names = [f"{number}  {title}" for number, title in sorted(titles.items())]
-    _legend(figure, [Line2D([], [], linestyle="none") for _ in names], names, handlelength=0, handletextpad=0)
+    nothing = [Line2D([], [], linestyle="none") for _ in names]
+    _legend(figure, nothing, names, said, handlelength=0, handletextpad=0)
 
 
-def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], **options: Any) -> None:
+def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], title: str = "", **options: Any) -> None:
     """The figure grows by what the legend takes."""
     width, height = map(float, figure.get_size_inches())
     longest = max(len(name) for name in names)
     columns = max(1, min(len(names), int(width / (0.098 * longest + 0.45))))
-    below = 0.275 * math.ceil(len(names) / columns) + 0.15
+    below = 0.275 * (math.ceil(len(names) / columns) + title.count("\n") + bool(title)) + 0.15
     grown = height + below
     for axis in figure.axes:
         left, bottom, across, up = axis.get_position().bounds
         axis.set_position((left, (bottom * height + below) / grown, across, up * height / grown))
     figure.set_size_inches(width, grown)
-    figure.legend(handles, names, loc="lower center", ncols=columns, **options)
+    figure.legend(handles, names, loc="lower center", ncols=columns, title=title or None, **options)
 
 
-def spread(points: NDArray[np.float64], least: float) -> NDArray[np.float64]:
-    """Points (N, 2) moved until no two are nearer than `least`, as little as need be; the same every time."""
-    moved = points + 1e-4 * np.stack([np.cos(np.arange(len(points))), np.sin(np.arange(len(points)))], axis=1)
-    for _ in range(200):
-        apart = moved[:, None] - moved
-        distance = np.hypot(apart[..., 0], apart[..., 1]) + np.eye(len(points)) * 2 * least
-        overlap = np.maximum(least - distance, 0)
-        if not overlap.any():
-            break
-        moved = moved + (apart / np.maximum(distance, 1e-9)[..., None] * overlap[..., None] * 0.5).sum(axis=1)
-    return moved
+def lowest(headline: str, values: Iterable[float]) -> float:
+    """Where an axis of this measure begins that shows these values: at zero, and below it for a CCC."""
+    return min(-0.2, math.floor(5 * min(values)) / 5) if headline == "ccc" else 0.0
 
 
 @dataclass(frozen=True)
@@ -181,24 +176,24 @@ class Labels(Artist):
 
     def __init__(self, axis: Axes, labels: Sequence[Label], size: float, zorder: float = 3) -> None:
         super().__init__()
-        self._labels, self._model = labels, Text(fontsize=size, ha="center")
+        self.labels, self._model = labels, Text(fontsize=size, ha="center")
         self.set_zorder(zorder)
         axis.add_artist(self)
 
     def draw(self, renderer: RendererBase) -> None:
-        if not self.get_visible() or not self._labels or self.axes is None:
+        if not self.get_visible() or not self.labels or self.axes is None:
             return
         model, font = self._model, self._model.get_fontproperties()
 
         def size(text: str) -> tuple[float, float, float]:
             return renderer.get_text_width_height_descent(text, font, ismath=False)
 
-        widths = {text: size(text)[0] for text in {label.text for label in self._labels}}
+        widths = {text: size(text)[0] for text in {label.text for label in self.labels}}
         _, tall, below = size("lp")
         drop, top = (tall - below) / 2, renderer.get_canvas_width_height()[1]
-        places = self.axes.transData.transform([(label.x, label.y) for label in self._labels])
+        places = self.axes.transData.transform([(label.x, label.y) for label in self.labels])
         gc = renderer.new_gc()
-        for (x, y), label in zip(places.tolist(), self._labels, strict=True):
+        for (x, y), label in zip(places.tolist(), self.labels, strict=True):
             if not np.isfinite((x, y)).all():
                 continue
             gc.set_foreground(label.color)
@@ -208,8 +203,9 @@ class Labels(Artist):
 
 
 def ink(share: float) -> str:
-    """A colour of text that can be read on `share` of the colour map that all heat maps use."""
-    return "white" if share > 0.55 else "#222222"
+    """A colour of text that can be read on `share` of the colour map that all heat maps use: the one of more contrast,
+    which is at least 4.3."""
+    return "white" if share > 0.69 else "#111111"
 
 
 def save(figure: Figure, file: Path) -> None:

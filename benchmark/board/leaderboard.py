@@ -1,119 +1,120 @@
-"""Records to `leaderboard.md` and its plots: the board's main story."""
+"""Records to `leaderboard.md`, its pages and its plots: the board's main story."""
 
 from __future__ import annotations
 
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ferbench.benchmark.board import breakdowns, tables
+from ferbench.benchmark.board import pages, picks, tables
 from ferbench.benchmark.board.literature import Literature
-from ferbench.benchmark.board.markdown import escape
-from ferbench.benchmark.board.plots import Picture, Plots, draw
-from ferbench.benchmark.board.provenance import provenance
+from ferbench.benchmark.board.markdown import escape, link
+from ferbench.benchmark.board.pages import PLOTS, SUITE_PAGE, Shown, page_of
+from ferbench.benchmark.board.plots import draw
 from ferbench.benchmark.board.reading import all_records
 from ferbench.benchmark.board.reproduction import Published
-from ferbench.benchmark.board.sections import DataTable, Section, sections
+from ferbench.benchmark.board.sections import Section, sections
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.installation import advised
 from ferbench.benchmark.records.record import read_records
 
-_HOW_TO_READ = """\
-# Leaderboard
-
-- **Data.** A name that ends in `-twin` is a synthetic stand-in, rendered by this project in the original's format: \
-its scores compare architectures on that stand-in and say nothing about real faces. Twins and real data never share \
-a table.
-- **Score.** The headline is ABAW = 0.67 macro F1 + 0.33 accuracy, from 0 to 1. Read every row between the *floors* \
-(always the most frequent class; a random draw) and the *oracle*, which sees what the images were made from.
-- **Interval.** In brackets: 95% bootstrap over subjects (over videos where subjects are unknown, over samples where \
-every sample is a still of somebody unknown). The spread over seeds and over folds is another thing and has columns of \
-its own (standard deviations).
-- **Rank groups.** Rows of one data set that cannot be told apart on its samples share a letter; between \
-them a rank is chance. `docs/statistics.md` says how all this is computed and how it was tested."""
+_ABOUT_TWINS = (
+    "A name that ends in `-twin` is a synthetic stand-in of a data set: its scores say nothing about real faces."
+)
 
 
 class NoRecordsError(RequestError, ValueError):
     """There is nothing to render."""
 
 
-def render(results: Path, out: Path, published: Path | None = None) -> None:
-    """Writes the leaderboard of all records below `results` to `out`, and plots to `<results>/<suite>/plots`.
+def render(results: Path, out: Path, published: Path | None = None) -> dict[str, str]:
+    """Writes the leaderboard of all records below `results` to `out`, and pages and plots of each suite to
+    `<results>/<suite>` and `<results>/<suite>/plots`; returns what to pick as plain text, by suite.
 
-    The same records give the same bytes. Plots that an earlier board left in those folders are removed.
+    The same records give the same bytes. Pages and plots that an earlier board left in those folders are removed.
 
     published: a folder of records like `results`; each row then says whether it reproduces the one there. None, a
     folder without records, or `results` itself: no such column.
 
     Raises:
         NoRecordsError: there is not one record below `results`.
-        RequestError: a record or its predictions cannot be read.
+        RequestError: a record or its predictions cannot be read, or a file that the board did not write is in its way.
     """
     with all_records(results) as records:
-        _render(sections(records), results, out, published)
+        return _render(sections(records), results, out, published)
 
 
-def _render(found: Sequence[Section], results: Path, out: Path, published: Path | None) -> None:
+def _render(found: Sequence[Section], results: Path, out: Path, published: Path | None) -> dict[str, str]:
     literature = Literature()
     if not found:
         raise NoRecordsError(
             f"no records below {results}: run {advised('bench', 'run')} first, or name a folder with --results"
         )
-    reference = _published(results, published)
-    folders = [results / section.suite / "plots" for section in found]
-    drawn = draw(found, folders)
-    kept: dict[Path, set[str]] = {}
-    parts = [_HOW_TO_READ]
-    for index, (section, folder, plots) in enumerate(zip(found, folders, drawn, strict=True)):
-        if index == 0 or found[index - 1].suite != section.suite:
-            parts.append(f"## Suite {escape(section.suite)}")
-        kept.setdefault(folder, set()).update(plots.files())
-        parts.append(_section(section, plots, os.path.relpath(folder, out.parent), reference, literature))
-    for folder, names in kept.items():
-        for stale in {*folder.glob("*.png"), *folder.glob("*.svg")} - {folder / name for name in names}:
-            stale.unlink()
+    for section in found:
+        names = [SUITE_PAGE, *(page_of(table.dataset) for table in section.tables)]
+        pages.refuse_foreign(results / section.suite, names)
+    reference = _published(results, published, found)
+    drawn = draw(found, [results / section.suite / PLOTS for section in found])
+    suites: dict[str, list[Shown]] = defaultdict(list)
+    for section, plots in zip(found, drawn, strict=True):
+        line = reference.line(section) if reference else ""
+        suites[section.suite].append(Shown(section, plots, line))
+    for suite, shown in suites.items():
+        pages.write(results / suite, pages.pages(shown, reference, literature))
+        _remove_stale(results / suite / PLOTS, {name for each in shown for name in each.plots.files()})
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text("\n\n".join(parts) + "\n", encoding="utf-8", newline="\n")
+    folders = {suite: Path(os.path.relpath(results / suite, out.parent)).as_posix() for suite in suites}
+    every = [each for shown in suites.values() for each in shown]
+    out.write_text(_board(every, folders), encoding="utf-8", newline="\n")
+    return {
+        suite: "\n\n".join(text for each in shown for text in (picks.words(each.section), each.reproduced) if text)
+        for suite, shown in suites.items()
+    }
 
 
-def _published(results: Path, published: Path | None) -> Published | None:
+def _published(results: Path, published: Path | None, found: Sequence[Section]) -> Published | None:
     if published is None or published.resolve() == results.resolve():
         return None
     records = read_records(published)
-    return Published(records) if records else None
+    return Published(records, found) if records else None
 
 
-def _section(section: Section, plots: Plots, folder: str, published: Published | None, literature: Literature) -> str:
-    """One heading with its tables and plots."""
-    kind = "Twins: synthetic data" if section.source == "twin" else "Real data"
-    schema = f", record schema {section.schema}" if section.schema != 1 else ""
-    parts = [f"### {kind}, size {escape(section.size)}{schema}", "#### All data sets", tables.all_datasets(section)]
-    parts += [tables.across(section), *_pictures(folder, plots.across)]
-    for table in section.tables:
-        parts += _table(table, plots, folder, published, literature)
-    curves = _pictures(folder, plots.training)
-    parts += ["#### Learning curves and throughput", *curves] if curves else []
-    return "\n\n".join([*parts, "#### Where these figures come from", provenance(section)])
+def _remove_stale(folder: Path, kept: set[str]) -> None:
+    """Removes the plots that an earlier board left."""
+    for plot in {*folder.glob("*.png"), *folder.glob("*.svg")} - {folder / name for name in kept}:
+        plot.unlink()
 
 
-def _table(
-    table: DataTable, plots: Plots, folder: str, published: Published | None, literature: Literature
-) -> list[str]:
-    parts = [f"#### {escape(table.name)}", tables.scores(table, published, literature)]
-    parts += _pictures(folder, plots.ranks.get(table.name, []))
-    parts += [words] if (words := literature.words(table)) else []
-    parts += [ablation] if (ablation := breakdowns.ablation(table)) else []
-    parts += breakdowns.folded("What it costs", tables.costs(table))
-    each = [breakdowns.classes(table), breakdowns.units(table, "subject"), breakdowns.units(table, "video")]
-    return parts + breakdowns.folded(
-        "Classes, subjects and videos", *_pictures(folder, plots.classes.get(table.name, [])), *each
-    )
+def _board(every: Sequence[Shown], folders: dict[str, str]) -> str:
+    """What to pick; then of each section the table of all data sets, and where everything else is.
+
+    folders: of each suite, as seen from the board.
+    """
+    parts = ["# Leaderboard", "## What to pick"]
+    parts += [_ABOUT_TWINS] if any(each.section.source == "twin" for each in every) else []
+    for each in every:
+        parts += [_heading(each.section), picks.markdown(each.section, pages.linked(folders[each.section.suite]))]
+        parts += [escape(each.reproduced)] if each.reproduced else []
+    parts += [picks.HOW_TO_READ, "## All data sets"]
+    for each in every:
+        parts += _section(each, folders[each.section.suite])
+    return "\n\n".join([*parts, "## How to read this", pages.HOW_TO_READ]) + "\n"
 
 
-def _pictures(folder: str, drawn: Sequence[Picture]) -> list[str]:
-    """Each picture, which leads to the one that can be enlarged."""
-    parts = []
-    for picture in drawn:
-        path = Path(folder, picture.name).as_posix().replace(" ", "%20")
-        parts.append(f"[![{escape(picture.title)}]({path}.png)]({path}.svg)")
-    return parts
+def _section(shown: Shown, folder: str) -> list[str]:
+    """One heading with what can be said of all data sets, and links to what is known of each."""
+    section = shown.section
+    parts = [_heading(section), tables.all_datasets(section), tables.across(section)]
+    parts += pages.pictures(f"{folder}/{PLOTS}", shown.plots.across)
+    each = ", ".join(map(pages.linked(folder), section.tables))
+    suite = link(f"suite {escape(section.suite)}", f"{folder}/{SUITE_PAGE}")
+    return [
+        *parts,
+        f"Scores with intervals, costs, classes and people of each data set: {each}. Learning curves, and where these "
+        f"figures come from: {suite}.",
+    ]
+
+
+def _heading(section: Section) -> str:
+    return f"### Suite {escape(section.suite)}: {escape(section.title)}"

@@ -14,6 +14,37 @@ from ferbench.benchmark.errors import RequestError
 
 FILE = Path(__file__).parent / "published.yaml"
 _NAMES = {"accuracy": "accuracy", "f1_macro": "macro F1", "abaw": "ABAW", "ccc": "CCC"}
+CHOSEN = {
+    "own validation": "chosen on own validation",
+    "test": "chosen on test",
+    "best of n": "best of n",
+    "unknown": "chosen: unknown",
+}
+"""How the epoch, the settings or the run of a published number were chosen, and the words for it."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """The measures of one method, each a share, and how what was reported was chosen (one of `CHOSEN`)."""
+
+    measures: dict[str, float]
+    chosen: str
+
+    @classmethod
+    def of(cls, name: str, written: dict[str, Any]) -> Result:
+        """What `published.yaml` says of the method `name`.
+
+        Raises:
+            ValueError: `chosen` is missing or none of `CHOSEN`, or a measure is unknown.
+        """
+        measures = {key: value for key, value in written.items() if key != "chosen"}
+        chosen = written.get("chosen")
+        if not isinstance(chosen, str) or chosen not in CHOSEN:
+            said = "has no `chosen`" if chosen is None else f"has `chosen: {chosen}`"
+            raise ValueError(f"{name} {said}: write one of {', '.join(CHOSEN)}")
+        if unknown := [key for key in measures if key not in _NAMES]:
+            raise ValueError(f"{name} has the measure {unknown[0]}: write one of {', '.join(_NAMES)}")
+        return cls(measures, chosen)
 
 
 @dataclass(frozen=True)
@@ -23,10 +54,16 @@ class Entry:
     dataset: str
     source: str
     protocol: str
-    results: dict[str, dict[str, float]]
+    results: dict[str, Result]
     beside: dict[str, str] = field(default_factory=dict)
     requires: dict[str, Any] = field(default_factory=dict)
     differs: str = ""
+
+    @classmethod
+    def of(cls, written: dict[str, Any]) -> Entry:
+        """One entry of `published.yaml`."""
+        results = {name: Result.of(name, each) for name, each in written["results"].items()}
+        return cls(**{**written, "results": results})
 
     def matches(self, data: DataTable) -> bool:
         """Whether the table's rows answer the question that these results answer."""
@@ -55,8 +92,8 @@ class Literature:
 
     def __init__(self, file: Path = FILE) -> None:
         try:
-            self.entries = [Entry(**entry) for entry in yaml.load(file.read_text(encoding="utf-8"), _Loader)]
-        except (OSError, TypeError, ValueError, yaml.YAMLError) as error:
+            self.entries = [Entry.of(entry) for entry in yaml.load(file.read_text(encoding="utf-8"), _Loader)]
+        except (OSError, AttributeError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
             raise RequestError(f"{file}: not a list of published numbers: {' '.join(str(error).split())}") from None
 
     def beside(self, data: DataTable) -> dict[str, Beside]:
@@ -95,6 +132,7 @@ def _listed(entry: Entry) -> str:
     return "; ".join(f"{escape(name)} {escape(numbers(each))}" for name, each in entry.results.items())
 
 
-def numbers(measures: dict[str, float]) -> str:
-    """`accuracy 0.347, macro F1 0.413`."""
-    return ", ".join(f"{_NAMES[name]} {figure(value, 4).rstrip('0')}" for name, value in measures.items())
+def numbers(result: Result) -> str:
+    """`accuracy 0.347, macro F1 0.413 (chosen on test)`."""
+    shown = ", ".join(f"{_NAMES[name]} {figure(value, 5).rstrip('0')}" for name, value in result.measures.items())
+    return f"{shown} ({CHOSEN[result.chosen]})"

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable, Sequence
+from urllib.parse import quote
 
 from tabulate import tabulate
 
 NOTHING = "-"
 """Stands where there is no figure."""
+NO_BREAK = "\u00a0"
+"""A space at which a narrow column does not break."""
 
 
 def escape(text: object) -> str:
@@ -25,6 +28,11 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[str]], words: Iterable
     left = set(words)
     align = ["left" if header in left else "right" for header in headers]
     return tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def link(text: str, path: str) -> str:
+    """A link with this (already escaped) text to a path relative to where it stands."""
+    return f"[{text}]({quote(path)})"
 
 
 def figure(value: float | None, digits: int = 3) -> str:
@@ -45,7 +53,13 @@ def amount(value: float | None, unit: float = 1) -> str:
 
 def count(number: int, noun: str) -> str:
     """`1 cell`, `2 cells`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+    return f"{number} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def share(part: int, whole: int, noun: str = "") -> str:
+    """`67 of 351 pairs (19%)`; what is not all or nothing never reads 100% or 0%."""
+    percent = min(max(round(100 * part / whole), int(part > 0)), 100 if part == whole else 99)
+    return f"{part:,} of {whole:,}{f' {noun}' if noun else ''} ({percent}%)"
 
 
 class Marks:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator
+from numpy.typing import NDArray
 
 from ferbench.benchmark.board.costs import Cost, cost, pareto
 from ferbench.benchmark.board.figures import (
@@ -20,9 +21,10 @@ from ferbench.benchmark.board.figures import (
     key_below,
     legend_below,
     lines,
+    lowest,
     panels,
-    spread,
 )
+from ferbench.benchmark.board.plot_labels import RADIUS, beside, meet
 from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.board.tables import HEADLINES
@@ -31,8 +33,12 @@ from ferbench.benchmark.measures.metrics import Array
 Point = tuple[Row, Cost]
 
 _QUIET = "#8a8a8a"
+_LEADER = "#9a9a9a"
+_SAID = "Filled: no other has at least its score for less.\nBars: 95% intervals. Thin lines: from a number to its mark."
 _PANEL = (5.4, 4.6)
 """Inches of a panel."""
+_NAME = 0.16
+"""Inches that the name of a floor or an oracle is high."""
 
 
 def macs_front(section: Section) -> Figure | None:
@@ -64,7 +70,7 @@ def _fronts(section: Section, name: str, label: str, unit: float) -> Figure | No
     for axis, (title, table, points) in zip(axes, shown, strict=True):
         _front(axis, section, table, points, name, unit)
         axis.set(title=title, xlabel=label, ylabel=HEADLINES[table.headline])
-    key_below(figure, {_number(section, row): row.title for _, _, points in shown for row, _ in points})
+    key_below(figure, {_number(section, row): row.title for _, _, points in shown for row, _ in points}, _SAID)
     return figure
 
 
@@ -79,41 +85,86 @@ def _number(section: Section, row: Row) -> int:
 
 
 def _front(axis: Axes, section: Section, table: DataTable, points: list[Point], name: str, unit: float) -> None:
-    """Each architecture as its number; those that none undercuts are dark and joined by a step line."""
+    """A mark where each architecture is and its number beside it; those that none undercuts are filled and joined."""
     places = np.array([(getattr(measured, name) / unit, row.score or 0.0) for row, measured in points])
     intervals = [table.comparison.intervals[row.architecture] for row, _ in points]
-    numbers = [str(_number(section, row)) for row, _ in points]
-    axis.set_xscale("log")
-    low, high = places[:, 0].min(), places[:, 0].max()
-    wide = max((high / low) ** 0.08, (12 * low / high) ** 0.5, 1.1)
-    axis.set_xlim(low / wide, high * wide)
-    discs = _beside_each_other(places, low / wide, high * wide)
     bars = np.array([[(v, i.low), (v, i.high)] for (v, _), i in zip(places, intervals, strict=True)])
     front = pareto(table)
-    beaten = np.array([name not in front[row.architecture] for row, _ in points])
-    for own, color, filling, ink, order in (
-        (beaten, _QUIET, "white", "#444444", 3),
-        (~beaten, COLORS[0], COLORS[0], "white", 4),
-    ):
-        axis.add_collection(LineCollection(list(bars[own]), color=color, lw=1.2, alpha=0.55, zorder=order - 2))
-        to_discs = np.stack([places, discs], axis=1)[own]
-        axis.add_collection(LineCollection(list(to_discs), color=color, lw=0.8, zorder=order - 2))
-        axis.plot(*places[own].T, "o", ms=4, color=color, zorder=2.5)  # the point itself, where its disc is not
-        axis.plot(*discs[own].T, "o", ms=14, mfc=filling, mec=color, mew=1.1, zorder=order)
-        named = zip(discs[own].tolist(), np.array(numbers)[own].tolist(), strict=True)
-        Labels(axis, [Label(x, y, number, ink) for (x, y), number in named], 9, order)
-    best = places[~beaten]
-    axis.step(*best[np.lexsort(best.T[::-1])].T, where="post", color=COLORS[0], lw=1.4, alpha=0.6, zorder=1.8)
+    best = np.array([name in front[row.architecture] for row, _ in points])
+    steps = _steps(places[best])
+    _limits(axis, table, places[:, 0], bars[:, 0, 1])
+    _marks(axis, places, bars, best)
+    axis.plot(*steps.T, color=COLORS[0], lw=1.4, alpha=0.6, zorder=1.8)
+    paper = _Paper(axis)
+    lines = paper.boxes(np.concatenate([bars, np.stack([steps[:-1], steps[1:]], axis=1)]))
+    names, levels = _levels(axis, table, paper, paper.inches(places), lines)
+    numbers = [str(_number(section, row)) for row, _ in points]
+    _numbers(axis, paper, numbers, best, places, names, np.concatenate([lines, levels]))
+
+
+def _steps(best: Array) -> Array:
+    """The corners (M, 2) of the line that joins points (N, 2): level until the next one is reached."""
+    best = best[np.lexsort(best.T[::-1])]
+    joined = np.repeat(best, 2, axis=0)[:-1]
+    joined[1::2, 0] = best[1:, 0]
+    return joined
+
+
+def _limits(axis: Axes, table: DataTable, costs: Array, lows: Array) -> None:
+    """The range of the measure, and of the costs (N,) with some room for the labels. lows: where intervals begin."""
+    low, high = costs.min(), costs.max()
+    wide = max((high / low) ** 0.08, (12 * low / high) ** 0.5, 1.1)
+    axis.set_xscale("log")
+    axis.set(
+        xlim=(low / wide, high * wide), ylim=(lowest(table.headline, lows), 1.05), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1]
+    )
     _log_ticks(axis)
-    _levels(axis, table)
 
 
-def _beside_each_other(places: Array, low: float, high: float) -> Array:
-    """Where the discs of points (N, 2) go so that none hides another, each as near its point as the others let it."""
-    across, up = inside(*_PANEL)
-    scale = np.array([across / np.log(high / low), up / 1.05])
-    x, y = (spread(np.stack([np.log(places[:, 0] / low), places[:, 1]], axis=1) * scale, 0.2) / scale).T
-    return np.stack([low * np.exp(x), y], axis=1)
+def _marks(axis: Axes, places: Array, bars: Array, best: NDArray[np.bool_]) -> None:
+    """The points (N, 2), nothing but exactly there, and their intervals."""
+    for own, color, order, look in (
+        (~best, _QUIET, 3.0, {"ms": 6.5, "mfc": "white", "mec": _QUIET, "mew": 1.2}),
+        (best, COLORS[0], 3.2, {"ms": 8, "mfc": COLORS[0], "mec": "white", "mew": 0.7}),  # the edge parts two that meet
+    ):
+        axis.add_collection(LineCollection(list(bars[own]), color=color, lw=1.2, alpha=0.55, zorder=order - 1))
+        axis.plot(*places[own].T, "o", zorder=order, **look)
+
+
+def _numbers(
+    axis: Axes, paper: _Paper, numbers: list[str], best: NDArray[np.bool_], places: Array, names: Array, lines: Array
+) -> None:
+    """Plain numbers beside the marks; a thin line leads to one that does not touch its mark."""
+    sizes = np.array([(0.088 * len(number) + 0.02, 0.13) for number in numbers])
+    placed = beside(paper.inches(places), sizes, names, lines, paper.size)
+    axis.add_collection(LineCollection(list(paper.data(placed.leaders)), color=_LEADER, lw=0.7, zorder=2.6))
+    centres = paper.data(placed.centres).tolist()
+    inks = [COLORS[0] if each else "#333333" for each in best]
+    Labels(axis, [Label(*at, number, ink) for at, number, ink in zip(centres, numbers, inks, strict=True)], 10, 4)
+
+
+class _Paper:
+    """Inches from the lower left corner of an axes of `_PANEL` whose costs are logarithmic."""
+
+    def __init__(self, axis: Axes) -> None:
+        self.size = inside(*_PANEL)
+        (left, right), (bottom, top) = axis.get_xlim(), axis.get_ylim()
+        self._corner = np.array([np.log(left), bottom])
+        self._scale = np.array(self.size) / (np.array([np.log(right), top]) - self._corner)
+
+    def inches(self, places: Array) -> Array:
+        """(..., 2) of data."""
+        return np.asarray((np.stack([np.log(places[..., 0]), places[..., 1]], axis=-1) - self._corner) * self._scale)
+
+    def boxes(self, segments: Array) -> Array:
+        """(N, 4) of segments (N, 2, 2) along an axis."""
+        ends = self.inches(segments)
+        return np.concatenate([ends.min(axis=1), ends.max(axis=1)], axis=1)
+
+    def data(self, inches: Array) -> Array:
+        """(..., 2) of inches."""
+        x, y = np.moveaxis(inches / self._scale + self._corner, -1, 0)
+        return np.stack([np.exp(x), y], axis=-1)
 
 
 def _log_ticks(axis: Axes) -> None:
@@ -124,29 +175,30 @@ def _log_ticks(axis: Axes) -> None:
     axis.minorticks_off()  # they would not be seen, and are half of the work of drawing an axis
 
 
-def _levels(axis: Axes, table: DataTable) -> None:
-    """Floors and oracle as lines across the panel, each with its name: two floors have theirs on opposite sides, the
-    lower one below its line where there is room, so that neither line crosses a name."""
-    low = -0.2 if table.headline == "ccc" else 0.0
-    axis.set(ylim=(low, 1.05), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1])
-    references = [row for row in table.rows if not row.competes and row.score is not None]
-    floors = [row for row in references if row.kind == "floor"]
-    for row in references:
-        score = row.score or 0.0
+def _levels(axis: Axes, table: DataTable, paper: _Paper, marks: Array, lines: Array) -> tuple[Array, Array]:
+    """Floors and oracle as lines across the panel, each with its name below or above it, left or right: where it hides
+    the fewest marks (N, 2) and lines (L, 4).
+
+    Returns the boxes (K, 4) of the names, and those of their lines.
+    """
+    references = [(row.title, row.score) for row in table.rows if not row.competes and row.score is not None]
+    heights = paper.inches(np.array([(1.0, score) for _, score in references]).reshape(-1, 2))[:, 1]
+    levels = np.stack([0 * heights, heights, 0 * heights + paper.size[0], heights], axis=1)
+    taken, lines = np.concatenate([marks - RADIUS, marks + RADIUS], axis=1), np.concatenate([lines, levels])
+    for (title, score), height in zip(references, heights.tolist(), strict=True):
         axis.axhline(score, color="#666666", linestyle=(0, (4, 3)), linewidth=1.1, zorder=1)
-        right = row.kind == "floor" and floors.index(row) % 2 == 1
-        below = row.kind == "floor" and row is not floors[0] and score - low > 0.05
-        axis.text(
-            0.99 if right else 0.01,
-            score + (-0.012 if below else 0.012),
-            row.title,
-            transform=axis.get_yaxis_transform(),
-            ha="right" if right else "left",
-            va="top" if below else "bottom",
-            fontsize=11,
-            color="#555555",
-            zorder=1.5,
-        )
+        boxes = _beside(height, 0.094 * len(title), paper.size)
+        box = boxes[(10 * meet(boxes, taken).sum(axis=1) + meet(boxes, lines).sum(axis=1)).argmin()]
+        (x, y), _ = paper.data(box.reshape(2, 2)).tolist()
+        axis.text(x, y, title, ha="left", va="bottom", fontsize=11, color="#555555", zorder=1.5)
+        taken = np.concatenate([taken, box[None]])
+    return taken[len(marks) :], levels
+
+
+def _beside(level: float, width: float, size: tuple[float, float]) -> Array:
+    """Boxes within `size` that a name of this width may take beside a line at this height."""
+    lows = [low for low in (level + 0.01, level - 0.01 - _NAME) if 0 <= low <= size[1] - _NAME]
+    return np.array([(x, low, x + width, low + _NAME) for low in lows for x in (0.05, size[0] - 0.05 - width)])
 
 
 def throughput(section: Section) -> Figure | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ferbench.benchmark.board.figures import COLORS
+from ferbench.benchmark.board.figures import COLORS, lowest
+from ferbench.benchmark.board.markdown import count
 from ferbench.benchmark.board.plot_classes import heat
 from ferbench.benchmark.board.sections import Across, DataTable, Section
 from ferbench.benchmark.board.tables import HEADLINES
@@ -31,18 +34,25 @@ def forest(table: DataTable) -> Figure | None:
     places = range(len(rows))
     intervals = [table.comparison.intervals[row.architecture] for row in rows]
     axis.hlines(places, [i.low for i in intervals], [i.high for i in intervals], color=COLORS[0], lw=2.2, alpha=0.45)
-    axis.plot([row.score or 0.0 for row in rows], places, "o", color=COLORS[0], ms=7)
+    axis.plot([row.score or 0.0 for row in rows], places, "o", color=COLORS[0], ms=5.5)
     axis.set_yticks([])
     for place, row in enumerate(rows):  # as texts they are drawn in half the time of ticks
         name = f"{row.title}  {table.ranks[row.architecture]}"
         axis.text(-0.02, place, name, ha="right", va="center_baseline", transform=axis.get_yaxis_transform())
     axis.hlines(places, 0, 1, color="#e4e4e4", lw=0.8, zorder=0.5, transform=axis.get_yaxis_transform())
     axis.set_ylim(len(rows) - 0.5, -0.5)
-    axis.set_xlim(-0.2 if table.headline == "ccc" else 0, 1)
-    axis.set_xlabel(f"{HEADLINES[table.headline]}, 95% over {table.comparison.unit}s")
+    axis.set_xlim(lowest(table.headline, [i.low for i in intervals]), 1)
+    axis.set_xlabel(f"{HEADLINES[table.headline]} and its 95% interval over {_units(table)}")
     _references(axis, table)
     _groups(figure, table, (left + 5.15) / size[0], 0.7 / size[1], bars / size[0], height)
     return figure
+
+
+def _units(table: DataTable) -> str:
+    """What was resampled, and how many there are where that is known."""
+    unit, figures = table.comparison.unit, table.ranked[0].figures
+    known = {"subject": figures.by_subject, "video": figures.by_video}.get(unit)
+    return count(len(known), unit) if known else f"{unit}s"
 
 
 def _references(axis: Axes, table: DataTable) -> None:
@@ -75,14 +85,22 @@ def _groups(figure: Figure, table: DataTable, left: float, bottom: float, width:
 
 
 def heat_map(section: Section) -> Figure | None:
-    """The headline measure of each architecture (the best mean rank above) on each data set."""
-    titles = {row.architecture: row.title for row in section.architectures}
-    rows = {name: [table.row(name) for table in section.tables] for name in section.order}
-    if not rows or len(section.tables) < 2:
+    """The headline measure of each architecture (the best mean rank above) on each data set; a variant stands under
+    its architecture and has no number, floors and oracle stand apart."""
+    if len(section.tables) < 2 or not section.order:
         return None
-    scores = [[np.nan if row is None or row.score is None else row.score for row in each] for each in rows.values()]
-    lines = [f"{titles[name]}  {number}" for number, name in enumerate(section.order, start=1)]
-    return heat(np.array(scores), lines, [table.name for table in section.tables], 3)
+    rows = {row.architecture: row for row in section.architectures}
+    references = sorted(
+        (name for name, row in rows.items() if not row.competes), key=lambda name: (rows[name].kind, name)
+    )
+    place = {name: number for number, name in enumerate(section.order, start=1)}
+    base = {name: variant_of if (variant_of := name.partition("@")[0]) in place else name for name in place}
+    names = [*sorted(place, key=lambda name: (place[base[name]], place[name])), *references]
+    scores = [[row.score if (row := table.row(name)) else None for table in section.tables] for name in names]
+    titles = [f"{rows[name].title}  {place[name]}" if base.get(name) == name else rows[name].title for name in names]
+    columns = [t.name if t.headline == "abaw" else f"{t.name} ({HEADLINES[t.headline]})" for t in section.tables]
+    said = "ABAW (place by mean rank)"
+    return heat(np.array(scores, dtype=float), titles, columns, 3, said, len(references))
 
 
 def critical_difference(section: Section) -> Figure | None:
@@ -93,7 +111,7 @@ def critical_difference(section: Section) -> Figure | None:
     titles = {row.architecture: row.title for row in section.architectures}
     names, ranks = across.names, across.test.mean_ranks
     half = (len(names) + 1) // 2
-    bars = [] if across.test.too_few else across.groups
+    bars = across.groups if across.test.decides else []
     top = 1.15 + 0.13 * len(bars)
     first = 0.6 + _LETTER * max(len(titles[name]) for name in names[:half])
     last = first + 2.8
@@ -123,20 +141,25 @@ def critical_difference(section: Section) -> Figure | None:
     for index, group in enumerate(bars):
         ends = [ranks[names.index(group[0])], ranks[names.index(group[-1])]]
         axis.plot([at(ends[0]) - 0.04, at(ends[1]) + 0.04], [1.08 + 0.13 * index] * 2, color=COLORS[1], lw=4)
-    _critical(axis, across)
+    _critical(axis, across, at)
     return figure
 
 
-def _critical(axis: Axes, across: Across) -> None:
+def _critical(axis: Axes, across: Across, at: Callable[[float], float]) -> None:
+    """The critical difference in words and as a length, and what follows where no two can be told apart."""
     test = across.test
     said = f"critical difference {test.critical_difference:.1f} (Nemenyi, 5%, {test.data_sets} data sets)"
     if test.too_few:
         said += ": too few to tell any two apart"
-    axis.text(axis.get_xlim()[1] / 2, 0.3, said, ha="center", va="center", fontsize=13)
+    elif not test.decides:
+        said += ", but by Friedman's test no two differ"
+    axis.text(axis.get_xlim()[1] / 2, 0.22, said, ha="center", va="center", fontsize=13)
+    if not test.too_few:
+        ends = [at(1), at(1 + test.critical_difference)]
+        axis.plot(ends, [0.48] * 2, color=COLORS[1], lw=1.6, marker="|", ms=8, mew=1.6)
 
 
 def _ticks(last: int) -> list[int]:
-    """About six ranks to be written, with the first and the last."""
-    step = max(1, round((last - 1) / 5))
-    inner = [rank for rank in range(1, last, step) if last - rank > step / 2]
-    return [*inner, last]
+    """Rank 1, and about five round ranks up to the last."""
+    step = next((step for step in (1, 2, 5, 10, 20, 50) if last <= 6 * step + 1), 100)
+    return [1, *range(step if step > 1 else 2, last + 1, step)]

@@ -8,10 +8,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ferbench.benchmark.board.figures import legend_below, lines, panels
+from ferbench.benchmark.board.figures import legend_below, lines, lowest, panels
 from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import Section
 from ferbench.benchmark.board.tables import HEADLINES
+
+_SAID = "Training losses are each architecture's own: their heights cannot be compared."
 
 
 def curves(section: Section) -> Figure | None:
@@ -30,10 +32,11 @@ def curves(section: Section) -> Figure | None:
             lines(axis, [(section.order.index(row.architecture), row.title, *_curve(row, key)) for row in rows])
             axis.set(title=table.name, xlabel="epoch (stages joined)", ylabel=label)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axis.set_xlim(left=0)
             axis.set_ylim(bottom=0)
-        scores.set_ylim(-0.2 if table.headline == "ccc" else 0, 1)
+        scores.set_ylim(lowest(table.headline, [np.nanmin(line.get_ydata()) for line in scores.lines]), 1)
     titles = {row.architecture: row.title for row in section.architectures}
-    legend_below(figure, axes, [titles[name] for name in section.order])
+    legend_below(figure, axes, [titles[name] for name in section.order], _SAID)
     return figure
 
 

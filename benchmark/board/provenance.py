@@ -25,8 +25,7 @@ class Known(NamedTuple):
 
 def provenance(section: Section) -> str:
     """A list, one line a fact."""
-    lines = [f"- {name}: {escape(value)}" for name, value in facts(section).items()]
-    return "\n".join(lines + [_protocol(table) for table in section.tables])
+    return "\n".join(f"- {name}: {escape(value)}" for name, value in facts(section).items())
 
 
 def facts(section: Section) -> dict[str, str]:
@@ -78,8 +77,9 @@ def _dates(records: Iterable[Record]) -> str:
     return f"{first} (UTC)" if first == last else f"{first} to {last} (UTC)"
 
 
-def _protocol(table: DataTable) -> str:
-    return f"- Protocol of {escape(table.name)}: {escape(words(table.protocol)) or 'not recorded'}"
+def protocol(table: DataTable) -> str:
+    """What was asked of the rows of a table, as one line of plain text."""
+    return words(table.protocol) or "not recorded"
 
 
 def words(protocol: Mapping[str, Any]) -> str:

@@ -146,6 +146,12 @@ class Section:
         return sorted(names, key=place)
 
     @property
+    def title(self) -> str:
+        """What its rows were asked, in words."""
+        kind = "twins (synthetic data)" if self.source == "twin" else "real data"
+        return f"{kind}, size {self.size}" + (f", record schema {self.schema}" if self.schema != 1 else "")
+
+    @property
     def slug(self) -> str:
         """Names this section's files within its suite."""
         return f"{self.source}-{self.size}" + (f"-schema{self.schema}" if self.schema != 1 else "")

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from ferbench.benchmark.board.costs import Cost, cost, hardware_letters, pareto, setting
 from ferbench.benchmark.board.literature import Literature
-from ferbench.benchmark.board.markdown import NOTHING, Marks, amount, count, escape, figure, table
+from ferbench.benchmark.board.markdown import NO_BREAK, NOTHING, Marks, amount, count, escape, figure, table
 from ferbench.benchmark.board.reproduction import Published
 from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.measures.statistics import FEWEST_DATA_SETS
 
 _WORDS = ("rank", "group", "architecture", "view", "started from", "published", "reproduces published", "hardware")
+_SPREADS = ("± seeds", "± folds")
 HEADLINES = {"abaw": "ABAW", "ccc": "CCC"}
 FRONT = "◆"
 """Stands beside a cost that no row undercuts at an equal or a better score."""
@@ -71,7 +72,7 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
     named = HEADLINES[data.headline]
     beside = literature.beside(data)
     headers = ["rank", "group", "architecture", "view", f"{named} [95% over {data.comparison.unit}s]"]
-    headers += ["± seeds", "± folds", *(label for label, _ in _further(data)), "seeds x folds", "started from"]
+    headers += [*_SPREADS, *(label for label, _ in _further(data)), "seeds x folds", "started from"]
     headers += (["published"] if beside else []) + (["reproduces published"] if published else [])
     lines = []
     for row in rows:
@@ -86,7 +87,7 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
         line += [escape(published.verdict(row, data.comparison.intervals.get(row.architecture)))] if published else []
         lines.append(line)
     notes = marks.notes() + [f"All rows: {note}." for note in _escaped(everywhere)] + caveats(data)
-    return _with_notes(table(headers, lines, _WORDS), notes)
+    return _with_notes(table(*_without_empty(_SPREADS, headers, lines), _WORDS), notes)
 
 
 def costs(data: DataTable) -> str:
@@ -119,6 +120,14 @@ def _escaped(notes: Sequence[str]) -> list[str]:
     return [escape(note) for note in notes]
 
 
+def _without_empty(
+    names: Sequence[str], headers: Sequence[str], lines: Sequence[Sequence[str]]
+) -> tuple[list[str], list[list[str]]]:
+    """A table without those of the named columns that hold nothing."""
+    kept = [i for i, name in enumerate(headers) if name not in names or any(line[i] != NOTHING for line in lines)]
+    return [headers[i] for i in kept], [[line[i] for i in kept] for line in lines]
+
+
 def _with_notes(text: str, notes: Sequence[str]) -> str:
     return text + ("\n\n" + "<br>\n".join(notes) if notes else "")
 
@@ -139,7 +148,7 @@ def _score_anywhere(data: DataTable, architecture: str, marks: Marks) -> str:
     if row is None:
         return NOTHING
     letters = data.comparison.letters(architecture)
-    score = "failed" if row.score is None else figure(row.score) + (f" {letters}" if letters else "")
+    score = "failed" if row.score is None else figure(row.score) + (f"{NO_BREAK}{letters}" if letters else "")
     return score + marks.of(_escaped(_failures(row) + _lacking(data, row)))
 
 
@@ -205,7 +214,8 @@ def caveats(data: DataTable) -> list[str]:
         return []
     unit = data.comparison.unit
     said = (
-        f"Groups: paired bootstrap over {unit}s, Holm's correction, 5%; rows that cannot be told apart share a letter."
+        f"Groups: paired bootstrap over {unit}s, corrected for all pairs, 5%; rows that cannot be told apart share a "
+        "letter."
     )
     if data.comparison.seeds == "one":
         said += " They compare trained models: with one seed, what another training would give is not known."

@@ -14,10 +14,10 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.gate.baseline import write_baseline
 from ferbench.benchmark.gate.chance import Reruns, group_of, margins
 from ferbench.benchmark.gate.runs import GateRun, as_reruns, data_content, reruns_of, run_cells
-from ferbench.benchmark.planning.data import data_folder
-from ferbench.benchmark.records.installation import advised
+from ferbench.benchmark.planning.data import data_folder, locate
 from ferbench.benchmark.records.provenance import available_cores, environment
 from ferbench.benchmark.records.record import Record
+from ferbench.benchmark.running.scheduler import refuse_read_only
 
 SEEDS = 3
 
@@ -46,6 +46,10 @@ def make_baseline(request: Request) -> int:
     workers = request.workers or available_cores()
     gate = GateRun(request.suite, request.work / "records", device, workers, data_folder(request.data))
     name, cells = gate.cells()
+    for cell in cells:
+        location = locate(cell, gate.data)
+        refuse_real(location.name, location.source)
+    refuse_read_only(request.baseline.parent, "--out")
     runs: list[tuple[list[Record], int]] = []
     for draws, threads in reruns_of(cells, request.seeds):
         seeds = ", ".join(str(draw[0].seed) for draw in draws)
@@ -54,10 +58,7 @@ def make_baseline(request: Request) -> int:
         here = GateRun(request.suite, folder, device, max(1, workers // threads), gate.data)
         records, outcome = run_cells([cell for draw in draws for cell in draw], here, print, threads)
         if outcome.failed:
-            print(
-                f"{outcome.failed} cells failed: the baseline stays as it was; mend them, then "
-                f"{advised('baseline')} again"
-            )
+            print(f"{outcome.failed} cells failed: the baseline stays as it was; mend them, then run this again")
             return 1
         runs += [(records[i : i + len(cells)], threads) for i in range(0, len(records), len(cells))]
     keep(request.baseline, name, runs, data_content(cells, gate.data))
@@ -65,17 +66,22 @@ def make_baseline(request: Request) -> int:
     return 0
 
 
+def refuse_real(dataset: str, source: str) -> None:
+    """Raises RequestError where the data are real: their predictions stay where they are."""
+    if source != "twin":
+        raise RequestError(f"{dataset}: a baseline is committed, and predictions on licensed data are not: make it on "
+                           "twins (unset FERBENCH_DATA)")  # fmt: skip
+
+
 def keep(folder: Path, suite: str, runs: Sequence[tuple[list[Record], int]], data: dict[str, dict[str, str]]) -> None:
     """Writes the baseline from its runs, the first of which is the one to compare with, and prints the spread.
 
     Raises:
-        RequestError: the data are real: their predictions stay where they are.
+        RequestError: the data are real.
     """
     records = runs[0][0]
     for record in records:
-        if record.data["source"] != "twin":
-            raise RequestError(f"{record.data['dataset']}: a baseline is committed, and predictions on licensed data "
-                               "are not: make it on twins (without --data)")  # fmt: skip
+        refuse_real(record.data["dataset"], record.data["source"])
     reruns = as_reruns(runs)
     write_baseline(folder, suite, records, reruns, data, environment() | {"device": _device(records[0])})
     print(spread_table(reruns))

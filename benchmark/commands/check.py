@@ -7,8 +7,10 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
@@ -36,9 +38,10 @@ from ferbench.benchmark.gate.verdict import NOTHING_COMPARED, Outcome, Verdict, 
 from ferbench.benchmark.planning.data import data_folder
 from ferbench.benchmark.planning.registry import architectures, ensembles
 from ferbench.benchmark.records.atomic import drafted
-from ferbench.benchmark.records.installation import advised
+from ferbench.benchmark.records.installation import PROGRAM, advised
 from ferbench.benchmark.records.provenance import available_cores, environment
 from ferbench.benchmark.records.record import Record, read_records
+from ferbench.benchmark.running.scheduler import refuse_read_only
 
 BASELINE = PUBLISHED / "gate"
 WORK = Path("results") / "check"
@@ -50,6 +53,8 @@ BOARD_RECORDS = 6
 Only = Literal["", "accuracy", "latency"]
 Say = Callable[[str], None]
 Wanted = Callable[[Target], bool]
+Sides = tuple[Path, Path, str]
+"""This checkout, that of the base, and the base's commit."""
 
 
 @dataclass(frozen=True)
@@ -72,13 +77,22 @@ def check_gate(request: Request) -> int:
     """Runs the gate, prints what it found and writes it below `request.work`; returns the exit code.
 
     Raises:
-        RequestError: the request is wrong, or the baseline is damaged.
+        RequestError: the request is wrong, or the baseline is damaged; nothing has run then.
     """
+    refuse_read_only(request.work, "--work")
     forget_reports(request.work)
     device = choose_device(request.device)
     known_architectures(request.architectures)
     if request.only == "latency" and not request.base:
         return _nothing("latency is compared with another commit, and none is named: give --base REF")
+    with ExitStack() as stack:
+        head = repository_of(Path.cwd()) if request.base else None
+        sides = (head, *stack.enter_context(checkout(head, request.base))) if head else None
+        return judge(request, device, sides)
+
+
+def judge(request: Request, device: str, sides: Sides | None) -> int:
+    """Runs the gate of a request that is right; sides are None where no times are asked for."""
     say = _progress
     verdicts: list[Verdict] = []
     notes: list[str] = []
@@ -87,11 +101,11 @@ def check_gate(request: Request) -> int:
         try:
             verdicts += accuracy_and_cost(request, device, notes, say)
         except NoBaselineError as error:
-            if not request.base:
+            if not sides:
                 return _nothing(str(error))
             unmeasured.append(f"accuracy and cost: {error}")
-    if request.base:
-        verdicts += latency(request, device, notes, unmeasured, say)
+    if request.only != "accuracy" and sides:
+        verdicts += latency(request, device, sides, notes, unmeasured, say)
     elif request.only != "accuracy":
         notes.append(
             "latency was not measured: name a commit to compare with, as in "
@@ -163,7 +177,7 @@ def accuracy_and_cost(request: Request, device: str, notes: list[str], say: Say)
     """
     gate = gate_run(request, device)
     name, cells = gate.cells()
-    baseline = read_baseline(request.baseline, name)
+    baseline = read_baseline(request.baseline, name, remake(request))
     records, _ = run_cells(cells, gate, say)
     content = data_content(cells, gate.data)
     notes += _notes_on(baseline, records)
@@ -190,6 +204,13 @@ def judge_records(
     ]
 
 
+def remake(request: Request) -> str:
+    """The command that makes the baseline of what is asked for, to be advised."""
+    named = (("--suite", request.suite, Request.suite), ("--out", request.baseline, Request.baseline))
+    words = [word for option, value, usual in named if value != usual for word in (option, quote(str(value)))]
+    return f"`{PROGRAM} baseline {' '.join(words)}`" if words else advised("baseline")
+
+
 def gate_run(request: Request, device: str) -> GateRun:
     """How the gate's cells are run."""
     import torch
@@ -200,14 +221,12 @@ def gate_run(request: Request, device: str) -> GateRun:
     )
 
 
-def latency(request: Request, device: str, notes: list[str], unmeasured: list[str], say: Say) -> list[Verdict]:
-    """Measures base and head in turns, and again what looks slower; keeps the raw samples.
-
-    Raises:
-        RequestError: no such commit.
-    """
-    head = repository_of(Path.cwd())
-    with checkout(head, request.base) as (base, commit), TemporaryDirectory(prefix="ferbench-board-") as scratch:
+def latency(
+    request: Request, device: str, sides: Sides, notes: list[str], unmeasured: list[str], say: Say
+) -> list[Verdict]:
+    """Measures base and head in turns, and again what looks slower; keeps the raw samples."""
+    head, base, commit = sides
+    with TemporaryDirectory(prefix="ferbench-board-") as scratch:
         notes.append(
             f"latency: this checkout against {request.base} ({commit[:12]}), in turns on this machine, with this "
             f"environment's libraries; worse: ratio > {RATIO:g} with p < {ALPHA:g}, twice"
@@ -221,7 +240,6 @@ def latency(request: Request, device: str, notes: list[str], unmeasured: list[st
         except SideError as error:
             unmeasured.append(f"latency: {error}")
             return []
-    request.work.mkdir(parents=True, exist_ok=True)
     kept = {"base": commit, "first": first.as_dict(), "again": again.as_dict() if again else None}
     (request.work / "latency.json").write_text(json.dumps({"machine": first.machine, **kept}, indent=1) + "\n")
     return judge_times(first, again, unmeasured)

@@ -20,17 +20,32 @@ from ferbench.datasets.integrity import Integrity, examine
 
 NAMED = 5
 """How many files of a kind a report names."""
+PARTS = ("train", "validation", "test")
+COUNTED = (
+    "samples",
+    "frames",
+    "tracks",
+    "subjects",
+    *(f"{part} {what}" for part in PARTS for what in ("samples", "tracks")),
+)
+"""What is counted of a copy: the keys that a data set's `official_counts` may have."""
 
 
-def write_twin(name: str, folder: Path, scale: float, seed: int, layout: str, options: list[str], workers: int) -> None:
+def write_twin(
+    name: str, folder: Path, scale: float, test_scale: float | None, seed: int, layout: str, options: list[str],
+    workers: int,
+) -> None:  # fmt: skip
     """Writes a twin in its official layout.
 
     Raises:
-        RequestError: an unknown data set, layout or option; a scale outside 0 to 1.
+        RequestError: an unknown data set, layout or option; a scale outside 0 to 1, or of a test part that is none.
     """
     dataset = data_sets.get(name)
-    if not 0 < scale <= 1:
-        raise RequestError(f"--scale {scale}: a share of the original counts, above 0 and up to 1")
+    for option, share in (("--scale", scale), ("--test-scale", test_scale)):
+        if share is not None and not 0 < share <= 1:
+            raise RequestError(f"{option} {share}: a share of the original counts, above 0 and up to 1")
+    if test_scale is not None and not dataset.official_test:
+        raise RequestError(f"--test-scale {test_scale}: {name} has no test part of its own: leave it out")
     layout = layout or dataset.layouts[0]
     if layout not in dataset.layouts:
         raise RequestError(f"unknown layout {layout!r} of {name}: use one of {', '.join(dataset.layouts)}")
@@ -39,7 +54,8 @@ def write_twin(name: str, folder: Path, scale: float, seed: int, layout: str, op
 
     from ferbench.datasets.synthetic.writer import write_film
 
-    film = dataset.film(scale, seed, protocol, layout)
+    of_test = {} if test_scale is None else {"test_scale": test_scale}
+    film = dataset.film(scale, seed, protocol, layout, **of_test)
     with Progress(transient=True) as bar:
         task = bar.add_task(f"{name}: frames", total=film.num_frames)
         write_film(film, folder, lambda done, _: bar.update(task, completed=done), workers or available_cores())
@@ -99,7 +115,7 @@ class Verification:
         of_release = ", ".join(f"{self.counts.get(what, 0)} of {count} {what}" for what, count in self.official.items())
         lines = [
             f"{self.dataset} in {self.folder}" + (f", a twin at scale {self.twin.get('scale')}" if self.twin else ""),
-            "found: " + ", ".join(f"{count} {what}" for what, count in self.counts.items()),
+            "found: " + ", ".join(f"{count} {what}" for what, count in self.counts.items() if self._is_told(what)),
             f"of the release under this protocol: {of_release or 'it states no counts'}",
             "labels: " + ", ".join(f"{name} {count}" for name, count in self.labels.items()),
             f"classes that are absent: {', '.join(self.absent_classes) or 'none'}",
@@ -116,6 +132,10 @@ class Verification:
         ]
         return "\n".join(lines)
 
+    def _is_told(self, what: str) -> bool:
+        """Where every sample is a track of its own, tracks say nothing that samples do not."""
+        return not what.endswith("tracks") or self.counts["tracks"] < self.counts["samples"]
+
 
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
@@ -131,11 +151,16 @@ def verify(name: str, folder: Path) -> Verification:
     """Reads every file of a copy and compares it with what the release holds.
 
     Raises:
-        RequestError: the folder is not a copy of this data set at all, or half copied.
+        RequestError: the folder is not a copy of this data set at all, or half copied; the data set states a count of
+            something that is not counted.
     """
     from rich.progress import Progress
 
     dataset = data_sets.get(name)
+    if uncounted := [what for what in dataset.official_counts if what not in COUNTED]:
+        raise RequestError(
+            f"data set {name}: official_counts has {uncounted[0]!r}, which is not counted: use {', '.join(COUNTED)}"
+        )
     if not folder.is_dir():
         raise RequestError(f"{folder}: no such folder")
     corpus = read_corpus(name, folder, dataset.protocol)
@@ -229,11 +254,11 @@ def refusals(corpus: Corpus, protocol: Protocol, content: NDArray[np.uint64]) ->
 
 
 def _counts(corpus: Corpus, subjects: int | None) -> dict[str, int]:
+    """By the words of `COUNTED`, parts and subjects only where they are known."""
+    samples = Counter(part for part in corpus.part if part)
+    tracks = Counter(part for _, part in set(zip(corpus.track.tolist(), corpus.part, strict=True)) if part)
     counts = {"samples": len(corpus), "frames": len(corpus.frames)}
-    parts = Counter(part for part in corpus.part if part)
-    counts |= {f"{part} samples": count for part, count in sorted(parts.items())}
-    if len(corpus.track_subject) < len(corpus):  # tracks of many samples: videos
-        counts["tracks"] = len(corpus.track_subject)
-        tracks = Counter(part for _, part in set(zip(corpus.track.tolist(), corpus.part, strict=True)) if part)
-        counts |= {f"{part} tracks": count for part, count in sorted(tracks.items())}
+    counts |= {f"{part} samples": count for part, count in sorted(samples.items())}
+    counts |= {"tracks": len(corpus.track_subject)}
+    counts |= {f"{part} tracks": count for part, count in sorted(tracks.items())}
     return counts if subjects is None else {**counts, "subjects": subjects}

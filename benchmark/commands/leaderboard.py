@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.installation import advised, published_folder
@@ -13,8 +14,17 @@ BOARD = Path("leaderboard.md")
 PUBLISHED = published_folder()
 
 
-def render_board(results: Path, out: Path) -> Path:
-    """Renders the records below `results`, or the published ones where there are none; returns `out`.
+class Rendered(NamedTuple):
+    """Where a board was written, and what it says of which row to pick, as plain text, by suite."""
+
+    out: Path
+    picks: dict[str, str]
+
+
+def render_board(results: Path, out: Path | None = None) -> Rendered:
+    """Renders the records below `results`, or the published ones where there are none.
+
+    out: the file to write; when not named, the one that `board_of` these records is.
 
     Raises:
         RequestError: there are no records, or the board cannot be written.
@@ -22,11 +32,19 @@ def render_board(results: Path, out: Path) -> Path:
     from ferbench.benchmark.board.leaderboard import render
 
     results = folder_of(results)
+    out = out or board_of(results)
     try:
-        render(results, out, PUBLISHED if PUBLISHED.is_dir() else None)
+        return Rendered(out, render(results, out, PUBLISHED if PUBLISHED.is_dir() else None))
     except OSError as error:
         raise RequestError(f"{error.filename}: the board cannot be written: {error.strerror}: use --out FILE") from None
-    return out
+
+
+def board_of(results: Path) -> Path:
+    """Where the board of a folder of records belongs: in that folder, and of the published ones beside `results`."""
+    if results.resolve() != PUBLISHED.resolve():
+        return results / BOARD
+    committed = PUBLISHED.parent.parent / BOARD
+    return committed.relative_to(Path.cwd()) if committed.is_relative_to(Path.cwd()) else committed
 
 
 def folder_of(results: Path) -> Path:

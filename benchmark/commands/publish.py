@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ferbench.benchmark.board.leaderboard import render
-from ferbench.benchmark.commands.leaderboard import BOARD, PUBLISHED
+from ferbench.benchmark.commands.leaderboard import PUBLISHED, board_of
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.installation import advised
 from ferbench.benchmark.records.record import VALIDATION, Record, read_records
@@ -37,7 +37,7 @@ def publish_records(results: Path, suite: str) -> int:
         )
     shutil.rmtree(PUBLISHED / suite, ignore_errors=True)
     draft.rename(PUBLISHED / suite)
-    render(PUBLISHED, BOARD)
+    render(PUBLISHED, board_of(PUBLISHED))
     return len(records)
 
 

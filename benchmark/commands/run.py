@@ -12,12 +12,11 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import data_folder
 from ferbench.benchmark.planning.official import given_weights
 from ferbench.benchmark.planning.suite import cells_of, load_suite
-from ferbench.benchmark.records.provenance import available_cores
+from ferbench.benchmark.records.provenance import available_cores, kept_path
 from ferbench.benchmark.records.record import RECORD
+from ferbench.benchmark.running.claims import claimed
 from ferbench.benchmark.running.progress import clock
 from ferbench.benchmark.running.scheduler import plan, refuse_read_only, run
-
-DEFAULT_RESULTS = Path("results")
 
 
 def run_suite(
@@ -43,7 +42,8 @@ def run_suite(
         others = (seed for seed in count() if seed not in suite.seeds)
         suite = suite.model_copy(update={"seeds": [*suite.seeds, *islice(others, seeds)][:seeds]})
     folder = data_folder(data)
-    cells = cells_of(name, suite, only_architectures, only_datasets, folder)
+    asked = asked_with(suite_name, seeds)
+    cells = [replace(c, asked=asked) for c in cells_of(name, suite, only_architectures, only_datasets, folder)]
     device_type = choose_device(device)
     if weights:
         rows = list(dict.fromkeys(cell.architecture for cell in cells if cell.kind == "architecture"))
@@ -52,19 +52,24 @@ def run_suite(
         print("\n".join(lines))
     refuse_read_only(results)
     jobs, kept = plan(cells, results, folder, device_type)
-    board = BOARD if results == DEFAULT_RESULTS else results / BOARD
     if not jobs:
-        print(f"nothing to do: all {kept} cells of suite {name} are finished in {results}")
-        if _is_stale(board, results / name):
-            print(f"{render_board(results, board)} rendered")
+        print(f"nothing to do: all {kept} cells of suite {name} are finished in {results}: see {results / BOARD}")
+        if _is_stale(results / BOARD, results / name):
+            _render(results, name)
         return 0
     at_once = workers or (available_cores() if device_type == "cpu" else _gpus())
     print(f"suite {name}: {len(jobs)} cells to run, {kept} finished before; {at_once} at a time on {device_type}")
     began = time.monotonic()
     outcome = run(jobs, results, device_type, at_once)
     print(f"{outcome.finished} cells finished, {outcome.failed} failed, in {clock(time.monotonic() - began)}")
-    print(f"{render_board(results, board)} rendered")
+    _render(results, name)
     return 1 if outcome.failed else 0
+
+
+def asked_with(suite: str, seeds: int) -> tuple[str, ...]:
+    """The words of a request that choose a suite and its seeds, as records keep them."""
+    file = Path(suite)
+    return ("--suite", kept_path(file) if file.suffix else suite, *(["--seeds", str(seeds)] if seeds else []))
 
 
 def choose_device(asked: str) -> str:
@@ -90,6 +95,14 @@ def _gpus() -> int:
     import torch
 
     return torch.cuda.device_count()
+
+
+def _render(results: Path, suite: str) -> None:
+    """Renders the board beside the records, after another run that does so, and prints what it says of which row to
+    pick of this suite."""
+    with claimed(results, BOARD.name, wait=True):
+        rendered = render_board(results, results / BOARD)
+    print(f"\n{rendered.picks[suite]}\n\n{rendered.out} rendered")
 
 
 def _is_stale(board: Path, records: Path) -> bool:

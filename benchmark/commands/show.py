@@ -8,7 +8,7 @@ from typing import Any
 
 from tabulate import tabulate
 
-from ferbench.benchmark.board.cell_facts import command, flat, hardest
+from ferbench.benchmark.board.cell_facts import commands, flat, hardest
 from ferbench.benchmark.board.comparison import draw
 from ferbench.benchmark.board.costs import cost
 from ferbench.benchmark.board.find import find_row
@@ -34,7 +34,7 @@ def show(results: Path, name: str) -> str:
     ]
     data = row.finished[0].data
     parts += [f"{kind}\n{_entries(data[kind])}" for kind in ("protocol", "recipe", "environment")]
-    parts.append(f"run it again with\n  {command(row)}")
+    parts.append("\n  ".join(["run it again with", *commands(row)]))
     return "\n\n".join(part for part in parts if part)
 
 

@@ -20,13 +20,12 @@ from typing import Any
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.gate.chance import Rerun, Reruns
-from ferbench.benchmark.records.installation import PROGRAM, advised
+from ferbench.benchmark.records.installation import advised
 from ferbench.benchmark.records.record import PREDICTIONS, RECORD, Record, read_records
 
 SCHEMA = 1
 FILE = "baseline.json"
 RECORDS = "records"
-MEND = f"restore it with git, or make it again with {advised('baseline')}"
 
 
 class NoBaselineError(Exception):
@@ -51,37 +50,36 @@ def cell_name(record: Record) -> str:
     return f"{data['dataset']}/{data['architecture']}/seed{data['seed']}-fold{data['fold']}"
 
 
-def read_baseline(folder: Path, suite: str) -> Baseline:
-    """The baseline of a suite.
+def read_baseline(folder: Path, suite: str, remake: str = advised("baseline")) -> Baseline:
+    """The baseline of a suite; `remake` is the command that makes it, for whom there is none, or none that is whole.
 
     Raises:
         NoBaselineError: there is none.
         RequestError: it is damaged, or was made of another suite.
     """
-    file = folder / FILE
+    file, mend = folder / FILE, f"restore it with git, or make it again with {remake}"
     if not file.is_file():
-        raise NoBaselineError(f"{file}: no baseline there: make one with {advised('baseline')} and commit it")
+        raise NoBaselineError(f"{file}: no baseline there: make one with {remake} and commit it")
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
         if content["schema"] != SCHEMA:
             raise RequestError(f"{file}: schema {content['schema']!r} instead of {SCHEMA}: make it again with "
-                               f"{advised('baseline')}")  # fmt: skip
+                               f"{remake}")  # fmt: skip
         cells = {name: (entry["files"], _reruns(entry)) for name, entry in content["cells"].items()}
         baseline_suite, data = str(content["suite"]), dict(content["data"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise RequestError(f"{file}: damaged ({reason}): {MEND}") from None
+        raise RequestError(f"{file}: damaged ({reason}): {mend}") from None
     if baseline_suite != suite:
-        raise RequestError(f"{file}: a baseline of suite {baseline_suite!r}, not of {suite!r}: make one with "
-                           f"`{PROGRAM} baseline --suite {suite}`")  # fmt: skip
+        raise RequestError(f"{file}: a baseline of suite {baseline_suite!r}, not of {suite!r}: make one with {remake}")
     if not cells:
-        raise RequestError(f"{file}: it holds no cells: make it again with {advised('baseline')}")
+        raise RequestError(f"{file}: it holds no cells: make it again with {remake}")
     for name, (files, _) in cells.items():
-        _refuse_changed(folder / RECORDS / suite / name, files)
+        _refuse_changed(folder / RECORDS / suite / name, files, mend)
     records = {cell_name(record): record for record in read_records(folder / RECORDS)}
     if set(records) != set(cells):
         odd = sorted(set(records) ^ set(cells))
-        raise RequestError(f"{folder / RECORDS}: {odd[0]} does not match {FILE}: {MEND}")
+        raise RequestError(f"{folder / RECORDS}: {odd[0]} does not match {FILE}: {mend}")
     reruns = {name: runs for name, (_, runs) in cells.items()}
     return Baseline(suite, tuple(records[name] for name in sorted(records)), reruns, data)
 
@@ -125,11 +123,11 @@ def _checksums(folder: Path) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in (RECORD, PREDICTIONS)}
 
 
-def _refuse_changed(folder: Path, files: Mapping[str, str]) -> None:
+def _refuse_changed(folder: Path, files: Mapping[str, str], mend: str) -> None:
     try:
         found = _checksums(folder)
     except OSError as error:
-        raise RequestError(f"{error.filename}: cannot be read ({error.strerror}): {MEND}") from None
+        raise RequestError(f"{error.filename}: cannot be read ({error.strerror}): {mend}") from None
     for name, checksum in files.items():
         if found.get(name) != checksum:
-            raise RequestError(f"{folder / name}: not the file that {FILE} was made with: {MEND}")
+            raise RequestError(f"{folder / name}: not the file that {FILE} was made with: {mend}")

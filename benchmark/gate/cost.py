@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ferbench.benchmark.gate.verdict import Mark, Verdict
-from ferbench.benchmark.records.installation import advised
 from ferbench.benchmark.records.record import Record
 
-ACCEPT = f"exact: accept it with {advised('baseline')} if it is meant"
+ACCEPT = "exact: make the baseline again if it is meant"
 INPUTS = "pictures as networks see them"
 """Mean and deviation of each colour, as text."""
 Contents = Mapping[str, Mapping[str, str]]
@@ -33,7 +32,8 @@ def compare_costs(head: Sequence[Record], base: Sequence[Record]) -> list[Verdic
         for cost in COSTS:
             old, new = (side[cell].data["cost"].get(cost) for side in (before, after))
             if (old, new) != (None, None):  # an architecture without a full size
-                found.append(_verdict(cell, cost, old, new))
+                stages = _stages_changed(before[cell], after[cell]) if cost == "params_trained" else []
+                found.append(_verdict(cell, cost, old, new, stages))
     return found
 
 
@@ -58,15 +58,27 @@ def _cell(record: Record) -> tuple[str, str, str]:
     return record.data["architecture"], record.data["dataset"], record.data["size"]
 
 
-def _verdict(cell: tuple[str, str, str], cost: str, base: float | None, head: float | None) -> Verdict:
+def _stages_changed(base: Record, head: Record) -> list[str]:
+    """Stages that move more or fewer parameters than before: one may leave what another still moves."""
+    old, new = ({epoch["stage"]: epoch.get("moved") for epoch in side.data["history"]} for side in (base, head))
+    return [
+        f"stage {name!r} moved {old.get(name, 'none')} -> {new.get(name, 'none')}"
+        for name in dict.fromkeys([*old, *new])
+        if old.get(name) != new.get(name)
+    ]
+
+
+def _verdict(
+    cell: tuple[str, str, str], cost: str, base: float | None, head: float | None, stages: Sequence[str]
+) -> Verdict:
     """A gain turns the gate red too: what a model costs is part of what it is."""
     mark: Mark = "same"
-    if base != head:
+    changed = base != head or bool(stages)
+    if changed:
         fewer = base is not None and head is not None and head < base
         mark = "better" if fewer and cost != "params_trained" else "worse"
-    changed = base != head
     return Verdict(
         "cost", cell[0], COSTS[cost], mark, where=f"{cell[1]}, {cell[2]}", base=base, head=head,
         change=None if base is None or head is None else head - base,
-        reason=ACCEPT if changed else "", to_accept=changed,
+        reason="; ".join([*stages, ACCEPT]) if changed else "", to_accept=changed,
     )  # fmt: skip

@@ -92,7 +92,7 @@ def run_cells(
         RequestError: records cannot be written.
         KeyboardInterrupt: Ctrl-C; the finished cells have their records.
     """
-    refuse_read_only(gate.folder)
+    refuse_read_only(gate.folder, "--work")
     drop_other_libraries(gate.folder)
     jobs, kept = plan(cells, gate.folder, gate.data, gate.device_type)
     say(f"{len(jobs)} cells to run, {kept} finished before by this very code; {gate.workers} at a time")

@@ -12,6 +12,7 @@ import math
 import os
 import random
 import select
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -24,6 +25,7 @@ from typing import Any
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.gate import measured
 from ferbench.benchmark.gate.measured import INFERENCE, TRAINING
+from ferbench.benchmark.records.installation import CHECKOUT, PACKAGE
 from ferbench.benchmark.running.worker import SETTINGS
 
 SAMPLES, SAMPLES_AGAIN = 20, 30
@@ -88,8 +90,8 @@ def checkout(repository: Path, ref: str) -> Iterator[tuple[Path, str]]:
     """
     found = _git(repository, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if found.returncode:
-        raise RequestError(f"--base {ref}: not a commit of {repository}: fetch it first, or name a ref that is there "
-                           "(a shallow clone holds one commit only)")  # fmt: skip
+        raise RequestError(f"--base {ref}: neither a commit of {repository} nor a folder of records: fetch it first, "
+                           "or name a ref that is there (a shallow clone holds one commit only)")  # fmt: skip
     commit = found.stdout.strip()
     _git(repository, "worktree", "prune")  # of gates that were killed
     with tempfile.TemporaryDirectory(prefix="ferbench-base-") as scratch:
@@ -107,8 +109,10 @@ def repository_of(folder: Path) -> Path:
     """The top of the git repository that holds a folder.
 
     Raises:
-        RequestError: it is in none.
+        RequestError: it is in none, or there is no git.
     """
+    if not shutil.which("git"):
+        raise RequestError("git: not found on PATH: --base REF needs it")
     found = _git(folder, "rev-parse", "--show-toplevel")
     if found.returncode:
         raise RequestError(f"{folder}: not in a git repository: --base REF needs one")
@@ -130,8 +134,12 @@ def measure(
         roots: folders of packages, relative to the top of a checkout.
 
     Raises:
-        SideError: a side does not start, or the two are not on the same machine.
+        SideError: a side does not start, the two are not on the same machine, or the base is from before the packages
+            of this project lay under one name.
     """
+    if head == CHECKOUT and not (base / PACKAGE).is_dir():
+        raise SideError(f"the base has another layout, without the folder {PACKAGE}/, and cannot be measured: name a "
+                        "commit that has it")  # fmt: skip
     with ExitStack() as stack:
         places: dict[str, Path] = dict(zip(SIDES, (base, head), strict=True))
         sides = {name: stack.enter_context(_Process(name, places[name], roots, device, records)) for name in SIDES}

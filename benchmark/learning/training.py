@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -220,14 +220,14 @@ def train(
         for part in stage.frozen:
             model.get_submodule(part).requires_grad_(False)
         free = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        before = _marks(free)
+        before = marks(free)
         epochs = list(_train_stage(model, architecture, stage, material, run))
-        moved = sum(p.numel() for p, old, new in zip(free, before, _marks(free), strict=True) if old != new)
+        moved = sum(p.numel() for p, old, new in zip(free, before, marks(free), strict=True) if old != new)
         history += [{**epoch, "moved": moved} for epoch in epochs]
     return history
 
 
-def _marks(parameters: list[nn.Parameter]) -> list[tuple[float, float]]:
+def marks(parameters: Iterable[nn.Parameter]) -> list[tuple[float, float]]:
     """Two sums over each parameter, which hardly any change leaves as they are."""
     with torch.no_grad():
         return [(float(p.sum()), float(p.square().sum())) for p in (parameter.double() for parameter in parameters)]

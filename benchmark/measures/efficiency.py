@@ -31,13 +31,21 @@ Precision = Literal["float32", "bfloat16"]
 Shape = Sequence[int]
 
 BATCHES = {"cpu": (1, 8, 32), "cuda": (1, 8, 32, 64, 128, 256)}
-"""Batch sizes that throughput is tried at, by device type; the largest that fits in memory counts."""
+"""Batch sizes that throughput is tried at, by device type; the largest that fits in memory and in time counts."""
 
 WARM_UP = 10
-"""Calls before anything is timed."""
+"""Calls before anything is timed; a batch of another size has a few of its own."""
+WARM_UP_AGAIN = 2
 
 SAMPLES = 20
-"""Timed samples of each quantity."""
+"""Timed samples of the latency."""
+THROUGHPUT_SAMPLES = 10
+"""Timed samples of the throughput at the batch that counts."""
+FEW_SAMPLES = 3
+"""Timed samples of the throughput at smaller batches."""
+
+THROUGHPUT_SECONDS = 60.0
+"""A batch whose samples would take longer, by the latency of one input, is not tried: it would tell nothing new."""
 
 SAMPLE_SECONDS = 0.010
 """A timed sample repeats the call until it lasts at least this long."""
@@ -172,6 +180,10 @@ def measure_inference(
 ) -> Inference:
     """Latency at batch 1 and throughput at the largest batch of a fixed list that fits.
 
+    The latency's calls warm the model up; a larger batch has a few calls of its own, for its memory. On a CPU, where a
+    batch takes nearly as many times as long as it has inputs, a batch whose samples would take over a minute is left
+    out.
+
     Inputs are on the device beforehand. On a GPU a call of the latency is waited for by itself; the calls of a
     throughput sample follow each other, and only the last is waited for.
 
@@ -180,14 +192,14 @@ def measure_inference(
         input_shape: of a batch; its first number is replaced.
         channels_last: whether an input of four dimensions has this memory format.
         batches: tried from the largest; `BATCHES` of the device type by default.
+        samples: of the latency, and the most of the throughput.
 
     Raises:
         RuntimeError: not even the smallest batch fits.
     """
     device = torch.device(device)
     batches = sorted(batches or BATCHES.get(device.type, BATCHES["cpu"]), reverse=True)
-    clock = _Clock(device, samples, sample_seconds)
-    few = _Clock(device, min(samples, 5), sample_seconds)
+    clock = _Clock(device, sample_seconds)
     was_training = model.training
     model.eval()
     try:
@@ -197,15 +209,16 @@ def measure_inference(
                 x = _random_input((batch, *input_shape[1:]), device, channels_last)
                 return lambda: model(x)
 
-            latency = clock.seconds_per_call(call_at(1), wait_each_call=True)
-            batch, seconds = _largest_that_fits(
-                batches, lambda batch: clock.seconds_per_call(call_at(batch), wait_each_call=False)
-            )
-            smaller = {
-                b: b / float(np.median(few.seconds_per_call(call_at(b), wait_each_call=False)))
-                for b in batches
-                if b < batch
-            }
+            def throughput(batch: int, samples: int) -> list[float]:
+                return clock.seconds_per_call(call_at(batch), samples, WARM_UP_AGAIN, wait_each_call=False)
+
+            latency = clock.seconds_per_call(call_at(1), samples, WARM_UP, wait_each_call=True)
+            counted = min(samples, THROUGHPUT_SAMPLES)
+            longest = THROUGHPUT_SECONDS / (float(np.median(latency)) * (counted + WARM_UP_AGAIN))
+            batches = [b for b in batches if b <= longest] or batches[-1:]
+            batch, seconds = _largest_that_fits(batches, lambda batch: throughput(batch, counted))
+            few = min(samples, FEW_SAMPLES)
+            smaller = {b: b / float(np.median(throughput(b, few))) for b in batches if b < batch}
     finally:
         model.train(was_training)
     return Inference(
@@ -222,11 +235,12 @@ def measure_inference(
 @dataclass(frozen=True)
 class _Clock:
     device: torch.device
-    samples: int
     sample_seconds: float
 
-    def seconds_per_call(self, call: Callable[[], Tensor], *, wait_each_call: bool) -> list[float]:
-        """Mean seconds of a call in each of `samples` samples, after a warm-up."""
+    def seconds_per_call(
+        self, call: Callable[[], Tensor], samples: int, warm_up: int, *, wait_each_call: bool
+    ) -> list[float]:
+        """Mean seconds of a call in each of `samples` samples, after a warm-up of at least two calls."""
 
         def run(repeats: int) -> float:
             """Seconds for `repeats` calls."""
@@ -239,11 +253,11 @@ class _Clock:
             self.wait()
             return time.perf_counter() - start
 
-        run(WARM_UP // 2)
-        repeats = math.ceil(self.sample_seconds / (run(WARM_UP - WARM_UP // 2) / (WARM_UP - WARM_UP // 2)))
+        run(warm_up // 2)
+        repeats = math.ceil(self.sample_seconds / (run(warm_up - warm_up // 2) / (warm_up - warm_up // 2)))
         while (seconds := run(repeats)) < self.sample_seconds:  # a warm call is faster than the warm-up's
             repeats = math.ceil(repeats * max(1.2 * self.sample_seconds / seconds, 1.2))
-        return [run(repeats) / repeats for _ in range(self.samples)]
+        return [run(repeats) / repeats for _ in range(samples)]
 
     def wait(self) -> None:
         if self.device.type == "cuda":

@@ -74,6 +74,7 @@ def locate(cell: Cell, data: Path | None) -> Location:
     made_from = (
         folder, cell.twin.scale, cell.twin.seed, sorted(cell.protocol.options.items()),
         code_hash(data_sets.module(folder)), code_hash("ferbench.datasets.synthetic.writer"),
+        *(() if cell.twin.test_scale is None else (cell.twin.test_scale,)),
     )  # fmt: skip
     identity = hash_of(made_from)
     root = cache_folder() / "twins" / f"{folder}-{identity}"
@@ -170,7 +171,9 @@ def write_twin(location: Location, report: Report) -> None:
     for left in location.root.parent.glob(f".{location.root.name}.*"):  # by runs that were killed
         shutil.rmtree(left, ignore_errors=True)
     dataset = data_sets.get(location.dataset)
-    film = dataset.film(location.own_twin.scale, location.own_twin.seed, location.protocol, dataset.layouts[0])
+    twin = location.own_twin
+    of_test = {} if twin.test_scale is None else {"test_scale": twin.test_scale}
+    film = dataset.film(twin.scale, twin.seed, location.protocol, dataset.layouts[0], **of_test)
     write_film(film, location.root, lambda done, total: report(f"{location.name}: rendering frame {done}/{total}"))
 
 

@@ -6,12 +6,13 @@ Everything is checked before anything runs: that each file can be read, is one t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.registry import architectures
+from ferbench.benchmark.records.provenance import kept_path
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,6 +34,8 @@ class GivenWeights:
     source: str
     """Of the `Official` that the file is."""
     into: str
+    asked: str = IMAGENET
+    """The word of the option that gave it."""
 
     def __str__(self) -> str:
         from ferbench.models.official import said
@@ -125,7 +128,8 @@ def _checked(architecture: Architecture, size: str, file: Path) -> tuple[GivenWe
         entry, report = load_official(architecture.sizes[size].build(2), official, architecture.name, file)
     except WeightsError as error:
         raise RequestError(str(error)) from error
-    weights = GivenWeights(architecture.name, str(file.resolve()), digest, entry.source, entry.into)
+    asked = f"{architecture.name}={kept_path(file)}"
+    weights = GivenWeights(architecture.name, str(file.resolve()), digest, entry.source, entry.into, asked)
     return weights, f"{architecture.name}: {weights}: {report.summary}"
 
 
@@ -143,7 +147,8 @@ def _fetched(names: list[str], size: str, found: list[GivenWeights]) -> list[tup
                 file = fetch(entry.source)
             except WeightsError as error:
                 raise RequestError(str(error)) from error
-            taken.append(_checked(architecture, size, file))
+            weights, line = _checked(architecture, size, file)
+            taken.append((replace(weights, asked=IMAGENET), line))
     if not any(fetchable(architectures.get(name), size) for name in names):
         raise RequestError(f"--weights {IMAGENET}: none of {', '.join(names)} takes weights of torchvision or timm")
     return taken

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from ferbench.benchmark.errors import RequestError, unknown_name
+from ferbench.benchmark.records.installation import PACKAGE
 from ferbench.benchmark.records.provenance import closure, source_of
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ class Registry(Generic[T]):
             entry = getattr(importlib.import_module(module), attribute, None)
         except Exception as error:  # one broken file must not end in a traceback
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise RequestError(f"{self.kind} {name!r}: {module} cannot be imported: {reason}") from error
+            raise RequestError(f"{self.kind} {name!r}: {module} cannot be imported: {reason}{_moved(error)}") from error
         if entry is None:
             raise RequestError(f"{module} defines no {attribute}: the {self.kind} {name!r} cannot be loaded")
         return entry
@@ -194,6 +195,13 @@ def _variants_of(entry: Any) -> str:
     if getattr(entry, "view", None) in ("clip", "sequence"):
         known += ["frames=N", "shuffled"]
     return f"use one of {', '.join(known)}" if known else "name it without one"
+
+
+def _moved(error: Exception) -> str:
+    """Where the module that could not be imported lies, if it is one of ours by the name that it once had."""
+    name = error.name if isinstance(error, ImportError) else None
+    ours = f"{PACKAGE}.{name}"
+    return f" (of ferbench it is {ours}: import that)" if name and source_of(ours) else ""
 
 
 def _package_folder(package: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -29,7 +30,13 @@ class Twin(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     scale: Annotated[float, Field(gt=0, le=1)] = 1.0
+    test_scale: Annotated[float, Field(gt=0, le=1)] | None = None
+    """Scale of the test part, of a release that names one; None: as the rest."""
     seed: Annotated[int, Field(ge=0)] = 0
+
+
+Factor = Annotated[float, Field(gt=0)]
+Folds = Literal["all"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
 class Suite(BaseModel):
@@ -45,12 +52,17 @@ class Suite(BaseModel):
     each architecture has a data set and each data set an architecture of each view (`planning/pairs.py`)."""
     size: Literal["tiny", "full"]
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
-    folds: Literal["all"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
-    epochs: Annotated[float, Field(gt=0)] = 1.0
-    """Factor on every stage's epochs; at least one epoch remains."""
+    folds: Folds | dict[str, Folds] = [0]
+    """Of every data set, or by data set: those that are not named have fold 0."""
+    epochs: Factor | dict[str, Factor] = 1.0
+    """Factor on every stage's epochs, at least one of which remains; of every data set, or by data set: on those that
+    are not named the recipes are as they are."""
     time_limit: Annotated[int, Field(gt=0)] = 3600
     """Seconds that one cell may take; it fails when they are over."""
     twins: dict[str, Twin] = {}
+    """By data set; a further task on the same folder has the same twin."""
+    other_twins: Twin = Twin()
+    """Of data sets that `twins` does not name, such as a new file in `datasets/` or a third party's."""
     protocols: dict[str, dict[str, bool | int | float | str]] = {}
     """Changes to a data set's protocol, by data set."""
     also: list[str] = []
@@ -80,6 +92,8 @@ class Cell:
     """Of a floor or the oracle: the architectures that stand beside it."""
     weights: tuple[GivenWeights, ...] = ()
     """Official weights that the request gives, for whichever architectures."""
+    asked: tuple[str, ...] = ()
+    """Suite and seeds in the words of the request; empty where it was no `run`."""
 
     @property
     def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:
@@ -178,14 +192,16 @@ def cells_of(
 ) -> list[Cell]:
     """Every cell of a suite, floors and oracle first, data set by data set; who starts from another comes after it.
 
-    An ensemble brings its members along; `all` includes those whose members are all chosen. Of the data sets `all`
-    includes an optional one where its folder is below `data`; one that is asked for runs under any suite.
+    An ensemble brings its members along; `all` includes those whose members are all chosen. Floors and oracle are there
+    whatever is asked for; who asks for one of them alone gets no more. Of the data sets `all` includes an optional one
+    where its folder is below `data`; one that is asked for runs under any suite.
 
     Raises:
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
     """
-    _refuse_unknown([*(() if suite._shipped else _entries(suite)), *(only_architectures or ())])
-    named, asked, fused = _with_members(suite.architectures, only_architectures)
+    trained = None if only_architectures is None else [a for a in only_architectures if a not in BASELINES]
+    _refuse_unknown([*(() if suite._shipped else _entries(suite)), *(trained or ())])
+    named, asked, fused = _with_members(suite.architectures, trained)
     rows, known = _rows(named, suite.also, asked)
     chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: bool(architectures.lenders(a)))
     fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
@@ -194,37 +210,35 @@ def cells_of(
     every = suite.datasets == "all"
     named_data = [d for d in data_sets.names() if d not in left_out] if every else suite.datasets
     datasets = _chosen([*named_data, *own], only_datasets, data_sets.names(), "data set")
-    for key, entries in (("twins", suite.twins), ("protocols", suite.protocols), ("without", suite.without)):
+    by_data_set: dict[str, Iterable[str]] = {"twins": suite.twins, "protocols": suite.protocols}
+    by_data_set["without"] = suite.without
+    by_data_set |= {key: value for key in ("folds", "epochs") if isinstance(value := getattr(suite, key), dict)}
+    for key, entries in by_data_set.items():
         for dataset in entries:
             if dataset not in data_sets.names():
                 raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
     met = _met(suite, rows, _chosen([*named_data, *own], None, data_sets.names(), "data set"),
-               only_architectures, only_datasets)  # fmt: skip
-    if only_architectures:
+               trained, only_datasets)  # fmt: skip
+    if trained:
         datasets = [d for d in datasets if any(d in met[row] for row in chosen)]
     protocols = {dataset: _protocol(name, suite, dataset) for dataset in datasets}
     most = max(protocol.folds for protocol in protocols.values())
-    if suite.folds != "all" and max(suite.folds) >= most:
+    if isinstance(suite.folds, list) and max(suite.folds) >= most:
         raise RequestError(
             f"suite {name}: no data set has a fold {max(suite.folds)}: the most is {most}, counted from 0"
         )
     cells = []
     for dataset in datasets:
-        protocol, twin = protocols[dataset], _twin(suite, dataset)
-        folds = (
-            list(range(protocol.folds))
-            if suite.folds == "all"
-            else [f for f in dict.fromkeys(suite.folds) if f < protocol.folds]
-        )
-        if not folds:
-            raise RequestError(f"suite {name}: {dataset} has {protocol.folds} folds, counted from 0, not {suite.folds}")
+        protocol, twin = protocols[dataset], _twin(name, suite, dataset)
+        folds = _folds(name, suite, dataset, protocol)
+        epochs = suite.epochs.get(dataset, 1.0) if isinstance(suite.epochs, dict) else suite.epochs
         present = [row for row in (*chosen, *fused) if dataset in met[row]]
         for architecture in (*BASELINES, *present):
             for seed in dict.fromkeys(suite.seeds[:1] if architecture in BASELINES else suite.seeds):
                 beside = tuple(row for row in present if row in chosen) if architecture in BASELINES else ()
                 cells += [
                     Cell(
-                        name, architecture, dataset, seed, fold, suite.size, suite.epochs, suite.time_limit, protocol,
+                        name, architecture, dataset, seed, fold, suite.size, epochs, suite.time_limit, protocol,
                         twin, beside,
                     )
                     for fold in folds
@@ -262,9 +276,33 @@ def _met(
     return dealt(rows, datasets, [row for row in only_architectures or rows if row in rows])
 
 
-def _twin(suite: Suite, dataset: str) -> Twin:
-    """How large a data set's twin is: as the suite says of it, or of the one whose folder it shares."""
-    return suite.twins.get(dataset) or suite.twins.get(data_sets.get(dataset).folder_name) or Twin()
+def _folds(name: str, suite: Suite, dataset: str, protocol: Protocol) -> list[int]:
+    """Which folds of a data set run.
+
+    Raises:
+        RequestError: the protocol has none of them, or lacks one that is asked of this data set by name.
+    """
+    by_name = isinstance(suite.folds, dict)
+    asked: Folds = suite.folds.get(dataset, [0]) if isinstance(suite.folds, dict) else suite.folds
+    if asked == "all":
+        return list(range(protocol.folds))
+    folds = [fold for fold in dict.fromkeys(asked) if fold < protocol.folds]
+    if not folds or (by_name and len(folds) < len(set(asked))):
+        raise RequestError(f"suite {name}: {dataset} has {protocol.folds} folds, counted from 0, not {asked}")
+    return folds
+
+
+def _twin(name: str, suite: Suite, dataset: str) -> Twin:
+    """How large a data set's twin is: as the suite says of it, of the one whose folder it shares, or of all others.
+
+    Raises:
+        RequestError: a test part is to have a scale of its own where the release names none.
+    """
+    twin = suite.twins.get(dataset) or suite.twins.get(data_sets.get(dataset).folder_name) or suite.other_twins
+    if twin.test_scale is not None and not data_sets.get(dataset).official_test:
+        raise RequestError(f"suite {name}, twins: {dataset} has no test part of its own to have a test_scale: "
+                           "its folds say who is tested")  # fmt: skip
+    return twin
 
 
 def _is_left_out(dataset: str, data: Path | None) -> bool:

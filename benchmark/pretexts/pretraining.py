@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from ferbench.benchmark.errors import RequestError, unknown_name
 from ferbench.benchmark.pretexts.faces import Faces, clips, people, stills
 from ferbench.benchmark.records.cache import alone
-from ferbench.benchmark.records.installation import cache_folder
+from ferbench.benchmark.records.installation import CHECKOUT, cache_folder
 from ferbench.benchmark.records.provenance import code_hash, hash_of
 from ferbench.benchmark.running.worker import set_worker_environment
 from ferbench.datasets.augmentation import normalise
@@ -86,7 +86,7 @@ def pretrain_all(pretext: str, only: str, out: Path | None, workers: int) -> Non
     """Makes the files of a pretext (or one of them, or all) and writes them with their recipe.
 
     Raises:
-        RequestError: an unknown pretext or file.
+        RequestError: an unknown pretext or file, or no folder to write to.
     """
     if pretext not in ("", "geometry", "identity"):
         raise RequestError(f"unknown pretext {pretext!r}: use geometry or identity")
@@ -95,7 +95,7 @@ def pretrain_all(pretext: str, only: str, out: Path | None, workers: int) -> Non
     chosen = [n for n, r in RECIPES.items() if (not only or n == only) and (not pretext or r.pretext == pretext)]
     if not chosen:
         raise RequestError(f"{only} is not of the pretext {pretext}: leave one of the two out")
-    folder = out or FOLDER
+    folder = out or _shipped()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -107,6 +107,17 @@ def pretrain_all(pretext: str, only: str, out: Path | None, workers: int) -> Non
             entry = future.result()
             _write_entry(folder / "recipe.json", name, entry)
             print(f"{name}: {entry['seconds']:.0f} s, error {entry['error']:.3f} of the spread, {entry['sha256'][:12]}")
+
+
+def _shipped() -> Path:
+    """Folder of the shipped weights.
+
+    Raises:
+        RequestError: they are part of an installed package, where whatever is changed is lost and noticed by no one.
+    """
+    if CHECKOUT is None:
+        raise RequestError(f"{FOLDER}: these weights belong to the installed package: write new ones with --out DIR")
+    return FOLDER
 
 
 def _write_entry(file: Path, name: str, entry: dict[str, Any]) -> None:

@@ -10,8 +10,8 @@ HOME = Path(__file__).resolve().parents[2]
 """The folder that holds `benchmark`, `models` and `datasets`."""
 CHECKOUT = HOME if (HOME / "setup.cfg").is_file() else None
 """The checkout that the program lies in; None where it is installed without one."""
-PROGRAM = "python -m benchmark" if CHECKOUT else PACKAGE
-"""How a person starts it."""
+PROGRAM = "python -m benchmark" if CHECKOUT and Path.cwd() == CHECKOUT else PACKAGE
+"""How a person starts it from where it was started now."""
 
 
 def cache_folder() -> Path:

@@ -22,6 +22,11 @@ FOLDERS = ("benchmark", "models", "datasets")
 LIBRARIES = ("torch", "torchvision", "timm", "numpy")
 
 
+def kept_path(path: Path) -> str:
+    """A path of a request as a record may keep it: of one from the top the name alone; where it lies is its owner's."""
+    return path.name if path.is_absolute() else str(path)
+
+
 def hash_of(value: object) -> str:
     """Short hash of anything with a stable text form."""
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]

@@ -165,6 +165,13 @@ def read_record(folder: Path) -> Record | None:
     return Record(folder, data)
 
 
+def finished(folder: Path, key: str) -> Headline | None:
+    """Headline measure of the finished record of this key in a cell's folder; None where there is none."""
+    record = read_record(folder)
+    ok = record is not None and record.data["status"] == "ok" and record.data["key"] == key
+    return record.headline if record is not None and ok else None
+
+
 def digest_of(folder: Path) -> str:
     """Hash of the bytes of the record in a folder and of its predictions, where there are any."""
     found = hashlib.blake2b(digest_size=12)

@@ -38,6 +38,10 @@ class RunProgress:
     failed: int = 0
     cell_seconds: float = 0.0
     spoke: float = field(default_factory=time.monotonic)
+    left: set[str] = field(default_factory=set)
+    """Cells that another run is at."""
+    shares: bool = False
+    """Whether another run has been met."""
 
     def __post_init__(self) -> None:
         self.bar = Progress(
@@ -64,15 +68,25 @@ class RunProgress:
         self.spoke = time.monotonic()
         self.console.print(Text(line), soft_wrap=True)
 
-    def finished(self, name: str, headline: Headline, seconds: float) -> None:
-        """A cell has its record."""
+    def finished(self, name: str, headline: Headline, seconds: float | None) -> None:
+        """A cell has its record; the seconds are None where another run made it."""
         self.done += 1
-        self.cell_seconds += seconds
-        self.say(f"[{self.done + self.failed}/{self.total}] {name}: {headline} in {seconds:.0f} s{self._left_words()}")
+        self.cell_seconds += seconds or 0.0
+        self.left.discard(name)
+        how = "by another run" if seconds is None else f"in {seconds:.0f} s"
+        self.say(f"[{self.done + self.failed}/{self.total}] {name}: {headline} {how}{self._left_words()}")
+
+    def leave(self, name: str) -> None:
+        """Another run is at a cell."""
+        if not self.shares:
+            self.say(f"another run is at work here too: cells that it is at, such as {name}, are left to it")
+        self.shares = True
+        self.left.add(name)
 
     def failure(self, name: str, reason: str) -> None:
         """A cell failed."""
         self.failed += 1
+        self.left.discard(name)
         self.say(f"[{self.done + self.failed}/{self.total}] {name}: FAILED: {reason}")
 
     def refresh(self) -> None:
@@ -105,4 +119,5 @@ class RunProgress:
             except (OSError, ValueError):
                 continue
             running.append((job, text))
-        return running
+        told = {job for job, _ in running}
+        return running + [(name, "another run is at it") for name in sorted(self.left - told)]

@@ -2,6 +2,9 @@
 
 A cell costs no other cell anything. A worker that crashes or runs out of time is replaced (pebble's pool does that);
 its cell stays on the board as failed with the reason, and is tried again at the next run.
+
+Several runs may be at work in one results folder: a cell that another one is at is asked for again until that one has
+made it, or has left it.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from ferbench.benchmark.planning.data import Location, locate
 from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.cache import forget_old
 from ferbench.benchmark.records.provenance import available_cores
-from ferbench.benchmark.records.record import Headline, read_record, write_record
+from ferbench.benchmark.records.record import Headline, finished, write_record
 from ferbench.benchmark.running import worker
 from ferbench.benchmark.running.order import longest_first
 from ferbench.benchmark.running.progress import RunProgress
@@ -33,6 +36,8 @@ from ferbench.benchmark.running.progress import RunProgress
 DATA_TIME_LIMIT = 24 * 3600
 STOP_SECONDS = 10.0
 """What workers are given to end when a run is stopped."""
+ASK_AGAIN = 1.0
+"""Seconds after which a cell that another run was at is asked for again."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +62,7 @@ class Job:
 
     def finished(self) -> Headline | None:
         """Headline measure of the finished record of this very cell; None where there is none."""
-        record = read_record(self.folder)
-        if record is None or record.data["status"] != "ok" or record.data["key"] != self.about["key"]:
-            return None
-        return record.headline
+        return finished(self.folder, self.about["key"])
 
 
 @dataclass(frozen=True)
@@ -89,16 +91,14 @@ def plan(cells: list[Cell], results: Path, data: Path | None, device_type: str) 
     return missing, kept
 
 
-def refuse_read_only(results: Path) -> None:
-    """Raises RequestError where records cannot be written, before any work is done."""
+def refuse_read_only(results: Path, option: str = "--results") -> None:
+    """Raises RequestError where nothing can be written, before any work is done; `option` is what names the folder."""
     try:
         results.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=results):
             pass
     except OSError as error:
-        raise RequestError(
-            f"{results}: results cannot be written there ({error.strerror}): use --results DIR"
-        ) from None
+        raise RequestError(f"{results}: results cannot be written there ({error.strerror}): use {option} DIR") from None
 
 
 def run(jobs: list[Job], results: Path, device_type: str, workers: int) -> Outcome:
@@ -161,6 +161,8 @@ class _Batch:
         self.pending = {job.folder for job in jobs}
         self.held: list[Job] = []
         """Jobs whose data are there and that wait for others, or for their turn."""
+        self.elsewhere: list[tuple[float, Job]] = []
+        """Jobs that another run is at, with the time at which they are asked for again."""
 
     def work(self) -> None:
         processes = max(1, available_cores() // max(1, min(self.workers, len(self.waiting))))
@@ -170,11 +172,12 @@ class _Batch:
                     worker.prepare_data, args=(jobs[0].location, group[1], processes), timeout=DATA_TIME_LIMIT
                 )
                 self.running[future] = group
-            while self.running:
+            while self.running or self.elsewhere:
                 if self.asked_to_stop.is_set():
                     raise KeyboardInterrupt
                 for future in [f for f in self.running if f.done()]:
                     self._collect(future)
+                self._ask_again()
                 self.progress.refresh()
                 time.sleep(0.1)
             self.pool.close()
@@ -202,8 +205,7 @@ class _Batch:
         error = _reason(future, what)
         if isinstance(what, Job):
             if error is None:
-                self.pending.discard(what.folder)
-                self.progress.finished(what.name, *future.result())
+                self._keep(what, future.result())
             else:
                 self._keep_failure(what, error)
             self._release()
@@ -232,6 +234,21 @@ class _Batch:
             timeout=job.cell.time_limit,
         )
         self.running[future] = job
+
+    def _keep(self, job: Job, made: worker.Made | None) -> None:
+        if made is None:
+            self.progress.leave(job.name)
+            self.elsewhere.append((time.monotonic() + ASK_AGAIN, job))
+            return
+        self.pending.discard(job.folder)
+        self.progress.finished(job.name, made.headline, None if made.by_another else made.seconds)
+
+    def _ask_again(self) -> None:
+        """Starts every job again that another run was at a while ago."""
+        due = [(when, job) for when, job in self.elsewhere if when <= time.monotonic()]
+        self.elsewhere = [entry for entry in self.elsewhere if entry not in due]
+        for _, job in due:
+            self._start(job)
 
     def _keep_failure(self, job: Job, reason: str) -> None:
         self.pending.discard(job.folder)

@@ -12,13 +12,15 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ferbench.benchmark.cell import run_cell
 from ferbench.benchmark.planning.data import Location, open_data
 from ferbench.benchmark.planning.suite import Cell
-from ferbench.benchmark.records.record import Headline
+from ferbench.benchmark.records.record import Headline, finished
+from ferbench.benchmark.running.claims import claimed
 from ferbench.benchmark.running.processes import leave_with
 
 SETTINGS = {
@@ -67,14 +69,32 @@ def prepare_data(location: Location, size: int, processes: int) -> None:
         open_data(location, size, say, processes)
 
 
+@dataclass(frozen=True)
+class Made:
+    """A cell that has its record."""
+
+    headline: Headline
+    seconds: float
+    """What it took, without waiting."""
+    by_another: bool = False
+    """Whether another run on the same results folder made it."""
+
+
 def make_cell(
     cell: Cell, location: Location, about: dict[str, Any], device_type: str, workers: int, results: Path
-) -> tuple[Headline, float]:
-    """Runs one cell to its record; returns its headline measure and the seconds that it took, without waiting."""
-    began = time.monotonic()
-    with telling(f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}") as say:
-        headline = run_cell(cell, location, about, device_type, workers, results, say)
-    return headline, time.monotonic() - began
+) -> Made | None:
+    """Runs one cell to its record, unless another run has made it since this one was planned; None where one is at
+    it."""
+    folder = cell.folder(results, location.name)
+    with claimed(results, folder.relative_to(results).as_posix()) as mine:
+        if not mine:
+            return None
+        if (headline := finished(folder, about["key"])) is not None:
+            return Made(headline, 0.0, by_another=True)
+        began = time.monotonic()
+        with telling(f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}") as say:
+            headline = run_cell(cell, location, about, device_type, workers, results, say)
+        return Made(headline, time.monotonic() - began)
 
 
 @contextmanager

@@ -47,6 +47,8 @@ class Film:
     annotate: Callable[[Path], None]
     """Writes the label files of the official layout below a folder."""
     image_size: int = 64
+    test_scale: float | None = None
+    """Scale of the test part, where it has one of its own."""
 
     @property
     def num_frames(self) -> int:

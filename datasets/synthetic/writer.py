@@ -55,6 +55,7 @@ def write_film(film: Film, folder: Path, progress: Progress | None = None, proce
         files = np.array([file for shot in film.shots for file in shot.files if file])
         np.savez_compressed(draft / TRUTH_FILE, files=files, units=units)
         about = {"twin_of": film.dataset, "scale": film.scale, "seed": film.seed, "frames": film.num_frames}
+        about |= {} if film.test_scale is None else {"test_scale": film.test_scale}
         (draft / TWIN_FILE).write_text(json.dumps(about) + "\n", encoding="utf-8")
         if folder.exists():
             folder.rmdir()

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ferbench.benchmark.measures.resampling import resampled, score
-from ferbench.benchmark.measures.statistics import ALPHA, bootstrap_interval, holm_pairs, pairwise_p
+from ferbench.benchmark.measures.statistics import ALPHA, bootstrap_interval, told_apart_p
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def false_alarms(
     over_samples: bool = False,
     uneven: float = 0.0,
 ) -> float:
-    """Share of experiments in which some two of `architectures` equal ones are told apart (Holm, 5%).
+    """Share of experiments in which some two of `architectures` equal ones are told apart (at 5%).
 
     Each is trained with other seeds: a training's skill varies by `seed_spread`, and on each subject by as much as
     subjects vary, halved. uneven: standard deviation over architectures of the logarithm of `seed_spread`, where some
@@ -104,8 +104,8 @@ def false_alarms(
         clusters = None if over_samples else who
         units = labels.size if over_samples else world.subjects
         drawn = resampled(labels, np.stack(each), clusters, world.classes, "abaw", resamples, experiment, groups)
-        p = pairwise_p(drawn, score(labels, np.stack(each), world.classes), groups, units)
-        alarms += bool((holm_pairs(p) < ALPHA).any())
+        p = told_apart_p(drawn, score(labels, np.stack(each), world.classes), groups, units)
+        alarms += bool((p < ALPHA).any())
     return alarms / experiments
 
 

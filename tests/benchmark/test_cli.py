@@ -11,7 +11,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pandas as pd
@@ -20,9 +21,12 @@ import pytest
 from ferbench.benchmark.cli import main
 from ferbench.benchmark.records.installation import CHECKOUT
 from ferbench.benchmark.records.record import PREDICTIONS, RECORD
+from ferbench.benchmark.running.claims import claimed
 
 Command = Callable[..., tuple[int, str, str]]
 Ferbench = Callable[..., "subprocess.CompletedProcess[str]"]
+TwoRuns = tuple[Path, Path, "list[subprocess.Popen[str]]"]
+"""Their results, the gate of their toys, and they."""
 
 SUITE = """
 description: A test.
@@ -305,7 +309,8 @@ def test_a_run_makes_every_record_and_the_board(
     assert (done.returncode, done.stderr) == (0, "")
     assert f"suite mine: {CELLS} cells to run, 0 finished before; 1 at a time on cpu" in done.stdout
     assert f"[{CELLS}/{CELLS}] affectnet_small-twin / toy_quick seed 3 fold 0: ABAW 0." in done.stdout
-    assert done.stdout.endswith(f"{results / 'leaderboard.md'} rendered\n")
+    assert done.stdout.endswith(f"\n\n{results / 'leaderboard.md'} rendered\n")
+    assert "\nWhat to pick, suite mine, real data, size tiny:\n  affectnet_small: " in done.stdout
     assert len(records(results)) == CELLS
     assert "Toy" in (results / "leaderboard.md").read_text()
 
@@ -318,10 +323,11 @@ def test_a_second_run_does_nothing_and_says_so(
     without_torch: Path,
 ) -> None:
     results, _ = finished
+    board = results / "leaderboard.md"
     before = {file: file.stat().st_mtime_ns for file in results.rglob("*")}
     again = ferbench(*words, "--results", results, PYTHONPATH=f"{without_torch}{os.pathsep}{toys}")
     assert again.returncode == 0
-    assert again.stdout == f"nothing to do: all {CELLS} cells of suite mine are finished in {results}\n"
+    assert again.stdout == f"nothing to do: all {CELLS} cells of suite mine are finished in {results}: see {board}\n"
     assert {file: file.stat().st_mtime_ns for file in results.rglob("*")} == before
 
 
@@ -356,8 +362,12 @@ def heed_ctrl_c() -> None:
 
 
 def wait_for_records(results: Path, count: int, process: subprocess.Popen[str]) -> None:
+    wait_until(lambda: len(records(results)) >= count, process)
+
+
+def wait_until(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 100
-    while len(records(results)) < count:
+    while not there():
         assert process.poll() is None, "the run ended too early"
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -396,6 +406,62 @@ def test_ctrl_c_and_sigkill_lose_no_finished_cell_and_change_no_number(
         mine, theirs = (pd.read_parquet(f.with_name(PREDICTIONS)) for f in (file, whole[name]))
         pd.testing.assert_frame_equal(mine, theirs, check_exact=True)
         assert json.loads(file.read_text())["metrics"] == json.loads(whole[name].read_text())["metrics"]
+
+
+@pytest.fixture
+def two_runs(words: list[str], toys: Path, tmp_path: Path) -> Iterator[TwoRuns]:
+    """Two runs that are at work on the same results, each at a toy that is not built yet."""
+    results, gate = tmp_path / "results", tmp_path / "gate"
+    with ExitStack() as stack:
+        runs = []
+        for _ in range(2):
+            runs.append(start(words, results, toys, gate, allowed=0))
+            stack.callback(runs[-1].communicate, timeout=30)
+            stack.callback(runs[-1].kill)
+            wait_until(lambda: held_toys(results) == len(runs), runs[-1])
+        yield results, gate, runs
+
+
+def held_toys(results: Path) -> int:
+    """How many toys are being trained now."""
+    held = 0
+    for seed in range(4):
+        with claimed(results, f"mine/affectnet_small-twin/toy_quick/seed{seed}-fold0") as free:
+            held += not free
+    return held
+
+
+def test_two_runs_in_one_results_folder_share_its_cells(
+    two_runs: TwoRuns, finished: tuple[Path, subprocess.CompletedProcess[str]]
+) -> None:
+    results, gate, runs = two_runs
+    (gate / "allowed").write_text("99")
+    said = [run.communicate(timeout=100)[0] for run in runs]
+    assert [run.returncode for run in runs] == [0, 0]
+    assert len(list(gate.glob("passed-*"))) == 4  # each toy was built, and so trained, once
+    assert f"\n{CELLS} cells finished, 0 failed" in said[0]
+    for text in said:
+        assert re.search(r"\n\d cells finished, 0 failed", text)
+        assert text.endswith(f"{results / 'leaderboard.md'} rendered\n")
+    made = [len(re.findall(r"toy_quick seed \d fold 0: ABAW 0.\d+ in", text)) for text in said]
+    assert sum(made) == 4
+    assert min(made) > 0
+    assert "another run is at work here too: cells that it is at, such as affectnet_small-twin / toy_quick" in said[1]
+    assert " by another run" in said[1]
+    assert records(results).keys() == records(finished[0]).keys()
+    assert "Toy" in (results / "leaderboard.md").read_text()
+
+
+def test_a_run_that_is_killed_leaves_its_cell_to_the_other(two_runs: TwoRuns) -> None:
+    results, gate, (killed, left) = two_runs
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait(timeout=30)
+    (gate / "allowed").write_text("99")
+    out, err = left.communicate(timeout=100)
+    assert (left.returncode, err) == (0, "")
+    assert len(list(gate.glob("passed-*"))) == 4
+    assert len(re.findall(r"toy_quick seed \d fold 0: ABAW 0.\d+ in", out)) == 4
+    assert len(records(results)) == CELLS
 
 
 def test_a_failed_cell_makes_the_exit_code_1_and_stays_on_the_board(

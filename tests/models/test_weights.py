@@ -85,6 +85,4 @@ def test_a_size_may_start_from_nothing(tmp_path: Path) -> None:
 def test_missing_weights_say_how_to_make_them(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as raised:
         start_weights(Net(5), SIZE, tmp_path)
-    assert str(raised.value) == (
-        f"no starting weights {tmp_path / 'geometry-net.safetensors'} (run: python -m benchmark pretrain)"
-    )
+    assert str(raised.value) == (f"no starting weights {tmp_path / 'geometry-net.safetensors'} (`pretrain` makes it)")

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ferbench.benchmark.board.cell_facts import Hard, command, flat, hardest
+from ferbench.benchmark.board.cell_facts import Hard, commands, flat, hardest
 from ferbench.benchmark.board.comparison import compare
 from ferbench.benchmark.board.costs import cost
 from ferbench.benchmark.board.markdown import amount, figure
@@ -108,7 +108,7 @@ def _page(
         bounds=bounds,
         measures={_MEASURES[name]: figure(value) for name, value in row.scores.items()} | _spreads(row),
         notes=notes,
-        command=command(row),
+        command="\n".join(commands(row)),
         commit=", ".join(_values(row.records, "environment").get("commit", [])),
         curves=_curves(row),
         confusion=_confusion(row),

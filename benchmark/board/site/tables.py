@@ -72,7 +72,7 @@ COLUMNS = {
     "seeds x folds": "Cells that the row is made of",
     "started from": "Weights before training",
     "published": "Published for the same protocol on the real data",
-    "reproduces": "Whether the published record of this project lies within the interval",
+    "reproduces": "Whether it differs from the published row of this project by no more than trainings do",
 }
 """Columns of the table, after data set and architecture, and what they mean."""
 _MAY_LACK = ("published", "reproduces", "± folds", "± seeds")

@@ -46,7 +46,7 @@ def write_site(records: Iterable[Record], out: Path, published: Iterable[Record]
         raise RequestError(f"{out}: holds something other than a site: name a new or an empty folder with --out")
     found = sections(records)
     prepare(found)
-    reference = Published(published) if (published := list(published)) else None
+    reference = Published(published, found) if (published := list(published)) else None
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
@@ -99,6 +99,7 @@ def _section(
         all_columns=list(tables.COLUMNS),
         ablations=tables.ablations(section, address),
         remarks=tables.remarks(section),
+        reproduced=published.line(section) if published else "",
         published=tables.other_protocols(section, literature),
         across=across(section),
         headlines=HEADLINES,

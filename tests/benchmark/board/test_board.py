@@ -1,6 +1,7 @@
 """The board, rendered whole from cells that never ran.
 
-`GOLDEN=write python -m pytest tests/benchmark/test_board.py` writes the golden boards anew; read the difference then.
+`GOLDEN=write python -m pytest tests/benchmark/board/test_board.py` writes the golden boards anew; read the
+difference then.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from ferbench.benchmark.board.reading import all_records
 from ferbench.benchmark.board.sections import sections
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.record import Record, digest_of, read_records
+from tests.benchmark.board.links import links_of
 from tests.benchmark.written_cells import write_cell
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -64,12 +66,17 @@ def write_suite(results: Path) -> None:
 
 
 def golden(name: str, found: Path) -> None:
-    """Compares a rendered board whole with the one that is kept."""
+    """Compares a rendered board, or one page of it, whole with the one that is kept."""
     kept = GOLDEN / name
     if os.environ.get("GOLDEN") == "write":
-        kept.parent.mkdir(exist_ok=True)
+        kept.parent.mkdir(parents=True, exist_ok=True)
         kept.write_bytes(found.read_bytes())
     assert found.read_text(encoding="utf-8") == kept.read_text(encoding="utf-8")
+
+
+def pages_of(folder: Path) -> dict[str, Path]:
+    """The board and all of its pages below a folder, by their paths in it."""
+    return {file.relative_to(folder).as_posix(): file for file in sorted(folder.rglob("*.md"))}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -85,31 +92,25 @@ def board(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests of tables alone."""
-    from ferbench.benchmark.board.plots import Plots
-
-    monkeypatch.setattr("ferbench.benchmark.board.leaderboard.draw", lambda found, folders: [Plots()] * len(found))
-
-
 def test_whole_board(board: Path) -> None:
-    golden("leaderboard.md", board / "leaderboard.md")
+    found = pages_of(board)
+    for name, file in found.items():
+        golden(f"whole/{name}", file)
+    assert list(found) == list(pages_of(GOLDEN / "whole"))
 
 
 def test_every_picture_is_there_and_no_other(board: Path) -> None:
     """As PNG, and as the SVG that it leads to."""
-    text = (board / "leaderboard.md").read_text(encoding="utf-8")
-    linked = {part.split(")")[0] for part in text.split("](")[1:]}
-    assert linked == {str(file.relative_to(board)) for kind in ("png", "svg") for file in board.rglob(f"*.{kind}")}
+    linked = {link for page in pages_of(board).values() for link in links_of(page) if link.suffix != ".md"}
+    assert linked == {file for kind in ("png", "svg") for file in board.rglob(f"*.{kind}")}
     starts = {".png": b"\x89PNG", ".svg": b"<?xml"}
-    assert all((board / link).read_bytes().startswith(starts[Path(link).suffix]) for link in linked)
+    assert all(link.read_bytes().startswith(starts[link.suffix]) for link in linked)
 
 
 def test_same_records_in_another_place_and_order_give_the_same_bytes(
     board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shutil.copytree(board / "results", tmp_path / "results", ignore=shutil.ignore_patterns("plots"))
+    shutil.copytree(board / "results", tmp_path / "results", ignore=shutil.ignore_patterns("plots", "*.md"))
     shuffled = read_records(tmp_path / "results")
     random.Random(0).shuffle(shuffled)
     monkeypatch.setattr("ferbench.benchmark.board.reading.read_records", lambda results: shuffled)
@@ -121,7 +122,7 @@ def test_same_records_in_another_place_and_order_give_the_same_bytes(
 
 def test_many_records_give_the_bytes_of_few(board: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Their tables are computed and their plots drawn on all cores, and their files are hashed while they are read."""
-    shutil.copytree(board / "results", tmp_path / "results", ignore=shutil.ignore_patterns("plots"))
+    shutil.copytree(board / "results", tmp_path / "results", ignore=shutil.ignore_patterns("plots", "*.md"))
     monkeypatch.setattr("ferbench.benchmark.board.reading.MANY", 2)
     monkeypatch.setattr("ferbench.benchmark.board.forked.cores", lambda: 2)
     monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path.with_name("cache-of-many")))
@@ -176,44 +177,28 @@ def test_a_digest_of_what_was_replaced_meanwhile_is_not_taken(tmp_path: Path, mo
         assert records[0].digest == digest_of(folder)
 
 
-def test_plots_of_an_earlier_board_are_removed(tmp_path: Path) -> None:
-    folder = write_cell(tmp_path / "results", "c3d")
-    write_cell(tmp_path / "results", "c3d", dataset="ctbc-twin")
-    render(tmp_path / "results", tmp_path / "leaderboard.md")
-    shutil.rmtree(folder.parent)
-    render(tmp_path / "results", tmp_path / "leaderboard.md")
-    left = {file.name for file in tmp_path.rglob("*.png")}
-    assert "confusion-ctbc-twin-tiny.png" in left
-    assert not [name for name in left if "oulu_casia" in name]
-
-
-def test_links_lead_from_the_board_to_the_plots(tmp_path: Path) -> None:
-    write_cell(tmp_path / "deep/results", "c3d")
-    render(tmp_path / "deep/results", tmp_path / "docs/board.md")
-    text = (tmp_path / "docs/board.md").read_text(encoding="utf-8")
-    assert "](../deep/results/default/plots/front-macs-twin-tiny.png)" in text
-
-
 @pytest.mark.usefixtures("no_plots")
 def test_reproduction(tmp_path: Path) -> None:
-    """The same, another skill, another protocol, the first of two seeds, more seeds than published, never published,
-    never finished."""
+    """The same predictions, others of the same skill, a ruined row, another protocol, one published seed, other seeds
+    than published, other folds, never published, never finished, and floors."""
     results, published = tmp_path / "results", tmp_path / "published"
-    for name, skill in (("same", 0.5), ("better_once", 0.5), ("other_rules", 0.5), ("new", 0.5)):
+    for seed in range(3):
+        for name in ("same", "drawn_anew", "ruined", "other_seed", "other_folds", "failed"):
+            write_cell(published, name, 0.8, seed=seed, environment={"device": "another machine"})
+        write_cell(published, "other_rules", 0.8, seed=seed, protocol={"image_frames": 1})
+    write_cell(published, "one_seed", 0.8)
+    for name, skill in (("same", 0.8), ("other_rules", 0.8), ("new", 0.8)):
         write_cell(results, name, skill)
-    write_cell(results, "first_of_two", 0.5)
-    write_cell(results, "more_seeds", 0.5)
+    write_cell(results, "drawn_anew", 0.79)
+    write_cell(results, "ruined", 0.1)
+    write_cell(results, "one_seed", 0.79)
+    write_cell(results, "other_seed", 0.8, seed=7)
+    write_cell(results, "other_folds", 0.8, fold=1)
     write_cell(results, "failed", error="no memory")
-    write_cell(published, "same", 0.5, environment={"device": "another machine"})
-    write_cell(published, "better_once", 0.9)
-    write_cell(published, "other_rules", 0.5, protocol={"image_frames": 1})
-    write_cell(published, "first_of_two", 0.5)
-    write_cell(published, "first_of_two", 0.9, seed=1)
-    write_cell(results, "more_seeds", 0.5, seed=1)
-    write_cell(published, "more_seeds", 0.5)
-    write_cell(published, "failed", 0.5)
+    for folder in (results, published):
+        write_cell(folder, "majority", title="Majority")
     render(results, tmp_path / "leaderboard.md", published)
-    golden("reproduction.md", tmp_path / "leaderboard.md")
+    golden("reproduction.md", results / "default" / "oulu_casia-twin.md")
 
 
 @pytest.mark.usefixtures("no_plots")
@@ -221,7 +206,7 @@ def test_reproduction(tmp_path: Path) -> None:
 def test_nothing_to_reproduce_is_no_column(tmp_path: Path, published: str) -> None:
     write_cell(tmp_path / "results", "c3d")
     render(tmp_path / "results", tmp_path / "leaderboard.md", tmp_path / published)
-    assert "reproduces" not in (tmp_path / "leaderboard.md").read_text(encoding="utf-8")
+    assert all("reproduces" not in page.read_text(encoding="utf-8") for page in pages_of(tmp_path).values())
 
 
 def test_only_rows_that_may_be_compared_share_a_table(tmp_path: Path) -> None:
@@ -262,7 +247,7 @@ def test_costs_of_two_machines_are_marked_and_never_averaged(tmp_path: Path) -> 
     for fold in range(3):
         write_cell(tmp_path, "tsm", fold=fold, environment={"device": "GPU two"}, cost={"latency_ms_p50": 0.2})
     render(tmp_path, tmp_path / "leaderboard.md")
-    golden("two_machines.md", tmp_path / "leaderboard.md")
+    golden("two_machines.md", tmp_path / "default" / "oulu_casia-twin.md")
 
 
 def test_folds_are_pooled_and_seeds_averaged(tmp_path: Path) -> None:

@@ -103,6 +103,14 @@ def test_compare_of_other_samples_gives_no_paired_difference(tmp_path: Path) -> 
     ("name", "message"),
     [
         ("oulu_casia/c3dd", "unknown cell 'oulu_casia/c3dd': did you mean 'oulu_casia-twin/c3d'"),
+        ("c3d/oulu_casia", r"unknown cell 'c3d/oulu_casia': did you mean 'oulu_casia-twin/c3d'\?"),
+        ("c3d/default/oulu_casia", r"did you mean 'default/oulu_casia-twin/c3d'\?"),
+        ("oulu-casia/vitt", r"did you mean 'oulu_casia-twin/vit'\?"),
+        ("defualt/oulu_casia/c3d", r"did you mean 'default/oulu_casia-twin/c3d'\?"),
+        ("ctbc/tsm", r"unknown cell 'ctbc/tsm': no architecture 'tsm' in ctbc: there are: c3d$"),
+        ("afew/tsm", r"unknown cell 'afew/tsm': no data set 'afew': there are: ctbc-twin, oulu_casia-twin, sendv1"),
+        ("smoke/oulu_casia/c3d", r"unknown cell 'smoke/oulu_casia/c3d': no suite 'smoke': there are: default$"),
+        ("ctbc/c3d/seed7-fold0", r"unknown cell 'seed7-fold0' of ctbc/c3d: there are: seed0-fold0$"),
         ("c3d", r"cell 'c3d': name a folder, or \[SUITE/\]DATASET/ARCHITECTURE"),
         ("oulu_casia/broken", "oulu_casia/broken: no finished cell: the worker crashed"),
         ("oulu_casia/tsm", "has records of several protocols: name one as oulu_casia/tsm/seedS-foldF"),
@@ -111,6 +119,14 @@ def test_compare_of_other_samples_gives_no_paired_difference(tmp_path: Path) -> 
 def test_a_cell_that_cannot_be_shown_is_told(results: Path, name: str, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         show(results, name)
+
+
+def test_a_member_of_a_family_may_be_named_as_its_folder_is(tmp_path: Path) -> None:
+    folder = write_cell(tmp_path, "timm-resnet18")
+    record = json.loads((folder / "record.json").read_text())
+    (folder / "record.json").write_text(json.dumps({**record, "architecture": "timm:resnet18"}))
+    for name in ("timm:resnet18", "timm-resnet18"):
+        assert "(timm:resnet18) on oulu_casia-twin" in show(tmp_path, f"oulu_casia/{name}")
 
 
 def test_a_cell_of_two_suites_must_be_named_with_its_suite(tmp_path: Path) -> None:

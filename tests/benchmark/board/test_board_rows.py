@@ -14,8 +14,9 @@ import pytest
 from ferbench.benchmark.board import breakdowns, tables
 from ferbench.benchmark.board.comparison import difference
 from ferbench.benchmark.board.costs import pareto
-from ferbench.benchmark.board.literature import Literature
+from ferbench.benchmark.board.literature import CHOSEN, Literature, numbers
 from ferbench.benchmark.board.sections import DataTable, Section, across, sections
+from ferbench.benchmark.board.site import tables as site_tables
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.measures.metrics import concordance
 from ferbench.benchmark.measures.resampling import NOT_PREDICTED
@@ -264,7 +265,7 @@ def published(results: Path, **changes: Any) -> str:
 
 def test_a_published_number_stands_beside_ours_where_the_protocol_matches(tmp_path: Path) -> None:
     text = published(tmp_path)
-    assert "| accuracy 0.347 " in text
+    assert "| accuracy 0.347 (chosen: unknown) " in text
     assert "published by README of github.com/jerry940100/Facial-Expression-Recognition" in text
     assert "0.3804" not in text, "Disentangled Difference of Embeddings has no row here"
 
@@ -275,7 +276,10 @@ def test_another_protocol_is_said_in_words(tmp_path: Path, changes: dict[str, An
     text = published(tmp_path, **changes)
     assert "| accuracy 0.347 " not in text
     assert "other protocols, not to be compared with these rows" in text
-    assert "ViT\\_SE accuracy 0.347" in text or "ViT_SE accuracy 0.347" in text
+    assert "ViT_SE accuracy 0.347 (chosen: unknown)" in text
+    assert "EmotiEffNet-B2 accuracy 0.63125 (chosen on test)" in text
+    (said,) = site_tables.other_protocols(section_of(tmp_path), Literature()).values()
+    assert any("DAN accuracy 0.6209 (chosen on test) (README of github.com/yaoing/DAN)" in line for line in said)
 
 
 def test_no_published_number_stands_beside_a_twin(tmp_path: Path) -> None:
@@ -288,11 +292,42 @@ def test_every_published_number_has_a_source_and_a_protocol() -> None:
     entries = Literature().entries
     assert all(entry.source and entry.protocol and entry.results for entry in entries)
     assert all(set(entry.beside) <= set(entry.results) for entry in entries)
-    assert all(-1 <= value <= 1 for entry in entries for each in entry.results.values() for value in each.values())
+    assert all(each.measures for entry in entries for each in entry.results.values())
+    assert all(-1 <= v <= 1 for entry in entries for each in entry.results.values() for v in each.measures.values())
 
 
-def test_a_damaged_list_of_published_numbers_is_told(tmp_path: Path) -> None:
-    (tmp_path / "published.yaml").write_text("- {dataset: x}")
+def literature_of(folder: Path, result: str) -> Literature:
+    """A list of published numbers with one result, as YAML."""
+    file = folder / "published.yaml"
+    file.write_text(f"- {{dataset: x, source: a paper, protocol: as here, results: {{DAN: {result}}}}}")
+    return Literature(file)
+
+
+@pytest.mark.parametrize("chosen", CHOSEN)
+def test_each_way_of_choosing_stands_beside_its_number(tmp_path: Path, chosen: str) -> None:
+    (entry,) = literature_of(tmp_path, f"{{accuracy: 0.6, chosen: {chosen}}}").entries
+    assert numbers(entry.results["DAN"]) == f"accuracy 0.6 ({CHOSEN[chosen]})"
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ("{accuracy: 0.6}", "DAN has no `chosen`: write one of own validation, test, best of n, unknown"),
+        ("{accuracy: 0.6, chosen: validation}", "DAN has `chosen: validation`: write one of own validation, test"),
+        ("{accuracy: 0.6, chosen: [test]}", "DAN has `chosen: .'test'.`: write one of own validation"),
+        ("{acuracy: 0.6, chosen: test}", "DAN has the measure acuracy: write one of accuracy, f1_macro, abaw, ccc"),
+        ("0.6", "not a list of published numbers"),
+    ],
+)
+def test_a_published_number_that_lacks_something_is_told(tmp_path: Path, result: str, said: str) -> None:
+    with pytest.raises(RequestError, match=said) as error:
+        literature_of(tmp_path, result)
+    assert str(tmp_path / "published.yaml") in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["- {dataset: x}", "dataset: x", "- dataset: [", ""])
+def test_a_damaged_list_of_published_numbers_is_told(tmp_path: Path, content: str) -> None:
+    (tmp_path / "published.yaml").write_text(content)
     with pytest.raises(RequestError, match="not a list of published numbers"):
         Literature(tmp_path / "published.yaml")
 

@@ -9,22 +9,30 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import cast
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.transforms import Bbox
 from PIL import Image
 
 from ferbench.benchmark.board import forked
+from ferbench.benchmark.board.costs import cost
 from ferbench.benchmark.board.figures import Label, Labels, lines, panels, save, style
 from ferbench.benchmark.board.forked import Job, on_all_cores
-from ferbench.benchmark.board.plot_costs import latency_front, macs_front, throughput
+from ferbench.benchmark.board.plot_classes import confusions
+from ferbench.benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
+from ferbench.benchmark.board.plot_labels import RADIUS, beside
+from ferbench.benchmark.board.plot_ranks import critical_difference, heat_map
 from ferbench.benchmark.board.plot_training import curves
 from ferbench.benchmark.board.sections import Section, sections
 from ferbench.benchmark.errors import RequestError
@@ -72,6 +80,149 @@ def test_the_key_names_what_is_shown(tmp_path: Path) -> None:
     figure = macs_front(section_of(tmp_path))
     assert figure is not None
     assert sorted(text.get_text()[3:] for text in figure.legends[0].get_texts()) == ["title of c3d", "title of tsm"]
+
+
+FRONTS = {"macs": (macs_front, 1e9), "params": (params_front, 1e6), "latency_ms_p50": (latency_front, 1)}
+"""By cost: its plot, and the unit of its axis."""
+
+
+@pytest.fixture(scope="module")
+def crowded(tmp_path_factory: pytest.TempPathFactory) -> Section:
+    """27 architectures, eight of them on one backbone that makes them cost the same, and floors and oracle."""
+    folder = tmp_path_factory.mktemp("crowded")
+    for place in range(27):
+        size = 0.0 if place < 8 else place / 9
+        cost = {"macs": 8e7 * 4**size, "params": 4e5 * 3**-size, "latency_ms_p50": 3.0 * 1.3**size}
+        write_cell(folder, f"model_{place:02d}", 0.45 + 0.02 * (place % 9), cost=cost)
+    for name, skill in (("majority", 0.0), ("random", 0.05), ("oracle", 0.9)):
+        write_cell(folder, name, skill)
+    return section_of(folder)
+
+
+@pytest.fixture(params=FRONTS)
+def front(crowded: Section, request: pytest.FixtureRequest) -> Iterator[tuple[Axes, list[tuple[float, float]]]]:
+    """The one panel of a front, and where its marks must be."""
+    draw, unit = FRONTS[request.param]
+    with style():
+        figure = draw(crowded)
+        assert figure is not None
+        FigureCanvasAgg(figure).draw()
+        costs = {row.architecture: getattr(cost(row), request.param) / unit for row in crowded.tables[0].ranked}
+        yield figure.axes[0], [(costs[row.architecture], row.score or 0.0) for row in crowded.tables[0].ranked]
+
+
+def test_marks_are_exactly_at_the_data(front: tuple[Axes, list[tuple[float, float]]]) -> None:
+    axis, data = front
+    marked = [tuple(at) for line in axis.lines if line.get_marker() != "None" for at in np.asarray(line.get_xydata())]
+    assert sorted(marked) == sorted(data)
+    assert len(marked) == 27
+    # Nothing else has a shape: intervals and leaders are lines, and numbers have no frame.
+    assert all(type(each) is LineCollection for each in axis.collections)
+    assert not axis.patches
+
+
+def test_numbers_hide_no_mark_and_no_other_number(front: tuple[Axes, list[tuple[float, float]]]) -> None:
+    axis, data = front
+    renderer = cast(FigureCanvasAgg, axis.figure.canvas).get_renderer()
+    (labels,) = (each for each in axis.get_children() if isinstance(each, Labels))
+    assert sorted(int(label.text) for label in labels.labels) == list(range(1, 28))
+    tall = renderer.get_text_width_height_descent("0", FontProperties(size=10), ismath=False)[1]
+    centres = axis.transData.transform([(label.x, label.y) for label in labels.labels])
+    wide = [
+        renderer.get_text_width_height_descent(label.text, FontProperties(size=10), False)[0] for label in labels.labels
+    ]
+    written = [Bbox.from_bounds(x - w / 2, y - tall / 2, w, tall) for (x, y), w in zip(centres, wide, strict=True)]
+    radius = max(line.get_markersize() for line in axis.lines) / 2 * axis.figure.dpi / 72
+    for number, box in enumerate(written):
+        assert not any(box.overlaps(other) for other in written[number + 1 :])
+        for x, y in axis.transData.transform(data):
+            outside = np.hypot(max(box.x0 - x, 0, x - box.x1), max(box.y0 - y, 0, y - box.y1))
+            assert outside > radius
+
+
+def test_a_number_away_from_its_mark_is_led_to_it() -> None:
+    """Ten marks on one spot: one number has room beside it, a line leads to each of the others from the spot."""
+    points, sizes = np.full((10, 2), 1.5), np.full((10, 2), (0.2, 0.13))
+    nothing = np.zeros((0, 4))
+    placed = beside(points, sizes, nothing, nothing, (3.0, 3.0))
+    assert len(placed.leaders) == 10
+    assert (placed.leaders[:, 0] == 1.5).all()
+    inside = np.abs(placed.leaders[:, 1] - placed.centres) <= sizes / 2 + 1e-9
+    assert inside.all()
+    alone = beside(points[:1], sizes[:1], nothing, nothing, (3.0, 3.0))
+    assert alone.leaders.shape == (0, 2, 2)
+    assert alone.centres.tolist() == [[pytest.approx(1.5 + RADIUS + 0.1, abs=0.02), 1.5]]
+
+
+def test_a_number_stays_in_its_panel_and_off_names() -> None:
+    points, sizes = np.array([[2.95, 0.05]]), np.array([[0.2, 0.13]])
+    placed = beside(points, sizes, np.array([[2.0, 0.0, 2.85, 0.4]]), np.zeros((0, 4)), (3.0, 3.0))
+    (x, y), (width, height) = placed.centres[0], sizes[0] / 2
+    assert x + width <= 3
+    assert y - height >= 0.4 or x - width >= 2.85
+
+
+def test_confusion_titles_that_begin_alike_stay_apart(tmp_path: Path) -> None:
+    titles = ["Residual Attention + ED-TCN", "Residual Attention + MS-TCN", "A very long name " * 5 + "one"]
+    titles.append(titles[-1].replace("one", "two"))
+    for number, title in enumerate(titles):
+        write_cell(tmp_path, f"model_{number}", title=title)
+    figure = confusions(section_of(tmp_path).tables[0])
+    assert figure is not None
+    assert len(boxes(figure)) == 1
+    shown = [text.get_text() for text in figure.axes[0].texts if "  " in text.get_text() or "\n" in text.get_text()]
+    assert len(set(shown)) == len(shown) == 4
+    assert all(len(text.split("\n")) <= 2 for text in shown)
+    assert sum(text.startswith(("Residual Attention + ED-TCN", "Residual Attention + MS-TCN")) for text in shown) == 2
+
+
+def test_class_names_stand_below_the_last_matrix_of_each_column(tmp_path: Path) -> None:
+    for number in range(4):
+        write_cell(tmp_path, f"model_{number}")
+    figure = confusions(section_of(tmp_path).tables[0])
+    assert figure is not None
+    below = [text for text in figure.axes[0].texts if text.get_text() == "Fear" and text.get_rotation()]
+    bottom = max(text.get_position()[1] for text in below)
+    assert [text.get_position()[1] == bottom for text in sorted(below, key=lambda text: text.get_position()[0])] == [
+        True,
+        False,
+        False,
+    ]
+
+
+def test_numbers_of_a_heat_map_are_places_and_variants_have_none(tmp_path: Path) -> None:
+    for dataset in ("oulu_casia-twin", "ctbc-twin"):
+        for name, skill in (("c3d", 0.4), ("c3d@shuffled", 0.9), ("tsm", 0.8), ("majority", 0.1), ("oracle", 0.95)):
+            write_cell(tmp_path, name, skill, dataset=dataset)
+    figure = heat_map(section_of(tmp_path))
+    assert figure is not None
+    names = [text for text in figure.axes[0].texts if text.get_ha() == "right"][1:]
+    assert [text.get_text() for text in names] == ["tsm  1", "c3d  2", "c3d@shuffled", "majority", "oracle"]
+    heights = [text.get_position()[1] for text in names]
+    assert np.diff(heights).tolist() == [1, 1, 1.5, 1]  # floors and oracle stand apart
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_bars_of_mean_ranks_are_drawn_only_where_the_test_decides(tmp_path: Path, better: bool) -> None:
+    for number in range(6):
+        for place, name in enumerate(("c3d", "tsm", "vit")):
+            skill = 0.2 + 0.3 * (place if better else (place + number) % 3)
+            write_cell(tmp_path, name, skill, dataset=f"data_{number}-twin")
+    figure = critical_difference(section_of(tmp_path))
+    assert figure is not None
+    said = " ".join(text.get_text() for text in figure.axes[0].texts)
+    assert ("no two differ" in said) != better
+    bars = [line for line in figure.axes[0].lines if line.get_linewidth() == 4]
+    assert bool(bars) == better
+
+
+def test_two_lines_on_each_other_are_both_seen() -> None:
+    _, (axis,) = panels(1, 5, 4)
+    ys = np.linspace(1, 2, 30).tolist()
+    lines(axis, [(0, "below", range(30), ys), (1, "above", range(30), ys)])
+    below, above = (set(line.get_markevery()) for line in axis.lines)
+    assert below & above == {0}
+    assert min(len(below), len(above)) >= 6
 
 
 def test_a_point_alone_is_marked_and_what_has_no_point_is_not_named() -> None:
@@ -195,6 +346,7 @@ def test_processes_end_with_the_one_that_started_them(tmp_path: Path) -> None:
     script = f"""
 import os, pathlib, time
 from ferbench.benchmark.board import forked
+from ferbench.benchmark.board.costs import cost
 forked.cores = lambda: 2
 def say(number):
     pathlib.Path({str(tmp_path)!r}, str(os.getpid())).touch()

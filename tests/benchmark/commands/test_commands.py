@@ -39,6 +39,8 @@ def test_publishing_replaces_a_suite_and_leaves_real_data_at_home(checkout: Path
     kept = read_records(checkout / "results" / "published")
     assert [(r.data["architecture"], r.data["source"]) for r in kept] == [("c3d", "twin")]
     assert "results/published/default/plots" in (checkout / "leaderboard.md").read_text()
+    assert (checkout / "results/published/default/oulu_casia-twin.md").is_file()
+    assert not (checkout / "results/leaderboard.md").exists()
 
 
 def test_a_published_row_loses_no_seed(checkout: Path) -> None:
@@ -68,10 +70,35 @@ def test_nothing_to_publish_is_told(checkout: Path) -> None:
 
 def test_a_fresh_checkout_renders_the_published_board(checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_cell(checkout / "results" / "published", "c3d")
-    assert leaderboard.render_board(Path("results"), Path("leaderboard.md")) == Path("leaderboard.md")
+    assert leaderboard.render_board(Path("results")).out == Path("leaderboard.md")
     assert "taking the published ones" in capsys.readouterr().err
+    assert (checkout / "leaderboard.md").is_file()
     with pytest.raises(RequestError, match="no records there: run `python -m benchmark run` first"):
-        leaderboard.render_board(checkout / "elsewhere", Path("leaderboard.md"))
+        leaderboard.render_board(checkout / "elsewhere")
+
+
+def test_only_the_board_of_the_published_records_lies_at_the_top(checkout: Path) -> None:
+    write_cell(checkout / "results" / "published", "c3d")
+    committed = leaderboard.render_board(Path("results/published")).out
+    before = (checkout / "leaderboard.md").read_bytes()
+    write_cell(checkout / "results", "tsm")
+    own = leaderboard.render_board(Path("results"))
+    elsewhere = leaderboard.render_board(Path("results"), Path("docs/board.md")).out
+    assert (committed, own.out, elsewhere) == (
+        Path("leaderboard.md"),
+        Path("results/leaderboard.md"),
+        Path("docs/board.md"),
+    )
+    assert own.picks["default"].startswith("What to pick, suite default, twins (synthetic data), size tiny:\n")
+    assert (checkout / "leaderboard.md").read_bytes() == before
+    assert "tsm" in (checkout / "results/default/oulu_casia-twin.md").read_text()
+
+
+def test_the_committed_board_is_found_from_another_folder(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_cell(checkout / "results" / "published", "c3d")
+    (checkout / "deep").mkdir()
+    monkeypatch.chdir(checkout / "deep")
+    assert leaderboard.render_board(Path("../results/published")).out == checkout / "leaderboard.md"
 
 
 # data verify
@@ -145,6 +172,17 @@ def test_a_copy_that_stopped_half_way_cannot_be_used_and_says_so(twins: Path, tm
     assert found.cut_short == [file.relative_to(copy).as_posix() for file in files[-40:]]
     assert (found.missing, found.damaged) == ([], [])
     assert "FAULT: 40 of " in str(found)
+    assert found.counts["tracks"] == found.counts["samples"]
+    assert " tracks" not in str(found), "where each sample is a track they say nothing more"
+
+
+def test_a_stated_count_of_what_is_not_counted_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stated = replace(data_sets.get("oulu_casia"), official_counts={"subjects": 80, "images": 200})
+    monkeypatch.setattr(data_sets, "get", lambda name: stated)
+    with pytest.raises(
+        RequestError, match=r"oulu_casia: official_counts has 'images', which is not counted: use samples"
+    ):
+        data.verify("oulu_casia", tmp_path)
 
 
 def test_a_read_only_cache_serves_what_it_holds_and_says_what_to_do_for_the_rest(

@@ -132,7 +132,8 @@ def test_the_reports_of_an_earlier_check_are_gone_before_the_next_one_begins(
 def test_no_baseline_is_nothing_to_compare(here: Here, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(here.baseline)
     assert here.check() == 3
-    assert "baseline.json: no baseline there: make one with `make baseline` and commit it" in capsys.readouterr().err
+    advised = f"make one with `python -m benchmark baseline --out {here.baseline}` and commit it"
+    assert f"baseline.json: no baseline there: {advised}" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -184,9 +185,56 @@ def test_latency_alone_needs_a_base(here: Here, capsys: pytest.CaptureFixture[st
     assert "none is named: give --base REF" in capsys.readouterr().err
 
 
-def test_a_base_that_is_no_commit_is_refused(here: Here) -> None:
-    with pytest.raises(RequestError, match="--base nowhere: not a commit of"):
-        here.check(base="nowhere", only="latency")
+@pytest.fixture
+def nothing_runs(here: Here, monkeypatch: pytest.MonkeyPatch) -> Here:
+    """A place where a check that gets as far as its cells, or as measuring, fails."""
+    for name in ("run_cells", "measure"):
+        monkeypatch.setattr(check, name, lambda *_, **__: pytest.fail("the request was not checked first"))
+    return here
+
+
+def test_a_base_that_is_no_commit_is_refused_before_anything_runs(nothing_runs: Here) -> None:
+    for only in ("", "latency", "accuracy"):
+        with pytest.raises(RequestError, match=r"--base nowhere: neither a commit of .* nor a folder of records"):
+            nothing_runs.check(base="nowhere", only=only)
+
+
+def test_a_base_that_cannot_be_checked_out_is_refused_before_anything_runs(
+    nothing_runs: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where the disk is full, or git's own folder cannot be written."""
+    project = tmp_path / "project"
+    project.mkdir()
+    for words in (["init", "-q"], ["-c", "user.name=n", "-c", "user.email=e@x.invalid", "commit", "-q", "--allow-empty",
+                                   "-m", "first"]):  # fmt: skip
+        subprocess.run(["git", "-C", str(project), *words], check=True)
+    (project / ".git" / "worktrees").touch()
+    monkeypatch.chdir(project)
+    with pytest.raises(RequestError, match=r"--base HEAD: it cannot be checked out: .*worktrees"):
+        nothing_runs.check(base="HEAD")
+
+
+def test_a_base_needs_a_git_repository_and_git(
+    nothing_runs: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RequestError, match=r"not in a git repository: --base REF needs one"):
+        nothing_runs.check(base="HEAD")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(RequestError, match="git: not found on PATH: --base REF needs it"):
+        nothing_runs.check(base="HEAD")
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_runs(nothing_runs: Here, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for only in ("", "latency"):
+        with pytest.raises(RequestError, match=r"file: results cannot be written there .*: use --work DIR"):
+            nothing_runs.check(work=tmp_path / "file", base="HEAD", only=only)
+
+
+def test_accuracy_alone_takes_no_times(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "measure", lambda *_, **__: pytest.fail("times were taken"))
+    assert here.check(base="HEAD", only="accuracy") == 0
 
 
 def test_a_base_that_cannot_be_measured_is_never_green(
@@ -241,6 +289,21 @@ def test_real_data_are_never_committed_as_a_baseline(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="oulu_casia: a baseline is committed, and predictions on licensed data are"):
         baseline_command.keep(tmp_path / "baseline", "gate", [(records, 1), (records, 1)], {})
     assert not (tmp_path / "baseline").exists()
+
+
+def test_a_baseline_that_cannot_be_kept_is_refused_before_anything_runs(
+    twins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(baseline_command, "run_cells", lambda *_: pytest.fail("the request was not checked first"))
+    request = baseline_command.Request(device="cpu", work=tmp_path / "work", baseline=tmp_path / "file" / "baseline")
+    (tmp_path / "file").touch()
+    with pytest.raises(RequestError, match=r"file: results cannot be written there .*: use --out DIR"):
+        baseline_command.make_baseline(request)
+    real = shutil.copytree(twins / "oulu_casia", tmp_path / "data" / "oulu_casia")
+    (real / "twin.json").unlink()
+    monkeypatch.setenv("FERBENCH_DATA", str(tmp_path / "data"))
+    with pytest.raises(RequestError, match=r"oulu_casia: a baseline is committed, .*\(unset FERBENCH_DATA\)"):
+        baseline_command.make_baseline(request)
 
 
 def test_records_of_other_libraries_are_run_again(tmp_path: Path) -> None:

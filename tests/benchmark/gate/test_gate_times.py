@@ -12,6 +12,7 @@ from ferbench.benchmark.commands.check import import_roots, judge_times
 from ferbench.benchmark.gate.measured import INFERENCE, TRAINING, inference, training_step
 from ferbench.benchmark.gate.side_by_side import Measurement, Samples, SideError, Target, checkout, measure, one_machine
 from ferbench.benchmark.planning.registry import architectures
+from ferbench.benchmark.records.installation import CHECKOUT
 from tests.benchmark.third_party import QUICK, install
 
 
@@ -79,6 +80,12 @@ def test_a_base_that_does_not_build_is_told(repository: Path) -> None:
 def test_a_checkout_without_anything_to_measure_is_told(repository: Path, tmp_path: Path) -> None:
     with pytest.raises(SideError, match="the base has nothing to measure: no architecture lies in"):
         measure(tmp_path, repository, "cpu", None, roots=("src",))
+
+
+def test_a_base_from_before_the_one_name_is_told(tmp_path: Path) -> None:
+    assert CHECKOUT is not None
+    with pytest.raises(SideError, match="the base has another layout, without the folder ferbench/, and cannot be"):
+        measure(tmp_path, CHECKOUT, "cpu", None)
 
 
 def test_the_packages_are_found_where_they_lie(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -276,3 +276,14 @@ def test_a_layer_that_is_no_longer_trained_is_found_exactly(tmp_path: Path) -> N
     (verdict,) = [verdict for verdict in compare_costs(head, base) if verdict.mark != "same"]
     assert (verdict.what, verdict.mark, verdict.change) == ("parameters that training moved", "worse", -600)
     assert sorted_outcome([verdict], [], []).exit_code == 1
+
+
+def test_a_layer_that_one_stage_no_longer_trains_is_found_though_another_does(tmp_path: Path) -> None:
+    for side, second in (("base", 1000), ("head", 400)):
+        history = [{"stage": "first", "epoch": 1, "moved": 1000}, {"stage": "second", "epoch": 1, "moved": second}]
+        write_cell(tmp_path / side, "vit_se", cost={"params_trained": 1000}, history=history)
+    head, base = (read_records(tmp_path / side) for side in ("head", "base"))
+    (verdict,) = [verdict for verdict in compare_costs(head, base) if verdict.mark != "same"]
+    assert (verdict.what, verdict.mark, verdict.change) == ("parameters that training moved", "worse", 0)
+    assert verdict.reason.startswith("stage 'second' moved 1000 -> 400; exact: accept it")
+    assert sorted_outcome([verdict], [], []).exit_code == 1

@@ -13,13 +13,25 @@ from ferbench.benchmark.cell import identity, key_of, key_parts, members_of, run
 from ferbench.benchmark.measures.fusion import MemberError, fit_weights, scores_of
 from ferbench.benchmark.measures.metrics import confusion_matrix, scores
 from ferbench.benchmark.planning.data import locate
-from ferbench.benchmark.planning.registry import data_sets
+from ferbench.benchmark.planning.registry import architectures, data_sets
 from ferbench.benchmark.planning.suite import Cell, Suite, Twin, cells_of
 from ferbench.benchmark.records.installation import cache_folder
 from ferbench.benchmark.records.record import Record, read_record
 from ferbench.benchmark.running.scheduler import Job, plan, run
 
 pytestmark = pytest.mark.usefixtures("toys_installed")
+
+
+TWICE = """
+from ferbench.models.architecture import Architecture, Size, Stage
+from toys.toy_lender import Model
+
+STAGES = (Stage(name="all", batch_size=16, lr=0.01), Stage(name="head", batch_size=16, lr=0.01, frozen=("features",)))
+ARCHITECTURE = Architecture(
+    "toy_twice", "Twice", "image", "a test", {"tiny": Size(Model, image_size=16, stages=STAGES)}
+)
+"""
+"""Two stages move its head."""
 
 
 def cell_of(architecture: str, seed: int = 0) -> Cell:
@@ -56,6 +68,23 @@ def test_a_borrower_trains_its_lender_first_and_says_so(results: Path) -> None:
     assert stages == ["toy_lender: all"] * 2 + ["head"] * 2
     assert data["started_from"] == "toy_lender trained on the same part"
     assert not any("random weights" in note for note in data["notes"])  # what it freezes was given to it
+
+
+def test_what_training_moved_is_of_the_model_and_counted_once(
+    results: Path, twins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, head = 48 * 8 + 8, 8 * 8 + 8  # the lender's own head is no part of the borrower
+    for name in ("toy_lender", "toy_borrower"):
+        cost = record_of(results, name).data["cost"]
+        assert (cost["params_trained"], cost["params"]) == (features + head, features + head)
+    moved = {epoch["stage"]: epoch["moved"] for epoch in record_of(results, "toy_borrower").data["history"]}
+    assert moved == {"toy_lender: all": features + head, "head": head}
+    (tmp_path / "toy_twice.py").write_text(TWICE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setitem(architectures._modules, "toy_twice", "toy_twice")
+    twice = made(cell_of("toy_twice"), twins, tmp_path / "results").data
+    assert {epoch["stage"]: epoch["moved"] for epoch in twice["history"]} == {"all": features + head, "head": head}
+    assert twice["cost"]["params_trained"] == features + head
 
 
 def test_what_was_lent_is_kept_and_the_lender_is_not_trained_again(results: Path, twins: Path, tmp_path: Path) -> None:

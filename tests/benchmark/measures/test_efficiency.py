@@ -142,7 +142,7 @@ def test_latency_at_batch_one_and_throughput_at_the_largest_batch(monkeypatch: p
     measured = measure_inference(model, (1, 3, 4, 4), "cpu")
     assert measured.batch == 32
     assert measured.latency_ms == pytest.approx([3.0] * 20)
-    assert measured.samples_per_s == pytest.approx([32 / 0.034] * 20)
+    assert measured.samples_per_s == pytest.approx([32 / 0.034] * 10)
     assert measured.infer_samples_per_s == pytest.approx(32 / 0.034)
     assert (measured.device, measured.precision) == (device_name("cpu"), "float32")
 
@@ -151,10 +151,18 @@ def test_every_sample_lasts_ten_milliseconds_after_ten_warm_up_calls(monkeypatch
     model = Clocked(monkeypatch)
     measure_inference(model, (1, 3, 4, 4), "cpu", samples=15)
     # 3 ms a call at batch 1: 4 calls a sample. 34 ms at batch 32: one. Each repeat is tried out once.
-    largest = [1] * (10 + 4 + 15 * 4) + [32] * (10 + 1 + 15)
+    # The model is warm then: a batch of another size has two calls more.
+    largest = [1] * (10 + 4 + 15 * 4) + [32] * (2 + 1 + 10)
     assert model.batches[: len(largest)] == largest
-    # The smaller batches of the list follow, with five samples each.
-    assert model.batches[len(largest) :] == [8] * (10 + 1 + 5) + [1] * (10 + 4 + 5 * 4)
+    # The smaller batches of the list follow, with three samples each.
+    assert model.batches[len(largest) :] == [8] * (2 + 1 + 3) + [1] * (2 + 4 + 3 * 4)
+
+
+def test_a_batch_that_would_take_over_a_minute_is_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Clocked(monkeypatch)
+    measured = measure_inference(model, (1, 3, 4, 4), "cpu", batches=[1, 1000, 2000])
+    assert measured.batch == 1000  # 12 calls of 1,000 inputs of 3 ms are 36 s, of 2,000 are 72 s
+    assert 2000 not in model.batches
 
 
 def test_a_first_call_that_is_slow_does_not_shorten_the_samples(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,7 +174,7 @@ def test_a_first_call_that_is_slow_does_not_shorten_the_samples(monkeypatch: pyt
     model = SlowStart(monkeypatch)
     measured = measure_inference(model, (1, 3, 4, 4), "cpu", batches=[1])
     assert measured.latency_ms == pytest.approx([3.0] * 20)
-    assert len(model.batches) >= 2 * 20 * 4
+    assert len(model.batches) >= (20 + 10) * 4
 
 
 @pytest.mark.parametrize(("room", "fits"), [(32, 32), (31, 8), (7, 1)])

@@ -108,6 +108,10 @@ def test_two_third_parties_with_one_name_are_an_error(tmp_path: Path, monkeypatc
             "import no_such_library",
             "architecture 'new': newcomer cannot be imported: ModuleNotFoundError: No module",
         ),
+        (
+            "import models.architecture",
+            r"ModuleNotFoundError: No module named 'models.*' \(of ferbench it is ferbench\.models.*: import that\)",
+        ),
         ("", "newcomer defines no ARCHITECTURE: the architecture 'new' cannot be loaded"),
         (
             "from types import SimpleNamespace\nARCHITECTURE = SimpleNamespace(name='old')",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from third_party import install
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
@@ -32,6 +33,38 @@ def test_a_small_suite_says_how_large_each_twin_is(name: str) -> None:
     """Unsaid, a twin has the size of the release: of aff_wild2 that is 880,000 frames, an hour or two to render."""
     named = load_suite(name)[1].twins
     assert {data_sets.get(cell.dataset).folder_name for cell in cells_of(*load_suite(name))} == set(named)
+
+
+def test_a_suite_says_how_large_twins_are_that_it_does_not_name(tmp_path: Path) -> None:
+    text = GOOD + "architectures: [c3d]\ntwins: {sendv1: {scale: 0.1}}\n"
+
+    def scales(text: str) -> dict[str, float]:
+        return {cell.dataset: cell.twin.scale for cell in cells(tmp_path, text)}
+
+    unnamed = {dataset for dataset in scales(text) if data_sets.get(dataset).folder_name != "sendv1"}
+    assert {dataset for dataset, scale in scales(text).items() if scale == 1.0} == unnamed  # as large as the release
+    assert len(unnamed) > 1
+    small = scales(text + "other_twins: {scale: 0.02, seed: 1}\n")
+    assert {dataset for dataset, scale in small.items() if scale == 0.02} == unnamed
+    assert {small[dataset] for dataset in small.keys() - unnamed} == {0.1}
+
+
+def test_a_third_partys_data_set_has_a_small_twin_under_smoke(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "theirs.py").write_text(
+        "from dataclasses import replace\n"
+        "from ferbench.datasets.oulu_casia import DATASET as SAME\n"
+        "DATASET = replace(SAME, name='theirs')\n"
+    )
+    install(tmp_path, {"theirs": "theirs:DATASET"}, "ferbench.datasets", "theirs")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(data_sets.__dict__, "_modules", raising=False)
+    name, suite = load_suite("smoke")
+    try:
+        scales = {cell.dataset: cell.twin.scale for cell in cells_of(name, suite)}
+    finally:
+        data_sets.__dict__.pop("_modules")
+    assert scales["theirs"] == suite.other_twins.scale < 0.1
+    assert scales["oulu_casia"] == suite.twins["oulu_casia"].scale
 
 
 @pytest.mark.parametrize("name", ["default", "full", "pairs"])
@@ -158,6 +191,24 @@ def test_the_command_line_cuts_a_suite_down(tmp_path: Path) -> None:
     assert [cell.architecture for cell in found] == [*BASELINES, "c3d", "vit_se"]
 
 
+def test_folds_by_data_set(tmp_path: Path) -> None:
+    some = "architectures: [c3d]\ndatasets: [affectnet_small, oulu_casia, ctbc]\nprotocols: {ctbc: {folds: 2}}\n"
+    found = cells(tmp_path, GOOD + some + "folds: {oulu_casia: [1, 9], ctbc: all}")
+    assert [(c.dataset, c.fold) for c in found if c.kind == "architecture"] == [
+        ("affectnet_small", 0), ("ctbc", 0), ("ctbc", 1), ("oulu_casia", 1), ("oulu_casia", 9)
+    ]  # fmt: skip
+
+
+def test_epochs_by_data_set(tmp_path: Path) -> None:
+    some = "architectures: [c3d]\ndatasets: [sendv1, oulu_casia]\nepochs: {oulu_casia: 0.6}"
+    assert {(c.dataset, c.epochs) for c in cells(tmp_path, GOOD + some)} == {("oulu_casia", 0.6), ("sendv1", 1.0)}
+
+
+def test_a_test_part_with_a_scale_of_its_own(tmp_path: Path) -> None:
+    some = "architectures: [c3d]\ndatasets: [sendv1]\ntwins: {sendv1: {scale: 0.05, test_scale: 0.1}}"
+    assert {(c.twin.scale, c.twin.test_scale) for c in cells(tmp_path, GOOD + some)} == {(0.05, 0.1)}
+
+
 def test_a_data_set_with_fewer_folds_has_those_that_it_has(tmp_path: Path) -> None:
     found = cells(tmp_path, GOOD + "architectures: []\ndatasets: [affectnet_small, oulu_casia]\nfolds: [0, 2]")
     assert Counter(cell.dataset for cell in found) == {"affectnet_small": 3, "oulu_casia": 6}
@@ -195,7 +246,13 @@ def test_a_cell_knows_what_kind_of_row_it_is(tmp_path: Path) -> None:
         (GOOD + "epochs: none", "epochs: 'none' is not allowed: it should be a valid number"),
         (GOOD + "time_limit: 1.5", "time_limit: 1.5 is not allowed: it should be a valid integer"),
         (GOOD + "architectures: c3d", "architectures: 'c3d' is not allowed: it should be 'all'; a valid list"),
-        (GOOD + "twins: {oulu_casia: {size: 2}}", "unknown key 'twins.oulu_casia.size': use one of scale, seed"),
+        (
+            GOOD + "twins: {oulu_casia: {size: 2}}",
+            "unknown key 'twins.oulu_casia.size': use one of scale, test_scale, seed",
+        ),
+        (GOOD + "other_twins: {size: 2}", "unknown key 'other_twins.size': use one of scale, test_scale, seed"),
+        (GOOD + "other_twins: {scale: 0}", "other_twins.scale: 0.* is not allowed: it should be greater than 0"),
+        (GOOD + "other_twins: 0.5", "other_twins: 0.5 is not allowed: it should be a valid dictionary"),
         (
             GOOD + "twins: {oulu_casia: {scale: 2}}",
             "twins.oulu_casia.scale: 2.* is not allowed: it should be less than or equal to 1",
@@ -231,6 +288,13 @@ def test_a_wrong_file_is_told_with_its_name_the_key_and_what_is_allowed(
             "suite mine, oulu_casia: .* 'folds' takes a int, not True",
         ),
         ("folds: [10]", "suite mine: no data set has a fold 10: the most is 10, counted from 0"),
+        ("epochs: {oulu: 0.5}", "suite mine, epochs: unknown data set 'oulu'"),
+        ("folds: {oulu: all}", "suite mine, folds: unknown data set 'oulu'"),
+        ("folds: {affectnet_small: [0, 1]}", r"suite mine: affectnet_small has 1 folds, counted from 0, not \[0, 1\]"),
+        (
+            "twins: {ctbc: {test_scale: 0.5}}",
+            "suite mine, twins: ctbc has no test part of its own to have a test_scale",
+        ),
         ("folds: [0, 12]", "suite mine: no data set has a fold 12: the most is 10, counted from 0"),
         ("folds: [1]\ndatasets: [affectnet_small]", "suite mine: no data set has a fold 1"),
     ],

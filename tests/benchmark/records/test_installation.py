@@ -37,7 +37,6 @@ def test_make_is_advised_only_where_its_makefile_is_at_hand(monkeypatch: pytest.
     monkeypatch.chdir(installation.HOME)
     assert installation.advised("bench SUITE=full", "run --suite full") == "`make bench SUITE=full`"
     monkeypatch.chdir(tmp_path)
-    assert installation.advised("bench SUITE=full", "run --suite full") == "`python -m benchmark run --suite full`"
-    monkeypatch.setattr(installation, "CHECKOUT", None)
     monkeypatch.setattr(installation, "PROGRAM", "ferbench")
+    assert installation.advised("bench SUITE=full", "run --suite full") == "`ferbench run --suite full`"
     assert installation.advised("baseline") == "`ferbench baseline`"
