@@ -19,7 +19,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import digamma, fdtrc, ndtr, ndtri, polygamma, stdtr, stdtrit
+from scipy.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
 
 from ferbench.benchmark.measures.metrics import Array, Metric
 from ferbench.benchmark.measures.resampling import RESAMPLES, resampled, score
@@ -30,9 +30,6 @@ CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
 FEWEST_DATA_SETS = 5
 """With fewer, Friedman's test is not asked: its approximation needs blocks, and a rank reversal on one decides."""
-
-FEWEST_VARIANCES = 3
-"""With fewer rows of several seeds nothing tells whether some are steadier than others."""
 
 _ROUNDING = 1e-12
 """Differences of scores below this are none."""
@@ -135,7 +132,7 @@ def difference_of(
     value = float(b.mean() - a.mean())
     differences = drawn[:, 1] - drawn[:, 0]
     spread = training_spread([a, b, *beside])
-    p = _student_p(value, differences.var(), units, spread.variances[:2].sum(), spread.freedom[:2].min())
+    p = _student_p(value, differences.var(), units, spread.variances[:2].sum(), spread.freedom)
     return Difference(value, interval_of(differences, units, unit), float(p))
 
 
@@ -162,8 +159,8 @@ class TrainingSpread:
 
     variances: Array
     """(K,) of the mean over the seeds of each row; 0 where nothing is known."""
-    freedom: Array
-    """(K,) degrees of freedom of each; 0 where no row has several seeds."""
+    freedom: float
+    """Degrees of freedom; 0 where no row has several seeds."""
 
 
 def training_spread(rows: Sequence[ArrayLike]) -> TrainingSpread:
@@ -171,48 +168,16 @@ def training_spread(rows: Sequence[ArrayLike]) -> TrainingSpread:
 
     A bootstrap over subjects asks how sure the score of these trained models is. That another training would give
     another model is known only where there are several. Of three alone it is known badly, with two degrees of freedom;
-    so each row's variance is drawn towards that of all rows, the more the more alike they are (the moderated variance
-    of Smyth, Statistical Applications in Genetics and Molecular Biology 3, 2004). A row of one seed takes theirs.
+    so a row takes the mean variance of all rows, and its own where that is larger.
     """
     each = [np.asarray(scores, dtype=float) for scores in rows]
-    sizes = np.array([scores.size for scores in each])
-    freedom = np.maximum(sizes - 1.0, 0)
+    freedom = np.array([scores.size - 1 for scores in each])
     own = np.array([scores.var(ddof=1) if scores.size > 1 else 0.0 for scores in each])
-    total = float(freedom.sum())
-    if not (own > 0).any():
-        return TrainingSpread(np.zeros(len(each)), freedom)
-    shared, weight = _prior_variance(own[freedom > 0], freedom[freedom > 0])
-    if np.isinf(weight):
-        return TrainingSpread(shared / sizes, np.full(len(each), total))
-    moderated = (weight * shared + freedom * own) / (weight + freedom)
-    return TrainingSpread(moderated / sizes, np.minimum(weight + freedom, total))
-
-
-def _prior_variance(variances: Array, freedom: Array) -> tuple[float, float]:
-    """What variances (K,) of this many degrees of freedom each are drawn towards, and how many degrees of freedom that
-    counts for: infinite where they differ by no more than chance, or are too few to tell."""
-    pooled = float(freedom @ variances / freedom.sum())
-    if len(variances) < FEWEST_VARIANCES:
-        return pooled, np.inf
-    floored = np.maximum(variances, 1e-5 * np.median(variances[variances > 0]))
-    logs = np.log(floored) - digamma(freedom / 2) + np.log(freedom / 2)
-    beyond_chance = float(logs.var(ddof=1) - polygamma(1, freedom / 2).mean())
-    if beyond_chance <= 0:
-        return pooled, np.inf
-    weight = 2 * _inverse_trigamma(beyond_chance)
-    return float(np.exp(logs.mean() + digamma(weight / 2) - np.log(weight / 2))), weight
-
-
-def _inverse_trigamma(value: float) -> float:
-    """x > 0 with trigamma(x) = value, by Newton's method on 1 / trigamma, which is nearly a straight line."""
-    x = 0.5 + 1 / value
-    for _ in range(50):
-        found = float(polygamma(1, x))
-        step = found * (1 - found / value) / float(polygamma(2, x))
-        x += step
-        if abs(step) < 1e-10 * x:
-            break
-    return x
+    total = float(freedom @ own)
+    if total == 0:
+        return TrainingSpread(np.zeros(len(each)), float(freedom.sum()))
+    variances = np.maximum(own, total / freedom.sum()) / (freedom + 1)
+    return TrainingSpread(variances, total**2 / float(freedom @ own**2))  # Satterthwaite
 
 
 def pairwise_p(drawn: Array, scores: Array, groups: ArrayLike, units: int) -> Array:
@@ -274,13 +239,13 @@ def _pairs(drawn: Array, scores: Array, groups: ArrayLike, units: int) -> tuple[
         alone[:, None] + alone - 2 * covariance,
         units,
         spread.variances[:, None] + spread.variances,
-        np.minimum(spread.freedom[:, None], spread.freedom),
+        spread.freedom,
     )
     return p, covariance * units / max(units - 1, 1) + np.diag(spread.variances)
 
 
 def _student_p(
-    value: ArrayLike, variance: ArrayLike, units: int, of_training: ArrayLike, freedom: ArrayLike
+    value: ArrayLike, variance: ArrayLike, units: int, of_training: ArrayLike, freedom: float
 ) -> NDArray[np.float64]:
     """Two-sided p of differences whose bootstrap over `units` has this variance. of_training: the variance that other
     seeds add, known with this many degrees of freedom (both together after Welch and Satterthwaite)."""
@@ -290,7 +255,7 @@ def _student_p(
     over_units = np.maximum(np.asarray(variance, dtype=float), 0) * units / (units - 1)
     other = np.asarray(of_training, dtype=float)
     total = over_units + other
-    shares = np.square(other) / np.maximum(freedom, 1) + np.square(over_units) / (units - 1)
+    shares = np.square(other) / max(freedom, 1) + np.square(over_units) / (units - 1)
     sure = np.where(size > _ROUNDING, np.inf, 0.0)  # no variance at all: every unit shows the same difference
     t = np.divide(size, np.sqrt(total), out=sure, where=total > _ROUNDING**2)
     both = np.divide(np.square(total), shares, out=np.full(total.shape, units - 1.0), where=total > _ROUNDING**2)
