@@ -22,15 +22,23 @@ Row = tuple[str, str, str, str]
 """Suite, data set (with `-twin`), architecture and size."""
 
 
-def longest_first(jobs: list[Job], results: Path) -> list[Job]:
+def expected_seconds(jobs: list[Job], results: Path) -> dict[Path, float]:
+    """What each job takes, by its folder: what its row took before; infinite where nobody knows."""
+    rows = {job.folder: _row(job) for job in jobs}
+    known = {row: _seconds(row, results) for row in dict.fromkeys(rows.values())}
+    return {folder: known[row] for folder, row in rows.items()}
+
+
+def longest_first(jobs: list[Job], seconds: dict[Path, float], results: Path) -> list[Job]:
     """The jobs in the order in which they are to be started, as soon as their data are there.
 
     Those come first that others start from (no worker shall wait for what another one trains), then the longest. What
     has never run may be long: it comes before all whose time is known.
+
+    seconds: by folder.
     """
-    seconds = {row: _seconds(row, results) for row in dict.fromkeys(map(_row, jobs))}
     lent = {lender.folder(results, job.location.name) for job in jobs for lender in lenders_of(job.cell)}
-    return sorted(jobs, key=lambda job: (job.folder not in lent, -seconds[_row(job)]))
+    return sorted(jobs, key=lambda job: (job.folder not in lent, -seconds[job.folder]))
 
 
 def _row(job: Job) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from dataclasses import dataclass, field
@@ -36,7 +37,10 @@ class RunProgress:
     console: Console = field(default_factory=Console)
     done: int = 0
     failed: int = 0
-    cell_seconds: float = 0.0
+    expected: dict[str, float] = field(default_factory=dict)
+    """Seconds that each cell is expected to take, by name; infinite where nobody knows."""
+    took: dict[str, float | None] = field(default_factory=dict)
+    """Seconds of each cell that is done with; None of one that failed or that another run made."""
     spoke: float = field(default_factory=time.monotonic)
     left: set[str] = field(default_factory=set)
     """Cells that another run is at."""
@@ -71,7 +75,7 @@ class RunProgress:
     def finished(self, name: str, headline: Headline, seconds: float | None) -> None:
         """A cell has its record; the seconds are None where another run made it."""
         self.done += 1
-        self.cell_seconds += seconds or 0.0
+        self.took[name] = seconds
         self.left.discard(name)
         how = "by another run" if seconds is None else f"in {seconds:.0f} s"
         self.say(f"[{self.done + self.failed}/{self.total}] {name}: {headline} {how}{self._left_words()}")
@@ -86,6 +90,7 @@ class RunProgress:
     def failure(self, name: str, reason: str) -> None:
         """A cell failed."""
         self.failed += 1
+        self.took[name] = None
         self.left.discard(name)
         self.say(f"[{self.done + self.failed}/{self.total}] {name}: FAILED: {reason}")
 
@@ -100,10 +105,17 @@ class RunProgress:
                 self.say(f"{job}: {text}")
 
     def _left_words(self) -> str:
-        """Time left, from what the finished cells took; nothing as long as none has."""
-        if not self.done:
+        """Time left: what the cells that are left are expected to take, at the pace of those that are finished. Of
+        whom nothing is expected takes their mean. Nothing as long as none is finished."""
+        timed = {name: seconds for name, seconds in self.took.items() if seconds is not None}
+        if not timed:
             return ""
-        left = (self.total - self.done - self.failed) * self.cell_seconds / self.done / self.workers
+        known = {name: seconds for name, seconds in self.expected.items() if math.isfinite(seconds)}
+        expected = sum(known.get(name, 0.0) for name in timed)
+        pace = sum(seconds for name, seconds in timed.items() if name in known) / expected if expected else 1.0
+        rest = [seconds for name, seconds in known.items() if name not in self.took]
+        unknown = self.total - len(self.took) - len(rest)
+        left = (pace * sum(rest) + unknown * sum(timed.values()) / len(timed)) / self.workers
         return f", about {clock(left)} left" if left else ""
 
     def _panel(self) -> Group:

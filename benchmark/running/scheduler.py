@@ -30,7 +30,7 @@ from ferbench.benchmark.records.cache import forget_old
 from ferbench.benchmark.records.provenance import available_cores
 from ferbench.benchmark.records.record import Headline, finished, write_record
 from ferbench.benchmark.running import worker
-from ferbench.benchmark.running.order import longest_first
+from ferbench.benchmark.running.order import expected_seconds, longest_first
 from ferbench.benchmark.running.progress import RunProgress
 
 DATA_TIME_LIMIT = 24 * 3600
@@ -110,9 +110,11 @@ def run(jobs: list[Job], results: Path, device_type: str, workers: int) -> Outco
     worker.set_worker_environment()
     forget_old()
     with tempfile.TemporaryDirectory(prefix="ferbench-") as status, _asked_to_stop() as asked:
-        progress = RunProgress(len(jobs), workers, Path(status))
+        seconds = expected_seconds(jobs, results)
+        expected = {job.name: seconds[job.folder] for job in jobs}
+        progress = RunProgress(len(jobs), workers, Path(status), expected=expected)
         with progress:
-            _Batch(jobs, results, device_type, workers, progress, asked).work()
+            _Batch(longest_first(jobs, seconds, results), results, device_type, workers, progress, asked).work()
     return Outcome(progress.done, progress.failed)
 
 
@@ -133,7 +135,8 @@ def _asked_to_stop() -> Iterator[threading.Event]:
 
 
 class _Batch:
-    """The jobs of one run: those of a data set wait until its data are there."""
+    """The jobs of one run, in the order in which they are to start: those of a data set wait until its data are
+    there."""
 
     def __init__(
         self, jobs: list[Job], results: Path, device_type: str, workers: int, progress: RunProgress,
@@ -153,7 +156,6 @@ class _Batch:
             context=get_context("spawn"),
         )  # fmt: skip
         self.waiting: dict[tuple[str, int], list[Job]] = {}
-        jobs = longest_first(jobs, results)
         self.turn = {job.folder: turn for turn, job in enumerate(jobs)}
         for job in jobs:
             self.waiting.setdefault((job.location.name, job.cell.image_size), []).append(job)

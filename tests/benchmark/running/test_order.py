@@ -13,7 +13,7 @@ from written_cells import write_cell
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import Cell, Twin
 from ferbench.benchmark.records import installation
-from ferbench.benchmark.running.order import longest_first
+from ferbench.benchmark.running.order import expected_seconds, longest_first
 from ferbench.benchmark.running.scheduler import Job
 
 CELL = Cell("mine", "", "oulu_casia", 0, 0, "tiny", 1.0, 100, data_sets.get("oulu_casia").protocol, Twin())
@@ -33,7 +33,7 @@ def order(results: Path, *rows: str, dataset: str = "oulu_casia-twin") -> list[s
         cell = replace(CELL, architecture=row)
         job = SimpleNamespace(cell=cell, location=SimpleNamespace(name=dataset), folder=cell.folder(results, dataset))
         jobs.append(cast(Job, job))
-    return [job.cell.architecture for job in longest_first(jobs, results)]
+    return [job.cell.architecture for job in longest_first(jobs, expected_seconds(jobs, results), results)]
 
 
 def took(results: Path, architecture: str, seconds: float, **changes: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ferbench.benchmark.records.record import Headline
 from ferbench.benchmark.running import progress, worker
 from ferbench.benchmark.running.progress import RunProgress
 
@@ -30,3 +32,24 @@ def test_a_silent_run_says_what_its_workers_are_at(tmp_path: Path, monkeypatch: 
         run.spoke = time.monotonic() - progress.SILENCE - 1
         run.refresh()
         assert out.getvalue().count("\n") == 1  # a worker that is done is at nothing
+
+
+def test_the_time_left_is_that_of_the_cells_that_are_left_at_the_pace_of_those_that_are_finished(
+    tmp_path: Path,
+) -> None:
+    """The longest come first: their mean says nothing of the rest."""
+
+    def left(expected: dict[str, float]) -> list[str]:
+        out = io.StringIO()
+        run = RunProgress(5, 2, tmp_path, Console(file=out, width=200), expected=expected)
+        run.failure("e", "no memory")
+        run.finished("a", Headline("abaw", 0.5), 200.0)
+        run.finished("b", Headline("abaw", 0.5), None)
+        run.finished("c", Headline("abaw", 0.5), 40.0)
+        run.finished("d", Headline("abaw", 0.5), 10.0)
+        return [line.partition("about ")[2] for line in out.getvalue().splitlines()]
+
+    before = {"a": 100.0, "b": 60.0, "c": 20.0, "d": 5.0, "e": 1.0}
+    assert left(before) == ["", "1:25 left", "0:25 left", "0:05 left", ""]  # twice as slow: (60 + 20 + 5) * 2 / 2, ...
+    assert left({}) == ["", "5:00 left", "3:20 left", "1:00 left", ""]  # nothing is known: as long as the mean
+    assert left({**before, "c": math.inf}) == ["", "2:45 left", "1:45 left", "0:05 left", ""]

@@ -129,7 +129,7 @@ def test_a_results_folder_that_cannot_be_written_is_refused_before_any_work(tmp_
 def test_jobs_are_started_in_the_order_that_they_are_given(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(scheduler, "longest_first", lambda jobs, _: sorted(jobs, key=lambda job: job.cell.seed))
+    monkeypatch.setattr(scheduler, "longest_first", lambda jobs, *_: sorted(jobs, key=lambda job: job.cell.seed))
     floors = [replace(cell, seed=seed) for cell in cells() if cell.architecture == "majority" for seed in (3, 1, 2, 0)]
     outcome = run(plan(floors, tmp_path, None, "cpu")[0], tmp_path, "cpu", workers=1)
     assert outcome == Outcome(finished=4, failed=0)
