@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ferbench.benchmark.board.figures import COLORS, lowest
+from ferbench.benchmark.board.heat import heat_lines
 from ferbench.benchmark.board.markdown import count
 from ferbench.benchmark.board.plot_classes import heat
 from ferbench.benchmark.board.sections import Across, DataTable, Section
@@ -85,22 +86,15 @@ def _groups(figure: Figure, table: DataTable, left: float, bottom: float, width:
 
 
 def heat_map(section: Section) -> Figure | None:
-    """The headline measure of each architecture (the best mean rank above) on each data set; a variant stands under
-    its architecture and has no number, floors and oracle stand apart."""
+    """The headline measure of each architecture on each data set; floors and oracle stand apart."""
     if len(section.tables) < 2 or not section.order:
         return None
-    rows = {row.architecture: row for row in section.architectures}
-    references = sorted(
-        (name for name, row in rows.items() if not row.competes), key=lambda name: (rows[name].kind, name)
-    )
-    place = {name: number for number, name in enumerate(section.order, start=1)}
-    base = {name: variant_of if (variant_of := name.partition("@")[0]) in place else name for name in place}
-    names = [*sorted(place, key=lambda name: (place[base[name]], place[name])), *references]
-    scores = [[row.score if (row := table.row(name)) else None for table in section.tables] for name in names]
-    titles = [f"{rows[name].title}  {place[name]}" if base.get(name) == name else rows[name].title for name in names]
+    lines = heat_lines(section)
+    scores = [[None if row is None else row.score for row in line.rows] for line in lines]
+    titles = [line.title if line.place is None else f"{line.title}  {line.place}" for line in lines]
     columns = [t.name if t.headline == "abaw" else f"{t.name} ({HEADLINES[t.headline]})" for t in section.tables]
-    said = "ABAW (place by mean rank)"
-    return heat(np.array(scores, dtype=float), titles, columns, 3, said, len(references))
+    apart = sum(not line.competes for line in lines)
+    return heat(np.array(scores, dtype=float), titles, columns, 3, "ABAW (place by mean rank)", apart)
 
 
 def critical_difference(section: Section) -> Figure | None:

@@ -1,4 +1,4 @@
-"""What the page of a section shows: one line a row of the board, ablations, and the data of its charts."""
+"""What the page of a section shows: one line a row of the board, ablations, heat map, and the data of its chart."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ferbench.benchmark.board.costs import COSTS, cost, pareto
+from ferbench.benchmark.board.heat import heat_lines
 from ferbench.benchmark.board.literature import Literature, numbers
 from ferbench.benchmark.board.markdown import NOTHING, amount, figure
 from ferbench.benchmark.board.reproduction import Published
@@ -13,16 +14,30 @@ from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.board.site import addresses
 from ferbench.benchmark.board.tables import HEADLINES, caveats, notes_of
+from ferbench.benchmark.measures.statistics import Interval
 
 COST_NAMES = {"params": "parameters", "macs": "multiply-adds", "latency_ms_p50": "latency"}
+
+UNITS = {"params": 1e6, "macs": 1e9, "latency_ms_p50": 1.0, "infer_samples_per_s": 1.0}
 
 
 @dataclass(frozen=True)
 class Value:
-    """A cell of the table: what is written, and what it is sorted by (itself where that is empty)."""
+    """A cell of the table: what is written, what it is sorted by (itself where that is empty), what stands smaller
+    beside it, and whether it is a cost by which its row is on the Pareto front."""
 
     text: str
     order: float | str = ""
+    aside: str = ""
+    front: bool = False
+
+
+@dataclass(frozen=True)
+class Column:
+    """shown_from: pixels of a window from which on it is shown; None: only when a reader chooses it."""
+
+    meaning: str
+    shown_from: int | None = None
 
 
 @dataclass(frozen=True)
@@ -54,38 +69,41 @@ class Ablation:
 
 
 COLUMNS = {
-    "rank": "Place within its data set; floors and the oracle have none",
-    "group": "Rows of one data set that share a letter cannot be told apart",
-    "view": "How the architecture sees a sample",
-    "score": "ABAW, or CCC of a regression; 95% bootstrap interval in brackets",
-    "± seeds": "Standard deviation over seeds",
-    "± folds": "Standard deviation over folds",
-    "accuracy": "Share of samples that are right",
-    "macro F1": "Mean of the F1 of each class",
-    "UAR": "Mean of the recall of each class",
-    "params (M)": "Parameters of the size that ran, in millions",
-    "GMACs": "Multiply-adds of one input at the size that ran, in billions",
-    "latency (ms)": "Median at batch 1; compare on the same hardware only",
-    "inputs/s": "Inference, at the largest batch of the list that fits",
-    "Pareto front": "No row has at least this score for less of it",
-    "hardware": "What speeds were measured on",
-    "seeds x folds": "Cells that the row is made of",
-    "started from": "Weights before training",
-    "published": "Published for the same protocol on the real data",
-    "reproduces": "Whether it differs from the published row of this project by no more than trainings do",
+    "rank": Column("Place within its data set; floors and the oracle have none", 600),
+    "score": Column("ABAW, or CCC of a regression; 95% bootstrap interval in brackets", 0),
+    "group": Column("Rows of one data set that share a letter cannot be told apart", 0),
+    "± seeds": Column("Standard deviation over seeds", 700),
+    "± folds": Column("Standard deviation over folds"),
+    "view": Column("How the architecture sees a sample", 1000),
+    "accuracy": Column("Share of samples that are right", 1200),
+    "macro F1": Column("Mean of the F1 of each class", 1200),
+    "UAR": Column("Mean of the recall of each class"),
+    "params (M)": Column("Parameters of the size that ran, in millions", 700),
+    "GMACs": Column("Multiply-adds of one input at the size that ran, in billions", 900),
+    "latency (ms)": Column("Median at batch 1; compare on the same hardware only", 1000),
+    "inputs/s": Column("Inference, at the largest batch of the list that fits"),
+    "Pareto front": Column("No row has at least this score for less of it"),
+    "hardware": Column("What speeds were measured on"),
+    "seeds x folds": Column("Cells that the row is made of"),
+    "started from": Column("Weights before training"),
+    "published": Column("Published for the same protocol on the real data"),
+    "reproduces": Column(
+        "Whether it differs from the published row of this project by no more than trainings do", 1200
+    ),
+    "notes": Column("What must be known to read the row"),
 }
-"""Columns of the table, after data set and architecture, and what they mean."""
+"""Columns of the table, after architecture and data set: what they mean, and which are shown at first."""
 _MAY_LACK = ("published", "reproduces", "± folds", "± seeds")
 
 
-def columns(lines: list[Line]) -> dict[str, str]:
+def columns(lines: list[Line]) -> dict[str, Column]:
     """The columns that hold anything; of `_MAY_LACK` an empty one is left out."""
     empty = {
         name
         for index, name in enumerate(COLUMNS)
         if name in _MAY_LACK and all(line.values[index].text == NOTHING for line in lines)
     }
-    return {name: meaning for name, meaning in COLUMNS.items() if name not in empty}
+    return {name: column for name, column in COLUMNS.items() if name not in empty}
 
 
 def lines(section: Section, page: str, literature: Literature, published: Published | None) -> list[Line]:
@@ -99,6 +117,7 @@ def lines(section: Section, page: str, literature: Literature, published: Publis
             values = _scores(table, row, place) + _costs(row, front[row.architecture])
             verdict = published.verdict(row, table.comparison.intervals.get(row.architecture)) if published else NOTHING
             values += [Value(beside.get(row.architecture, NOTHING)), Value(verdict)]
+            values.append(Value("; ".join(notes[row.architecture]) or NOTHING))
             found.append(
                 Line(
                     title=row.title,
@@ -115,27 +134,30 @@ def lines(section: Section, page: str, literature: Literature, published: Publis
 
 
 def _scores(table: DataTable, row: Row, place: int) -> list[Value]:
-    interval = table.comparison.intervals.get(row.architecture)
     rank = str(table.ranks.get(row.architecture, NOTHING)) if row.competes else row.kind
-    score = f"{figure(row.score)} [{figure(interval.low)}, {figure(interval.high)}]" if interval else "failed"
+    score, interval = _in_words(row.score, table.comparison.intervals.get(row.architecture))
     spreads = [float(each.std(ddof=1)) if len(each) > 1 else None for each in (row.seed_scores, row.fold_scores)]
     return [
         Value(rank, place),
+        Value(score, _order(row.score), interval),
         Value(table.comparison.letters(row.architecture) or NOTHING),
-        Value(row.view if row.view != "none" else NOTHING),
-        Value(score, _order(row.score)),
         *(Value(figure(each), _order(each)) for each in spreads),
+        Value(row.view if row.view != "none" else NOTHING),
         *(Value(figure(v := row.scores.get(name)), _order(v)) for name in ("accuracy", "f1_macro", "uar")),
     ]
 
 
+def _in_words(score: float | None, interval: Interval | None) -> tuple[str, str]:
+    """A score and its interval as they stand everywhere."""
+    return ("failed", "") if interval is None else (figure(score), f"[{figure(interval.low)}, {figure(interval.high)}]")
+
+
 def _costs(row: Row, front: list[str]) -> list[Value]:
     measured = cost(row)
-    units = {"params": 1e6, "macs": 1e9, "latency_ms_p50": 1.0, "infer_samples_per_s": 1.0}
-    each = {name: getattr(measured, name) if measured else None for name in units}
+    each = {name: getattr(measured, name) if measured else None for name in UNITS}
     starts = sorted({str(record.data["started_from"] or "none") for record in row.records})
     return [
-        *(Value(amount(value, units[name]), _order(value)) for name, value in each.items()),
+        *(Value(amount(value, UNITS[name]), _order(value), front=name in front) for name, value in each.items()),
         Value(", ".join(COST_NAMES[name] for name in front) or NOTHING),
         Value(measured.hardware if measured else NOTHING),
         Value(f"{len(row.seeds)} x {len(row.folds)}" if row.finished else NOTHING),
@@ -210,28 +232,36 @@ def remarks(section: Section) -> list[tuple[str, list[str]]]:
     return [(", ".join(names), list(said)) for said, names in found.items()]
 
 
-def charts(section: Section, page: str) -> dict[str, Any]:
-    """The data of the Pareto scatter and of the heat map, as JSON that the page's script draws."""
-    titles = {row.architecture: row.title for row in section.architectures}
-    rows = [[table.row(name) for table in section.tables] for name in section.order]
-    return {
-        "pareto": [_scatter(section, table, page) for table in section.tables],
-        "heat": {
-            "rows": [f"{titles[name]} ({number})" for number, name in enumerate(section.order, start=1)],
-            "columns": [
-                table.name + ("" if table.headline == "abaw" else f" ({HEADLINES[table.headline]})")
-                for table in section.tables
-            ],
-            "scores": [[None if row is None or row.score is None else round(row.score, 4) for row in r] for r in rows],
-            "links": [
-                [
-                    None if row is None else addresses.between(page, addresses.of_row(section, table, row))
-                    for table, row in zip(section.tables, each, strict=True)
-                ]
-                for each in rows
-            ],
-        },
-    }
+@dataclass(frozen=True)
+class Heat:
+    """columns: names of the data sets. lines: title, place by mean rank where there is one, whether it competes, and of
+    each data set the score in words, its share of 1 and its page, or None."""
+
+    columns: list[str]
+    lines: list[tuple[str, int | None, bool, list[tuple[str, float, str] | None]]]
+
+
+def heat(section: Section, page: str) -> Heat:
+    """The scores of everything on every data set."""
+
+    def field(table: DataTable, row: Row | None) -> tuple[str, float, str] | None:
+        if row is None or row.score is None:
+            return None
+        address = addresses.between(page, addresses.of_row(section, table, row))
+        return figure(row.score), round(max(row.score, 0.0), 3), address
+
+    return Heat(
+        [t.name if t.headline == "abaw" else f"{t.name} ({HEADLINES[t.headline]})" for t in section.tables],
+        [
+            (line.title, line.place, line.competes, list(map(field, section.tables, line.rows)))
+            for line in heat_lines(section)
+        ],
+    )
+
+
+def charts(section: Section, page: str) -> list[dict[str, Any]]:
+    """The data of the scatter of each data set, as JSON that the page's script draws."""
+    return [_scatter(section, table, page) for table in section.tables]
 
 
 def _scatter(section: Section, table: DataTable, page: str) -> dict[str, Any]:
@@ -246,17 +276,19 @@ def _scatter(section: Section, table: DataTable, page: str) -> dict[str, Any]:
             {
                 "title": row.title,
                 "link": addresses.between(page, addresses.of_row(section, table, row)),
-                "score": round(row.score, 4),
-                "low": round(interval.low, 4),
-                "high": round(interval.high, 4),
+                "score": row.score,
+                "low": interval.low,
+                "high": interval.high,
+                "said": " ".join(_in_words(row.score, interval)),
                 "hardware": measured.hardware,
                 "front": front[row.architecture],
                 "number": section.order.index(row.architecture) + 1,
                 **{name: getattr(measured, name) for name in COSTS},
+                "costs": {name: amount(getattr(measured, name), UNITS[name]) for name in COSTS},
             }
         )
     references = [
-        {"title": row.title, "score": round(row.score, 4)}
+        {"title": row.title, "score": row.score, "floor": row.kind == "floor"}
         for row in table.rows
         if not row.competes and row.score is not None
     ]

@@ -105,6 +105,7 @@ def _section(
         headlines=HEADLINES,
         facts=facts(section),
         protocols={table.name: words(table.protocol) or "not recorded" for table in section.tables},
+        heat=tables.heat(section, address) if len(section.tables) > 1 else None,
         charts=_as_json(tables.charts(section, address)),
     )
 

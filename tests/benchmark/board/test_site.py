@@ -13,6 +13,8 @@ from urllib.parse import unquote
 
 import pytest
 
+from ferbench.benchmark.board.markdown import figure
+from ferbench.benchmark.board.sections import sections
 from ferbench.benchmark.board.site.addresses import between, part
 from ferbench.benchmark.board.site.curves import curves
 from ferbench.benchmark.board.site.write import MARK, write_site
@@ -180,13 +182,39 @@ def test_libraries_are_there_once_and_a_cell_page_is_small(site: Path) -> None:
 def test_chart_data_are_those_of_the_board(site: Path) -> None:
     twins = (site / "default-twin-tiny.html").read_text(encoding="utf-8")
     found = json.loads(re.search(r'id="charts">(.*?)</script>', twins)[1])  # type: ignore[index]
-    oulu = next(each for each in found["pareto"] if each["name"] == "oulu_casia-twin")
+    oulu = next(each for each in found if each["name"] == "oulu_casia-twin")
     best = max(oulu["points"], key=lambda point: point["score"])
     assert (best["title"], best["params"]) == ("TSM", 2_000_000)
     assert best["low"] < best["score"] < best["high"]
     assert {p["title"] for p in oulu["points"] if "params" in p["front"]} == {"TSM", "VIT" + LEAVING}
     assert {each["title"] for each in oulu["references"]} == {"oracle", "majority"}
-    assert found["heat"]["columns"] == ["ctbc-twin", "oulu_casia-twin", "sendv1_valence-twin (CCC)"]
+
+
+def test_the_heat_map_has_all_on_every_data_set(site: Path) -> None:
+    twins = (site / "default-twin-tiny.html").read_text(encoding="utf-8")
+    heat = twins.split('id="heat-table"')[1].split("</table>")[0]
+    heads = ["architecture", "ctbc-twin", "oulu_casia-twin", "sendv1_valence-twin (CCC)"]
+    assert re.findall(r'scope="col">([^<]+)<', heat) == heads
+    names = [name.split("&lt;")[0] for name in re.findall(r'scope="row">([^<]+)<', heat)]
+    assert names == ["1 TSM", "2 VIT", "3 C3D", "C3D", "4 Broken", "majority", "oracle"]
+
+
+def test_a_score_is_rounded_once(site: Path, records: list[Record]) -> None:
+    """Table, chart and heat map say the same figure, made of the score itself."""
+    twins = (site / "default-twin-tiny.html").read_text(encoding="utf-8")
+    found = json.loads(re.search(r'id="charts">(.*?)</script>', twins)[1])  # type: ignore[index]
+    heat = twins.split('id="heat-table"')[1]
+    section = next(section for section in sections(records) if section.source == "twin")
+    for table, chart in zip(section.tables, found, strict=True):
+        assert [point["score"] for point in chart["points"]] == [row.score for row in table.ranked]
+        for row, point in zip(table.ranked, chart["points"], strict=True):
+            score, interval = point["said"].split(" ", 1)
+            assert score == figure(row.score)
+            assert f'class="number headline">{score} <span class="aside">{interval}</span>' in twins
+            assert f': {score}">{score}</a>' in heat
+    script = (site / "assets/board.js").read_text(encoding="utf-8")
+    assert "toFixed" not in script
+    assert "toPrecision" not in script
 
 
 def test_the_same_records_give_the_same_bytes(records: list[Record], site: Path, tmp_path: Path) -> None:
@@ -276,13 +304,26 @@ class Opened:
     def board(self, site: Path) -> Page:
         self.page.goto((site / "default-twin-tiny.html").as_uri())
         self.page.wait_for_selector("#board[data-ready]")
-        self.page.wait_for_selector("#heat-chart .main-svg")
+        self.page.wait_for_selector("#pareto-chart .main-svg")
         return self.page
 
     def column(self, number: int) -> list[str]:
         """The text of a column in each visible row."""
-        found: list[str] = self.page.locator(f"#board tbody tr > :nth-child({number + 1})").all_inner_texts()
+        rows = f"#board tbody tr[data-dataset] > :nth-child({number + 1})"
+        found: list[str] = self.page.locator(rows).all_inner_texts()
         return found
+
+    def datasets(self) -> list[str]:
+        """The data set of each visible row."""
+        rows = self.page.locator("#board tbody tr[data-dataset]")
+        found: list[str] = rows.evaluate_all("rows => rows.map((row) => row.dataset.dataset)")
+        return found
+
+    def in_sight(self, selector: str) -> bool:
+        """Whether what there is of it first lies between the left and the right edge of the window."""
+        box = self.page.locator(selector).first.bounding_box()
+        assert box is not None
+        return box["x"] >= 0 and box["x"] + box["width"] <= self.page.evaluate("innerWidth")
 
     def sort_by(self, name: str, how: Literal["click", "key"]) -> None:
         """Sorts the board by a column, and waits until it says so."""
@@ -302,17 +343,19 @@ class Opened:
 def test_a_person_sorts_filters_and_follows_links(browser: Browser, site: Path) -> None:
     opened = Opened(browser)
     page = opened.board(site)
-    datasets = opened.column(1)
+    datasets = opened.datasets()
     assert datasets == sorted(datasets)
+    assert page.locator("#board tr.dataset").all_inner_texts() == sorted(set(datasets))
     assert opened.column(0)[:5] == ["oracle", "TSM", "VIT" + LEAVING, "C3D", "majority"]
 
     opened.sort_by("params (M)", "click")
     params = opened.index("params (M)")
-    assert opened.column(1) == datasets  # sorting stays within a data set
+    assert opened.datasets() == datasets  # sorting stays within a data set
     assert opened.column(params)[:5] == ["-", "-", "1.00", "2.00", "3.00"]
 
     page.get_by_label("Data set").first.select_option("oulu_casia-twin")
-    assert set(opened.column(1)) == {"oulu_casia-twin"}
+    assert set(opened.datasets()) == {"oulu_casia-twin"}
+    assert page.locator("#board tr.dataset").all_inner_texts() == ["oulu_casia-twin"]
     page.get_by_label("Rows").select_option("reference")
     assert sorted(opened.column(0)) == ["majority", "oracle"]
     page.get_by_label("Rows").select_option("")
@@ -340,7 +383,7 @@ def test_charts_follow_choice_and_theme(browser: Browser, site: Path) -> None:
     assert page.locator("#pareto-chart .xtitle").text_content() == "multiply-adds of one input (billions)"
     page.locator("#pareto-table").select_option(label="sendv1_valence-twin")
     assert page.locator("#pareto-chart .ytitle").text_content() == "CCC"
-    assert "<img" in page.locator("#heat-chart .ytick text").all_text_contents()[1]  # as text
+    assert "<img" in page.locator("#heat-table th").nth(5).inner_text()  # as text
 
     ink = "getComputedStyle(document.body).color"
     dark = page.evaluate(ink)
@@ -365,10 +408,8 @@ def test_it_works_by_keyboard(browser: Browser, site: Path) -> None:
         )
     assert {"theme", "search", "front", "board-scroll"} <= set(reached)
     opened.sort_by("accuracy", "key")
-    first = opened.column(1)[0]
-    accuracies = [
-        each for each, of in zip(opened.column(opened.index("accuracy")), opened.column(1), strict=True) if of == first
-    ]
+    datasets = opened.datasets()
+    accuracies = opened.column(opened.index("accuracy"))[: datasets.count(datasets[0])]
     assert accuracies == sorted(accuracies)
     page.locator("#pareto-key a").first.focus()
     page.keyboard.press("Enter")
@@ -376,14 +417,69 @@ def test_it_works_by_keyboard(browser: Browser, site: Path) -> None:
     assert opened.wrong == []
 
 
-@pytest.mark.parametrize("page", ["default-twin-tiny.html", "cells/default/oulu_casia-twin/c3d/seed0-fold0.html"])
-def test_on_a_phone_the_page_does_not_scroll_sideways(browser: Browser, site: Path, page: str) -> None:
-    opened = Opened(browser, width=360)
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+@pytest.mark.parametrize(
+    "page",
+    ["default-twin-tiny.html", "rows/default/twin-tiny/oulu_casia-twin/c3d.html",
+     "cells/default/oulu_casia-twin/c3d/seed0-fold0.html"],
+)  # fmt: skip
+def test_no_page_is_wider_than_its_window(browser: Browser, site: Path, page: str, width: int) -> None:
+    opened = Opened(browser, width=width)
     opened.page.goto((site / page).as_uri())
-    if "cells" not in page:
+    if "/" not in page:
         opened.board(site)
-    assert opened.page.evaluate("document.documentElement.scrollWidth") == 360
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == width
     assert opened.wrong == []
+
+
+@pytest.mark.parametrize("width", [390, 768, 1280])
+def test_name_score_and_group_are_read_without_scrolling(browser: Browser, site: Path, width: int) -> None:
+    opened = Opened(browser, width=width)
+    page = opened.board(site)
+    scroller = page.locator("#board-scroll")
+    assert scroller.evaluate("each => each.scrollWidth - each.clientWidth") == 0
+    heads = [text.strip() for text in page.locator("#board thead th").all_inner_texts()]
+    assert [head for head in heads if head in ("architecture", "score", "group")] == ["architecture", "score", "group"]
+    first = "#board tbody tr[data-dataset] >"
+    assert opened.in_sight(f"{first} th")
+    assert opened.in_sight(f"{first} td.headline")
+    assert opened.in_sight(f"{first} td:nth-child({opened.index('group') + 1})")
+
+
+def test_a_reader_chooses_columns_and_name_and_score_stay_in_sight(browser: Browser, site: Path) -> None:
+    opened = Opened(browser, width=390)
+    page = opened.board(site)
+    page.locator("#columns summary").click()
+    for box in page.locator("#columns input").all():
+        box.check()
+    heads = len(page.locator("#board thead th").all())
+    assert heads >= 18
+    page.reload()
+    page.wait_for_selector("#board[data-ready]")
+    assert len(page.locator("#board thead th").all()) == heads  # the choice is kept
+    scroller = page.locator("#board-scroll")
+    scroller.evaluate("each => { each.scrollLeft = each.scrollWidth; }")
+    assert scroller.evaluate("each => each.scrollLeft") > 1000
+    assert opened.in_sight("#board tbody tr[data-dataset] > th")
+    assert opened.in_sight("#board tbody tr[data-dataset] > td.headline")
+    assert page.evaluate("document.documentElement.scrollWidth") == 390
+    page.locator("#columns summary").click()
+    page.get_by_role("button", name="As at first").click()
+    assert len(page.locator("#board thead th").all()) == 3
+    assert opened.wrong == []
+
+
+def test_marks_of_the_chart_stand_at_the_data(browser: Browser, site: Path) -> None:
+    opened = Opened(browser, width=390)
+    page = opened.board(site)
+    drawn = page.evaluate(
+        "document.getElementById('pareto-chart').data.filter((each) => each.mode === 'markers')"
+        ".flatMap((each) => each.x.map((x, index) => [x, each.y[index]]))"
+    )
+    points = page.evaluate("JSON.parse(document.getElementById('charts').textContent)[0].points")
+    assert sorted(map(tuple, drawn)) == sorted((point["params"] / 1e6, point["score"]) for point in points)
+    numbers = page.locator("#pareto-chart .annotation-text").all_text_contents()
+    assert {"1", "2", "3"} <= set(numbers)
 
 
 def test_hostile_words_run_nowhere(browser: Browser, site: Path) -> None:

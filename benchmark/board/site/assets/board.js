@@ -1,4 +1,4 @@
-// The page of a board: its table (DataTables) and its charts (plotly).
+// The page of a board: its table (DataTables) and its chart (plotly).
 "use strict";
 (function () {
   const charts = JSON.parse(document.getElementById("charts").textContent);
@@ -6,8 +6,9 @@
 
   // The table. Order within a data set only: scores of two data sets answer different questions.
   window.dataTables.then(({ default: DataTable }) => {
-    const form = document.getElementById("filters");
-    const table = new DataTable("#board", {
+    const board = document.getElementById("board"), form = document.getElementById("filters");
+    const heads = [...board.querySelectorAll("thead th")], names = heads.map((each) => each.textContent.trim());
+    const table = new DataTable(board, {
       paging: false, autoWidth: false, info: false,
       layout: { topStart: null, topEnd: null, bottomStart: null, bottomEnd: null },
       orderFixed: { pre: [[DATA_SET, "asc"]] },
@@ -26,9 +27,66 @@
       const { recordsDisplay, recordsTotal } = table.page.info();
       document.getElementById("shown").textContent = `${recordsDisplay} of ${recordsTotal} rows`;
     }
+
+    // Which columns: those that the reader chose, otherwise those that a window of this width has room for.
+    const chooser = document.querySelector("#columns div");
+    const boxes = names.map((name, column) => {
+      const label = document.createElement("label"), box = document.createElement("input");
+      label.className = "check";
+      box.type = "checkbox";
+      box.addEventListener("change", () => keep(names.filter((_, each) => boxes[each].checked)));
+      label.append(box, name);
+      if (column) chooser.append(label); // without names of its rows a table is none
+      return box;
+    });
+    const reset = document.createElement("button");
+    reset.type = "button";
+    reset.textContent = "As at first";
+    reset.addEventListener("click", () => keep(null));
+    chooser.append(reset);
+
+    function chosen() {
+      try { return JSON.parse(localStorage.getItem("ferbench-columns")); } catch { return null; } // may be forbidden
+    }
+    let columns = chosen();
+    function keep(found) {
+      columns = found;
+      try { localStorage.setItem("ferbench-columns", JSON.stringify(found)); } catch { /* it holds for this page only */ }
+      show();
+    }
+    function show() {
+      names.forEach((name, column) => {
+        const from = heads[column].dataset.from;
+        boxes[column].checked = !column || (columns ? columns.includes(name) : from !== undefined && innerWidth >= Number(from));
+        table.column(column).visible(boxes[column].checked, false);
+      });
+      headings();
+    }
+
+    // A heading above the rows of each data set.
+    function headings() {
+      for (const each of board.querySelectorAll("tr.dataset")) each.remove();
+      let above = null;
+      for (const row of [...board.tBodies[0].rows]) {
+        const name = row.dataset.dataset;
+        if (name && name !== above) {
+          const line = document.createElement("tr"), cell = document.createElement("th"), text = document.createElement("span");
+          line.className = "dataset";
+          cell.scope = "rowgroup";
+          cell.colSpan = row.cells.length;
+          text.textContent = name;
+          cell.append(text);
+          line.append(cell);
+          row.before(line);
+          above = name;
+        }
+      }
+    }
+
     // DataTables tells the first column of an order only, and here that is always the data set.
     table.on("draw", () => {
-      for (const each of document.querySelectorAll("#board thead th")) each.removeAttribute("aria-sort");
+      headings();
+      for (const each of board.querySelectorAll("thead th")) each.removeAttribute("aria-sort");
       for (const [column, direction] of table.order()) {
         table.column(column).header().setAttribute("aria-sort", direction === "asc" ? "ascending" : "descending");
       }
@@ -37,16 +95,17 @@
     form.addEventListener("submit", (event) => event.preventDefault());
     for (const each of [...selects, front]) each.addEventListener("change", refresh);
     search.addEventListener("input", refresh);
+    addEventListener("resize", () => columns || show());
+    show();
     refresh();
-    document.getElementById("board").dataset.ready = "yes";
+    board.dataset.ready = "yes";
   });
 
-  // The charts. Plotly takes text for markup, so what comes from a record is escaped.
+  // The chart. Plotly takes text for markup, so what comes from a record is escaped.
   const escaped = (text) => String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const RADIUS = 5; // of a mark, in pixels
   const config = { displaylogo: false, responsive: true, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
-  const SHADES = [[0, "#f2f7fc"], [0.5, "#6aa9d6"], [1, "#08306b"]]; // light to dark, for any eye
-  const LIGHT_INK = 0.62; // above this score white can be read better than dark
   const COSTS = {
     params: { unit: 1e6, name: "parameters (millions)" },
     macs: { unit: 1e9, name: "multiply-adds of one input (billions)" },
@@ -95,7 +154,7 @@
   }
 
   function pareto() {
-    const shown = charts.pareto[tables.selectedIndex];
+    const shown = charts[tables.selectedIndex];
     const found = choices(shown);
     fill(costs, found.map((each) => each.label));
     if (!found.length) return;
@@ -107,17 +166,15 @@
     const trace = (best) => {
       const own = points.filter((point) => point.best === best);
       return {
-        type: "scatter", mode: "markers+text", name: best ? "on the front" : "undercut",
+        type: "scatter", mode: "markers", name: best ? "on the front" : "undercut",
         x: own.map((p) => p.x), y: own.map((p) => p.score), customdata: own.map((p) => p.link),
-        text: own.map((p) => String(p.number)), textposition: "middle center",
-        textfont: { size: 11, color: css(best ? "--page" : "--ink") },
         error_y: {
           type: "data", symmetric: false, array: own.map((p) => p.high - p.score),
-          arrayminus: own.map((p) => p.score - p.low), thickness: 1.5, width: 0, color: css(best ? "--accent" : "--quiet"),
+          arrayminus: own.map((p) => p.score - p.low), thickness: 1.2, width: 0, color: css(best ? "--accent" : "--quiet"),
         },
-        marker: { size: 20, color: css(best ? "--accent" : "--page"), line: { width: 2, color: css(best ? "--accent" : "--quiet") } },
-        hovertext: own.map((p) => `<b>${escaped(p.title)}</b> (${p.number})<br>${shown.measure} ${p.score.toFixed(3)} ` +
-          `[${p.low.toFixed(3)}, ${p.high.toFixed(3)}]<br>${COSTS[cost].name}: ${p.x.toPrecision(3)}`),
+        marker: { size: 2 * RADIUS, color: css(best ? "--accent" : "--page"), line: { width: 1.5, color: css(best ? "--accent" : "--quiet") } },
+        hovertext: own.map((p) => `<b>${escaped(p.title)}</b> (${p.number})<br>${shown.measure} ${p.said}<br>` +
+          `${COSTS[cost].name}: ${p.costs[cost]}`),
         hoverinfo: "text",
       };
     };
@@ -128,20 +185,67 @@
       type: "scatter", mode: "lines", x: best.map((p) => p.x), y: best.map((p) => p.score), hoverinfo: "skip",
       line: { shape: "hv", color: css("--accent"), width: 1.5, dash: "dot" }, showlegend: false,
     };
-    const base = layout();
-    Plotly.react("pareto-chart", [step, trace(false), trace(true)], {
-      ...base, height: 460, showlegend: false, hovermode: "closest",
-      xaxis: { ...base.xaxis, type: "log", title: { text: COSTS[cost].name }, range: [Math.log10(low), Math.log10(high)], tickvals: values, ticktext: values.map(String) },
-      yaxis: { ...base.yaxis, title: { text: shown.measure }, range: [shown.measure === "CCC" ? -0.2 : 0, 1.04] },
+    const base = layout(), lowest = shown.measure === "CCC" ? Math.min(-0.2, ...points.map((p) => p.low)) : 0;
+    const chart = document.getElementById("pareto-chart"), height = 460, { l, r, t, b } = base.margin;
+    const frame = { width: chart.clientWidth - l - r, height: height - t - b };
+    const down = (score) => ((1.04 - score) / (1.04 - lowest)) * frame.height;
+    const at = points.map((p) => ({
+      x: (Math.log(p.x / low) / Math.log(high / low)) * frame.width, y: down(p.score), low: down(p.low), high: down(p.high),
+      width: 7 * String(p.number).length + 2, height: 12,
+    }));
+    const floors = shown.references.filter((each) => each.floor).map((each) => each.score);
+    Plotly.react(chart, [step, trace(false), trace(true)], {
+      ...base, height, showlegend: false, hovermode: "closest",
+      xaxis: { ...base.xaxis, automargin: false, type: "log", title: { text: COSTS[cost].name }, range: [Math.log10(low), Math.log10(high)], tickvals: values, ticktext: values.map(String) },
+      yaxis: { ...base.yaxis, automargin: false, title: { text: shown.measure }, range: [lowest, 1.04] },
       shapes: shown.references.map((each) => ({
         type: "line", xref: "paper", x0: 0, x1: 1, y0: each.score, y1: each.score, line: { dash: "dash", width: 1, color: css("--quiet") },
       })),
-      annotations: shown.references.map((each, index) => ({
-        xref: "paper", x: index % 2 ? 1 : 0, xanchor: index % 2 ? "right" : "left", y: each.score, yanchor: "bottom",
-        text: escaped(each.title), showarrow: false, font: { size: 11, color: css("--soft") },
+      annotations: beside(at, frame).map((to, index) => ({
+        x: Math.log10(points[index].x), y: points[index].score, text: String(points[index].number),
+        font: { size: 11, color: css(points[index].best ? "--accent" : "--ink") }, borderpad: 0,
+        ...(to.touches
+          ? { showarrow: false, xshift: to.x, yshift: -to.y }
+          : { showarrow: true, ax: to.x, ay: to.y, arrowhead: 0, arrowwidth: 0.7, arrowcolor: css("--quiet"), standoff: RADIUS }),
+      })).concat(shown.references.map((each) => {
+        const below = each.floor && each.score === Math.min(...floors) && floors.length > 1;
+        return {
+          xref: "paper", x: 1, xanchor: "right", y: each.score, yanchor: below ? "top" : "bottom",
+          text: escaped(each.title), showarrow: false, font: { size: 11, color: css("--soft") },
+        };
       })),
     }, config);
     key(points);
+  }
+
+  // Where the number of each point goes, in pixels from it: off every mark and every other number, rather not on an
+  // interval, as near as there is room. points: place and interval of each, and width and height of its number.
+  function beside(points, frame) {
+    const over = (a, b) => Math.abs(a.x - b.x) < (a.width + b.width) / 2 && Math.abs(a.y - b.y) < (a.height + b.height) / 2;
+    const marks = points.map(({ x, y }) => ({ x, y, width: 2 * RADIUS + 2, height: 2 * RADIUS + 2 }));
+    const bars = points.map(({ x, low, high }) => ({ x, y: (low + high) / 2, width: 0, height: low - high }));
+    const crowd = points.map((p) => points.filter((q) => Math.hypot(p.x - q.x, p.y - q.y) < 30).length);
+    const placed = points.map(() => null);
+    for (const index of points.map((_, each) => each).sort((a, b) => crowd[b] - crowd[a] || a - b)) {
+      const point = points[index];
+      let least = Infinity;
+      for (const gap of [3, 9, 17, 27, 40, 56, 76]) {
+        for (const side of [0, 8, 1, 15, 7, 9, 2, 14, 6, 10, 3, 13, 5, 11]) {
+          const angle = (side * Math.PI) / 8;
+          const x = Math.cos(angle) * (RADIUS + gap + point.width / 2), y = Math.sin(angle) * (RADIUS + gap + point.height / 2);
+          const box = { x: point.x + x, y: point.y + y, width: point.width, height: point.height };
+          const outside = box.x < box.width / 2 || box.y < box.height / 2 || box.x > frame.width - box.width / 2 || box.y > frame.height - box.height / 2;
+          const hidden = (boxes) => boxes.filter((each) => over(box, each)).length;
+          const others = placed.filter((each, other) => each && other !== index).map((each) => each.box);
+          const cost = gap + 1000 * outside + 100 * (hidden(marks) + hidden(others)) + 12 * hidden(bars);
+          if (cost < least) {
+            least = cost;
+            placed[index] = { x, y, box, touches: gap === 3 };
+          }
+        }
+      }
+    }
+    return placed;
   }
 
   // Which number is which architecture, as links, for a click on a point is not for everybody.
@@ -157,44 +261,17 @@
     document.getElementById("pareto-key").replaceChildren(...items);
   }
 
-  function heat() {
-    const { rows, columns, scores } = charts.heat;
-    const fields = scores.flatMap((row, y) => row.map((value, x) => ({ x, y, value }))).filter(({ value }) => value !== null);
-    const chart = document.getElementById("heat-chart");
-    chart.style.minWidth = `${Math.max(300, 220 + 80 * columns.length)}px`;
-    const base = layout();
-    Plotly.react(chart, [{
-      type: "heatmap", z: scores, zmin: 0, zmax: 1, colorscale: SHADES, xgap: 2, ygap: 2, hoverongaps: false,
-      x: columns.map((_, i) => i), y: rows.map((_, i) => i),
-      hovertext: scores.map((row, i) => row.map((value, j) =>
-        `${escaped(rows[i])}<br>${escaped(columns[j])}: ${value === null ? "no score" : value.toFixed(3)}`)),
-      hoverinfo: "text", colorbar: { thickness: 10, outlinewidth: 0 },
-    }, {
-      type: "scatter", mode: "text", hoverinfo: "skip", x: fields.map((each) => each.x), y: fields.map((each) => each.y),
-      text: fields.map((each) => each.value.toFixed(3)),
-      textfont: { size: 12, color: fields.map((each) => each.value > LIGHT_INK ? "#ffffff" : "#0b1a2a") },
-    }], {
-      ...base, margin: { ...base.margin, b: 12 }, height: 36 * rows.length + 90,
-      xaxis: { ...base.xaxis, showgrid: false, zeroline: false, tickvals: columns.map((_, i) => i), ticktext: columns.map(escaped), side: "top" },
-      yaxis: { ...base.yaxis, showgrid: false, zeroline: false, autorange: "reversed", tickvals: rows.map((_, i) => i), ticktext: rows.map(escaped) },
-    }, config);
-  }
-
   function draw() {
     if (tables.options.length) pareto();
-    if (document.getElementById("heat-chart")) heat();
   }
 
-  fill(tables, charts.pareto.map((each) => each.name));
+  fill(tables, charts.map((each) => each.name));
   document.getElementById("pareto-choice").hidden = false;
   for (const each of [tables, costs]) each.addEventListener("change", pareto);
   draw();
   document.getElementById("pareto-chart").on?.("plotly_click", ({ points }) => {
     if (points[0].customdata) location.href = points[0].customdata;
   });
-  document.getElementById("heat-chart")?.on("plotly_click", ({ points }) => {
-    const link = charts.heat.links[points[0].y][points[0].x];
-    if (link) location.href = link;
-  });
   document.addEventListener("themechange", draw);
+  addEventListener("resize", draw); // numbers go elsewhere where there is more or less room
 })();
