@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from statistics import median
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -112,21 +113,19 @@ def _steps(best: Array) -> Array:
 
 def _limits(axis: Axes, table: DataTable, costs: Array, lows: Array) -> None:
     """The range of the measure, and of the costs (N,) with some room for the labels. lows: where intervals begin."""
+    bottom = lowest(table.headline, [*lows.tolist(), *(row.score for row in table.rows if row.score is not None)])
     low, high = costs.min(), costs.max()
     wide = max((high / low) ** 0.08, (12 * low / high) ** 0.5, 1.1)
     axis.set_xscale("log")
-    axis.set(
-        xlim=(low / wide, high * wide), ylim=(lowest(table.headline, lows), 1.05), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1]
-    )
+    axis.set(xlim=(low / wide, high * wide), ylim=(bottom, 1.05), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1])
     _log_ticks(axis)
 
 
 def _marks(axis: Axes, places: Array, bars: Array, best: NDArray[np.bool_]) -> None:
     """The points (N, 2), nothing but exactly there, and their intervals."""
-    for own, color, order, look in (
-        (~best, _QUIET, 3.0, {"ms": 6.5, "mfc": "white", "mec": _QUIET, "mew": 1.2}),
-        (best, COLORS[0], 3.2, {"ms": 8, "mfc": COLORS[0], "mec": "white", "mew": 0.7}),  # the edge parts two that meet
-    ):
+    beaten: Any = {"ms": 6.5, "mfc": "white", "mec": _QUIET, "mew": 1.2}
+    front: Any = {"ms": 8, "mfc": COLORS[0], "mec": "white", "mew": 0.7}  # the edge parts two that meet
+    for own, color, look, order in ((~best, _QUIET, beaten, 3.0), (best, COLORS[0], front, 3.2)):
         axis.add_collection(LineCollection(list(bars[own]), color=color, lw=1.2, alpha=0.55, zorder=order - 1))
         axis.plot(*places[own].T, "o", zorder=order, **look)
 
@@ -138,9 +137,8 @@ def _numbers(
     sizes = np.array([(0.088 * len(number) + 0.02, 0.13) for number in numbers])
     placed = beside(paper.inches(places), sizes, names, lines, paper.size)
     axis.add_collection(LineCollection(list(paper.data(placed.leaders)), color=_LEADER, lw=0.7, zorder=2.6))
-    centres = paper.data(placed.centres).tolist()
-    inks = [COLORS[0] if each else "#333333" for each in best]
-    Labels(axis, [Label(*at, number, ink) for at, number, ink in zip(centres, numbers, inks, strict=True)], 10, 4)
+    named = zip(paper.data(placed.centres).tolist(), numbers, best.tolist(), strict=True)
+    Labels(axis, [Label(x, y, number, COLORS[0] if filled else "#333333") for (x, y), number, filled in named], 10, 4)
 
 
 class _Paper:

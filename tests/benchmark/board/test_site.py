@@ -194,7 +194,7 @@ def test_the_heat_map_has_all_on_every_data_set(site: Path) -> None:
     twins = (site / "default-twin-tiny.html").read_text(encoding="utf-8")
     heat = twins.split('id="heat-table"')[1].split("</table>")[0]
     heads = ["architecture", "ctbc-twin", "oulu_casia-twin", "sendv1_valence-twin (CCC)"]
-    assert re.findall(r'scope="col">([^<]+)<', heat) == heads
+    assert re.findall(r'scope="col">([^<]+)<', heat.replace("<wbr>", "")) == heads
     names = [name.split("&lt;")[0] for name in re.findall(r'scope="row">([^<]+)<', heat)]
     assert names == ["1 TSM", "2 VIT", "3 C3D", "C3D", "4 Broken", "majority", "oracle"]
 
