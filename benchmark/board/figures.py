@@ -153,7 +153,7 @@ def _legend(figure: Figure, handles: Sequence[Any], names: Sequence[str], title:
 
 def lowest(headline: str, values: Iterable[float]) -> float:
     """Where an axis of this measure begins that shows these values: at zero, and below it for a CCC."""
-    return min(-0.2, math.floor(5 * min(values)) / 5) if headline == "ccc" else 0.0
+    return min(-0.2, math.floor(5 * min(values, default=0.0)) / 5) if headline == "ccc" else 0.0
 
 
 @dataclass(frozen=True)

@@ -113,12 +113,11 @@ def _steps(best: Array) -> Array:
 
 def _limits(axis: Axes, table: DataTable, costs: Array, lows: Array) -> None:
     """The range of the measure, and of the costs (N,) with some room for the labels. lows: where intervals begin."""
+    bottom = lowest(table.headline, [*lows.tolist(), *(row.score for row in table.rows if row.score is not None)])
     low, high = costs.min(), costs.max()
     wide = max((high / low) ** 0.08, (12 * low / high) ** 0.5, 1.1)
     axis.set_xscale("log")
-    axis.set(
-        xlim=(low / wide, high * wide), ylim=(lowest(table.headline, lows), 1.05), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1]
-    )
+    axis.set(xlim=(low / wide, high * wide), ylim=(bottom, 1.05), yticks=[0, 0.2, 0.4, 0.6, 0.8, 1])
     _log_ticks(axis)
 
 

@@ -42,7 +42,8 @@ def forest(table: DataTable) -> Figure | None:
         axis.text(-0.02, place, name, ha="right", va="center_baseline", transform=axis.get_yaxis_transform())
     axis.hlines(places, 0, 1, color="#e4e4e4", lw=0.8, zorder=0.5, transform=axis.get_yaxis_transform())
     axis.set_ylim(len(rows) - 0.5, -0.5)
-    axis.set_xlim(lowest(table.headline, [i.low for i in intervals]), 1)
+    lows = [*(i.low for i in intervals), *(row.score for row in table.rows if row.score is not None)]
+    axis.set_xlim(lowest(table.headline, lows), 1)
     axis.set_xlabel(f"{HEADLINES[table.headline]} and its 95% interval over {_units(table)}")
     _references(axis, table)
     _groups(figure, table, (left + 5.15) / size[0], 0.7 / size[1], bars / size[0], height)

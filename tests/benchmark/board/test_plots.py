@@ -32,11 +32,12 @@ from ferbench.benchmark.board.forked import Job, on_all_cores
 from ferbench.benchmark.board.plot_classes import confusions
 from ferbench.benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
 from ferbench.benchmark.board.plot_labels import RADIUS, beside
-from ferbench.benchmark.board.plot_ranks import critical_difference, heat_map
+from ferbench.benchmark.board.plot_ranks import critical_difference, forest, heat_map
 from ferbench.benchmark.board.plot_training import curves
 from ferbench.benchmark.board.sections import Section, sections
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.record import read_records
+from tests.benchmark.board.test_board_rows import write_regression
 from tests.benchmark.written_cells import write_cell
 
 
@@ -160,6 +161,26 @@ def test_a_number_stays_in_its_panel_and_off_names() -> None:
     (x, y), (width, height) = placed.centres[0], sizes[0] / 2
     assert x + width <= 3
     assert y - height >= 0.4 or x - width >= 2.85
+
+
+def test_a_score_below_zero_is_not_cut_off(tmp_path: Path) -> None:
+    """A CCC may be negative, of a row as of a floor."""
+    for name in ("good", "opposite", "random"):
+        frame = write_regression(tmp_path, name, 0.3)
+        if name != "good":
+            frame["value"] = -frame["value"]
+            frame.to_parquet(tmp_path / f"default/sendv1_valence-twin/{name}/seed0-fold0/predictions.parquet")
+    section = section_of(tmp_path)
+    (table,) = section.tables
+    opposite = table.row("opposite")
+    assert opposite is not None
+    assert opposite.score is not None
+    assert opposite.score < -0.5
+    lowest = table.comparison.intervals["opposite"].low
+    for figure, axis in ((macs_front(section), 1), (forest(table), 0)):
+        assert figure is not None
+        limits = (figure.axes[0].get_xlim(), figure.axes[0].get_ylim())[axis]
+        assert min(limits) <= lowest
 
 
 def test_confusion_titles_that_begin_alike_stay_apart(tmp_path: Path) -> None:
