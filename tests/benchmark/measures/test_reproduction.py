@@ -42,7 +42,7 @@ def test_a_small_difference_is_none() -> None:
     """However little three seeds differ by luck."""
     table = scores([[0.5, 0.5, 0.5], [0.4, 0.4, 0.4]], [0.5 + 0.9 * SMALLEST, 0.4 + 1.1 * SMALLEST])
     (p,) = reproduction([table]).rows
-    assert p.tolist() == [1, 0]
+    assert p == pytest.approx([1, 0])
 
 
 def test_a_row_with_one_published_seed_takes_the_spread_of_the_others() -> None:
