@@ -45,7 +45,7 @@ def test_the_same_predictions(tmp_path: Path) -> None:
 def test_another_draw_of_the_same_skill(tmp_path: Path) -> None:
     write(tmp_path / "published", 0.6, seeds=3)
     write(tmp_path / "results", 0.6, names=NAMES[:1])
-    write(tmp_path / "results", 0.601, names=NAMES[1:])
+    write(tmp_path / "results", 0.65, names=NAMES[1:])
     published, section = against(tmp_path)
     assert re.fullmatch(
         r"All 6 rows reproduce the published ones, 1 of them with the same predictions\. On average scores are "
@@ -73,7 +73,7 @@ def test_a_ruined_row_is_named(tmp_path: Path) -> None:
 def test_rows_that_move_together(tmp_path: Path) -> None:
     """No row by itself differs by more than trainings do; all of them do."""
     write(tmp_path / "published", 0.6, seeds=3)
-    write(tmp_path / "results", 0.5)
+    write(tmp_path / "results", 0.3)
     published, section = against(tmp_path)
     assert re.fullmatch(
         r"All 6 rows reproduce the published ones\. On oulu_casia-twin scores are on average 0\.\d\d\d below the "
@@ -87,8 +87,8 @@ def test_another_model_is_no_chance(tmp_path: Path, name: str) -> None:
     """A layer that is frozen by mistake may cost no accuracy that could be told from chance."""
     cost = {"params": 100, "params_trained": 100}
     write(tmp_path / "published", 0.6, seeds=3, cost=cost)
-    write(tmp_path / "results", 0.601, names=NAMES[1:], cost=cost)
-    write(tmp_path / "results", 0.601, names=NAMES[:1], cost={**cost, name: 60})
+    write(tmp_path / "results", 0.65, names=NAMES[1:], cost=cost)
+    write(tmp_path / "results", 0.65, names=NAMES[:1], cost={**cost, name: 60})
     published, section = against(tmp_path)
     assert published.line(section).startswith(
         "1 of 6 rows had or trained other parameters than published: row_a on oulu_casia-twin. "

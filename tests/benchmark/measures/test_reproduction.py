@@ -69,15 +69,16 @@ def test_a_row_that_is_not_compared_tells_how_much_trainings_differ() -> None:
 
 
 def test_what_rows_do_together_is_expected_to_be_done_again() -> None:
-    """Ten rows, each seed of each with the same differences: of one run they go up and down together, of the other
-    they do not. Here all are 0.02 lower."""
-    together = np.tile([0.48, 0.50, 0.52], (10, 1))
-    apart = np.array([np.roll([0.48, 0.50, 0.52], row) for row in range(10)])
+    """Ten rows, each seed of each with nearly the same differences: of one run they go up and down together, of the
+    other they do not. Here all are 0.06 lower."""
+    noise = np.random.default_rng(0).normal(0, 0.002, size=(10, 3))
+    together = np.tile([0.48, 0.50, 0.52], (10, 1)) + noise
+    apart = np.array([np.roll([0.48, 0.50, 0.52], row) for row in range(10)]) + noise
     p = {}
     for name, published in (("together", together), ("apart", apart)):
-        found = reproduction([scores(published.tolist(), [0.48] * 10)]).tables[0]
+        found = reproduction([scores(published.tolist(), [0.44] * 10)]).tables[0]
         assert found is not None
-        assert found.value == pytest.approx(-0.02)
+        assert found.value == pytest.approx(-0.06, abs=0.002)
         p[name] = found.p
     assert p["apart"] < 0.05 < p["together"]
 
