@@ -204,8 +204,8 @@ def told_apart_p(
     if tested is not None:
         p, covariance = (each[np.ix_(np.asarray(tested), np.asarray(tested))] for each in (p, covariance))
     count = len(p)
-    if count < 2:
-        return np.ones(p.shape)
+    if count < 3:  # a single pair is corrected for nothing
+        return p
     here, there = np.triu_indices(count, 1)
     found = -ndtri(p[here, there] / 2)  # the normal deviate of each p; infinite of a p of 0
     found = found / np.sqrt(units / max(units - 1, 1))  # of few units the tails are wider, as those of intervals

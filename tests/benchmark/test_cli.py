@@ -308,11 +308,20 @@ def test_a_run_makes_every_record_and_the_board(
     results, done = finished
     assert (done.returncode, done.stderr) == (0, "")
     assert f"suite mine: {CELLS} cells to run, 0 finished before; 1 at a time on cpu" in done.stdout
-    assert f"[{CELLS}/{CELLS}] affectnet_small-twin / toy_quick seed 3 fold 0: ABAW 0." in done.stdout
+    assert f"[{CELLS}/{CELLS}] affectnet_small-twin / " in done.stdout
+    assert "] affectnet_small-twin / toy_quick seed 3 fold 0: ABAW 0." in done.stdout
     assert done.stdout.endswith(f"\n\n{results / 'leaderboard.md'} rendered\n")
     assert "\nWhat to pick, suite mine, real data, size tiny:\n  affectnet_small: " in done.stdout
     assert len(records(results)) == CELLS
     assert "Toy" in (results / "leaderboard.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def without_torch(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for PYTHONPATH with which torch cannot be imported."""
+    folder = tmp_path_factory.mktemp("without")
+    (folder / "torch.py").write_text("raise SystemExit('torch was imported')")
+    return folder
 
 
 def test_a_second_run_does_nothing_and_says_so(
@@ -366,7 +375,7 @@ def wait_for_records(results: Path, count: int, process: subprocess.Popen[str]) 
 
 
 def wait_until(there: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 200  # a machine may be busy
     while not there():
         assert process.poll() is None, "the run ended too early"
         assert time.monotonic() < deadline

@@ -82,7 +82,7 @@ def small(root: Path, **changes: object) -> Path:
 
 def test_the_twin_is_read_back(twin: Path) -> None:
     corpus = read(twin, PROTOCOL)
-    takes = list(all_takes(SCALE, SEED))
+    takes = list(all_takes({"train": SCALE, "test": SCALE}, SEED))
     assert corpus.name == "aff_wild2-twin"
     assert set(corpus.classes) | set(corpus.absent_classes) == set(CLASSES)
     assert sorted(corpus.track_subject) == sorted(take.name for take in takes)
@@ -99,7 +99,7 @@ def test_the_twin_is_read_back(twin: Path) -> None:
 def test_each_annotation_folder_is_read_by_its_task(
     twin: Path, tmp_path: Path, layout: str, data_set: DataSet, other: int
 ) -> None:
-    write_labels(tmp_path, list(all_takes(SCALE, SEED)), RELEASES[layout])
+    write_labels(tmp_path, list(all_takes({"train": SCALE, "test": SCALE}, SEED)), RELEASES[layout])
     shutil.copytree(twin / CROPS, tmp_path / CROPS)
     folder = RELEASES[layout][other - 7]
     assert (tmp_path / "annotations" / folder).is_dir()
@@ -221,7 +221,7 @@ def test_the_rule_thins_only_where_there_are_many_training_frames(frames: int, a
 @pytest.mark.parametrize("scale", [0.002, 1.0])
 def test_the_twin_has_the_shares_of_its_classes(scale: float) -> None:
     for part in ("train", "test"):
-        takes = [take for take in all_takes(scale, 0) if take.part == part]
+        takes = [take for take in all_takes({"train": scale, "test": scale}, 0) if take.part == part]
         codes = np.concatenate([take.codes for take in takes])
         share = np.bincount(codes + 1, minlength=9) / len(codes)
         assert (share[1:] > 0.01).all()
@@ -233,7 +233,7 @@ def test_the_twin_has_the_shares_of_its_classes(scale: float) -> None:
 
 
 def test_the_twin_lacks_crops_and_has_two_people_in_some_videos() -> None:
-    takes = list(all_takes(0.002, 0))
+    takes = list(all_takes({"train": 0.002, "test": 0.002}, 0))
     lost = 1 - np.concatenate([take.found for take in takes]).mean()
     assert 0.005 < lost < 0.06
     names = {take.name for take in takes}
@@ -244,7 +244,7 @@ def test_the_twin_lacks_crops_and_has_two_people_in_some_videos() -> None:
 
 
 def test_an_expression_of_the_twin_grows_out_of_the_one_before() -> None:
-    takes = [take for take in all_takes(0.002, 0) if take.part == "train"]
+    takes = [take for take in all_takes({"train": 0.002, "test": 0.002}, 0) if take.part == "train"]
     change = np.concatenate([np.abs(np.diff(take.units[:, :4], axis=0)).max(axis=1) for take in takes])
     assert change.max() < 0.35
 

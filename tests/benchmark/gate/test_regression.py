@@ -285,5 +285,5 @@ def test_a_layer_that_one_stage_no_longer_trains_is_found_though_another_does(tm
     head, base = (read_records(tmp_path / side) for side in ("head", "base"))
     (verdict,) = [verdict for verdict in compare_costs(head, base) if verdict.mark != "same"]
     assert (verdict.what, verdict.mark, verdict.change) == ("parameters that training moved", "worse", 0)
-    assert verdict.reason.startswith("stage 'second' moved 1000 -> 400; exact: accept it")
+    assert verdict.reason.startswith("stage 'second' moved 1000 -> 400; exact: make the baseline again")
     assert sorted_outcome([verdict], [], []).exit_code == 1
