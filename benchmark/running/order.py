@@ -18,6 +18,7 @@ from ferbench.benchmark.records.record import read_record
 if TYPE_CHECKING:
     from ferbench.benchmark.running.scheduler import Job
 
+FLOORS = ("floor", "oracle")
 Row = tuple[str, str, str, str]
 """Suite, data set (with `-twin`), architecture and size."""
 
@@ -32,13 +33,14 @@ def expected_seconds(jobs: list[Job], results: Path) -> dict[Path, float]:
 def longest_first(jobs: list[Job], seconds: dict[Path, float], results: Path) -> list[Job]:
     """The jobs in the order in which they are to be started, as soon as their data are there.
 
-    Those come first that others start from (no worker shall wait for what another one trains), then the longest. What
-    has never run may be long: it comes before all whose time is known.
+    Floors and oracles come first: they take seconds, and every row is read between them. Then those that others start
+    from (no worker shall wait for what another one trains), then the longest. What has never run may be long: it comes
+    before all whose time is known.
 
     seconds: by folder.
     """
     lent = {lender.folder(results, job.location.name) for job in jobs for lender in lenders_of(job.cell)}
-    return sorted(jobs, key=lambda job: (job.folder not in lent, -seconds[job.folder]))
+    return sorted(jobs, key=lambda job: (job.cell.kind not in FLOORS, job.folder not in lent, -seconds[job.folder]))
 
 
 def _row(job: Job) -> Row:
