@@ -311,7 +311,7 @@ def test_a_run_makes_every_record_and_the_board(
     assert f"[{CELLS}/{CELLS}] affectnet_small-twin / " in done.stdout
     assert "] affectnet_small-twin / toy_quick seed 3 fold 0: ABAW 0." in done.stdout
     assert done.stdout.endswith(f"\n\n{results / 'leaderboard.md'} rendered\n")
-    assert "\nWhat to pick, suite mine, real data, size tiny:\n  affectnet_small: " in done.stdout
+    assert "\nWhat to pick, suite mine, twins (synthetic data), size tiny:\n  affectnet_small-twin: " in done.stdout
     assert len(records(results)) == CELLS
     assert "Toy" in (results / "leaderboard.md").read_text()
 
