@@ -253,6 +253,7 @@ def _architecture_cell(
     report: Report,
 ) -> dict[str, Any]:
     """Trains on the training part, chooses the epoch on the validation part, and uses the test part once."""
+    from ferbench.benchmark.learning.determinism import deterministic_if_it_can
     from ferbench.benchmark.learning.training import Material, Run, predict_with
     from ferbench.benchmark.measures.efficiency import peak_memory
 
@@ -270,7 +271,7 @@ def _architecture_cell(
     material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames, size.shuffle_frames)
     with peak_memory(device) as peak:
         began = time.perf_counter()
-        training = trained_model(cell, material, run, keys)
+        training, undetermined = deterministic_if_it_can(lambda: trained_model(cell, material, run, keys))
         model, history = training.model, training.history
         trained = time.perf_counter()
         answers = predict_with(model, size, material, parts.test, run)
@@ -283,7 +284,14 @@ def _architecture_cell(
         "started_from": training.started_from,
         "recipe": recipe_of(size, cell.epochs),
         "history": history,
-        "notes": notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),
+        "notes": [
+            *notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),
+            *(
+                [f"not the same bit for bit when trained again: {undetermined} is not deterministic"]
+                if undetermined
+                else []
+            ),
+        ],
         "answers": answers,
         "validation_answers": validation,
         "precision": run.precision,

@@ -196,14 +196,26 @@ def profile(
         bool,
         typer.Option("--counts", help="Parameters and multiply-adds alone: no weights are made, nothing is timed."),
     ] = False,
+    utilisation: Annotated[
+        bool,
+        typer.Option("--utilisation", help="How much of the device's arithmetic inference and training use."),
+    ] = False,
+    compiled: Annotated[bool, typer.Option("--compile", help="With --utilisation: by torch.compile, too.")] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     as_json: AsJson = False,
     weights: OfficialWeights = None,
 ) -> None:
     """Parameters, multiply-adds, throughput, latency and memory."""
-    from ferbench.benchmark.commands.profile import profile_rows, told_on_standard_error
+    from ferbench.benchmark.commands.profile import profile_rows, told_on_standard_error, utilisation_rows
 
+    if utilisation and (counts or weights):
+        raise RequestError("--utilisation measures the models as they are built: leave --counts and --weights out")
+    if compiled and not utilisation:
+        raise RequestError("--compile belongs to --utilisation: name both")
     with told_on_standard_error() as report:
+        if utilisation:
+            _print_rows(list(utilisation_rows(names or [], size, device, compiled, report)), as_json)
+            return
         rows = profile_rows(names or [], size, device, weights, counts, report)
     _print_rows(rows, as_json)
 

@@ -30,7 +30,9 @@ class ResNet152(ResNet):
     width = 2048
 
     def __init__(self) -> None:
-        super().__init__(Bottleneck, [3, 8, 36, 3], num_classes=1)
+        # Without official weights and with norms that stay as they are, fifty blocks that each add to what they get
+        # would end beyond any number that the LSTM can take: each begins as the identity.
+        super().__init__(Bottleneck, [3, 8, 36, 3], num_classes=1, zero_init_residual=True)
         self.fc = nn.Identity()
 
 

@@ -10,7 +10,8 @@ torchvision's own where these are given (`--weights imagenet`, or a file), and p
 trained. `tiny` shows that a model runs, not what it can do: 100 clips in about 6 s of a CPU core teach S3D, the
 lightest of them, nothing (docs/recipes.md).
 Deviation from the library: S3D pools over all positions; torchvision's pools 2×7×7, which is all of them at its own
-16 frames of 224×224, and more than there are in smaller clips.
+16 frames of 224×224, and more than there are in smaller clips. Maxima over places and times are taken one after the
+other (`models/parts/pooling.py`): the same values, with a gradient that a GPU gives again.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from torchvision.models import video
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Family, Official, Size, Stage
 from ferbench.models.parts.library_model import LibraryModel
+from ferbench.models.parts.pooling import separated
 
 TINY = 48
 TINY_FRAMES = 8
@@ -43,7 +45,7 @@ def build(name: str, frames: int, image_size: int, classes: int) -> nn.Module:
         model = torchvision_models.get_model(name, weights=None, num_classes=classes)
         if isinstance(model, video.S3D):
             model.avgpool = nn.AdaptiveAvgPool3d(1)
-        return model
+        return separated(model)
 
     own, given = own_size(name), transforms(name)
     return LibraryModel(

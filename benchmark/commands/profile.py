@@ -38,14 +38,9 @@ def profile_rows(
         RequestError: an unknown architecture, size or device; one that has no such size; a file of weights that cannot
             be used.
     """
-    if size not in ("full", "tiny"):
-        raise RequestError(f"unknown size {size!r}: use full or tiny")
     if counts and weights:
         raise RequestError("--counts makes no weights: leave --weights out")
-    chosen = [architectures.get(name) for name in names or architectures.names()]
-    if names and (without := next((a.name for a in chosen if size not in a.sizes), None)):
-        raise RequestError(f"architecture {without!r} has no size {size!r}: leave it out")
-    chosen = [architecture for architecture in chosen if size in architecture.sizes]
+    chosen = _chosen(names, size)
     device_type = choose_device(device_asked)
     given, _ = given_weights(weights or [], [architecture.name for architecture in chosen], size)
     rows = []
@@ -53,6 +48,69 @@ def profile_rows(
         report(f"{place} of {len(chosen)}: {architecture.name}")
         rows.append(_counted(architecture, size) if counts else _measured(architecture, size, device_type, given))
     return rows
+
+
+def utilisation_rows(
+    names: list[str],
+    size: str,
+    device_asked: str,
+    compiled: bool = False,
+    report: Callable[[str], None] = lambda text: None,
+) -> Iterator[dict[str, Any]]:
+    """Rows of how much of the device each architecture's inference and training use, with `compiled` also compiled.
+
+    Raises:
+        RequestError: as `profile_rows`.
+    """
+    chosen = _chosen(names, size)
+    device_type = choose_device(device_asked)
+    import torch
+
+    from ferbench.benchmark.measures.efficiency import Precision, device_name
+    from ferbench.benchmark.measures.utilisation import matrix_product_rate, utilisations
+
+    device = torch.device(device_type)
+    peaks: dict[Precision, float] = {}
+    for place, architecture in enumerate(chosen, 1):
+        report(f"{place} of {len(chosen)}: {architecture.name}")
+        build = architecture.sizes[size]
+        precision = build.precision_on(device_type)
+        if precision not in peaks:
+            peaks[precision] = matrix_product_rate(device, precision)
+        with device:  # random weights are drawn there, which is faster than to bring them
+            model = build.build(CLASSES)
+        for found in utilisations(
+            build.placed(model, device),
+            architecture.input_shape(size),
+            device,
+            precision,
+            peaks[precision],
+            channels_last=build.channels_last,
+            compiled=compiled,
+        ):
+            yield {
+                "architecture": architecture.name,
+                "part": found.part,
+                "compiled": found.compiled,
+                "batch": found.batch,
+                "samples_per_s": found.samples_per_s,
+                "tflops": found.flops_per_s / 1e12,
+                "share": found.share,
+                "peak_tflops": peaks[precision] / 1e12,
+                "precision": precision,
+                "threads": torch.get_num_threads(),
+                "device": device_name(device),
+            }
+
+
+def _chosen(names: list[str], size: str) -> list[Architecture]:
+    """The architectures of these names, or all that have the size; RequestError where a name or the size is wrong."""
+    if size not in ("full", "tiny"):
+        raise RequestError(f"unknown size {size!r}: use full or tiny")
+    chosen = [architectures.get(name) for name in names or architectures.names()]
+    if names and (without := next((a.name for a in chosen if size not in a.sizes), None)):
+        raise RequestError(f"architecture {without!r} has no size {size!r}: leave it out")
+    return [architecture for architecture in chosen if size in architecture.sizes]
 
 
 @contextmanager

@@ -203,10 +203,10 @@ def measure_inference(
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode(), _autocast(device, precision):
+        with torch.inference_mode(), autocast(device, precision):
 
             def call_at(batch: int) -> Callable[[], Tensor]:
-                x = _random_input((batch, *input_shape[1:]), device, channels_last)
+                x = random_input((batch, *input_shape[1:]), device, channels_last)
                 return lambda: model(x)
 
             def throughput(batch: int, samples: int) -> list[float]:
@@ -264,11 +264,11 @@ class _Clock:
             torch.cuda.synchronize(self.device)
 
 
-def _autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
+def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
     return nullcontext() if precision == "float32" else torch.autocast(device.type, torch.bfloat16)
 
 
-def _random_input(shape: tuple[int, ...], device: torch.device, channels_last: bool) -> Tensor:
+def random_input(shape: tuple[int, ...], device: torch.device, channels_last: bool) -> Tensor:
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(device)
     return x.contiguous(memory_format=torch.channels_last) if channels_last and x.ndim == 4 else x
 
@@ -279,13 +279,13 @@ def _largest_that_fits(batches: Sequence[int], measure: Callable[[int], list[flo
         try:
             return batch, measure(batch)
         except RuntimeError as error:
-            if not _out_of_memory(error):
+            if not out_of_memory(error):
                 raise
         torch.cuda.empty_cache()
     raise RuntimeError(f"out of memory at a batch of {batches[-1]}: use a device with more memory")
 
 
-def _out_of_memory(error: RuntimeError) -> bool:
+def out_of_memory(error: RuntimeError) -> bool:
     # On a CPU the allocator raises a plain RuntimeError. Linux may instead end the process: see BATCHES.
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
