@@ -85,7 +85,7 @@ def utilisations(
         batch, seconds = found
         yield Utilisation(part, False, batch, batch / seconds, batch * flops / seconds, batch * flops / seconds / peak)
         if compiled:
-            faster = torch.compile(model, dynamic=False)
+            faster: nn.Module = torch.compile(model, dynamic=False)  # type: ignore[assignment]
             seconds = _seconds(faster, part, (batch, *shape[1:]), device, precision, channels_last)
             rate = batch * flops / seconds
             yield Utilisation(part, True, batch, batch / seconds, rate, rate / peak)

@@ -14,17 +14,15 @@ class SeparableMaxPool3d(nn.MaxPool3d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        kernel, stride, padding, dilation = (
-            _triple(setting) for setting in (self.kernel_size, self.stride, self.padding, self.dilation)
-        )
+        settings = [_triple(s) for s in (self.kernel_size, self.stride, self.padding, self.dilation)]
         batch, channels = x.shape[:2]
-        x = F.max_pool2d(x.flatten(0, 1), kernel[1:], stride[1:], padding[1:], dilation[1:], self.ceil_mode)
-        if (kernel[0], stride[0]) != (1, 1):
-            rows, columns = x.shape[2:]
-            one_by_one = [
-                (setting[0], first) for setting, first in ((kernel, 1), (stride, 1), (padding, 0), (dilation, 1))
-            ]
-            x = F.max_pool2d(x.flatten(2), *one_by_one, self.ceil_mode).unflatten(2, (rows, columns))
+        kernel, stride, padding, dilation = (s[1:] for s in settings)
+        x = F.max_pool2d(x.flatten(0, 1), kernel, stride, padding, dilation, ceil_mode=self.ceil_mode)
+        if settings[0][0] > 1 or settings[1][0] > 1:
+            places = x.shape[2:]
+            kernel, stride, padding, dilation = ((s[0], idle) for s, idle in zip(settings, (1, 1, 0, 1), strict=True))
+            x = F.max_pool2d(x.flatten(2), kernel, stride, padding, dilation, ceil_mode=self.ceil_mode)
+            x = x.unflatten(2, places)
         return x.unflatten(0, (batch, channels))
 
 
@@ -43,5 +41,6 @@ def separated(model: nn.Module) -> nn.Module:
     return model
 
 
-def _triple(setting: int | tuple[int, ...]) -> tuple[int, ...]:
-    return (setting,) * 3 if isinstance(setting, int) else tuple(setting)
+def _triple(setting: int | tuple[int, ...]) -> tuple[int, int, int]:
+    time, height, width = (setting,) * 3 if isinstance(setting, int) else setting
+    return time, height, width
