@@ -58,6 +58,7 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         "protocol": hash_of(sorted(cell.protocol.as_dict().items())),
         "seed": cell.seed,
         "fold": cell.fold,
+        **({"leaks": "allowed"} if cell.allow_leaks else {}),
     }
     if cell.kind in ("floor", "oracle"):
         return {"architecture": cell.architecture, "code": code_hash("ferbench.benchmark.measures.floors"), **same}
@@ -152,6 +153,7 @@ def asked_with(cell: Cell, location: Location) -> list[str]:
     """The words with which `run` makes this cell: DIR stands for the folder of one's own data."""
     words = [*(cell.asked or ("--suite", cell.suite)), "--architectures", cell.architecture, "--datasets", cell.dataset]
     own = ["--data", "DIR"] if location.own_twin is None else []
+    own += ["--allow-leaks"] if cell.allow_leaks else []
     return [*words, *own, *(word for given in _weights_asked_with(cell) for word in ("--weights", given))]
 
 
@@ -201,12 +203,13 @@ def run_cell(
     from ferbench.benchmark.learning.task import metrics_of
     from ferbench.benchmark.measures.efficiency import device_name
     from ferbench.benchmark.planning.data import open_data
-    from ferbench.datasets.splits import split
+    from ferbench.benchmark.planning.leaks import copies_of, parted
 
     began = time.perf_counter()
     device = torch.device(device_type)
     corpus, store = open_data(location, cell.image_size, report)
-    parts = split(corpus, cell.protocol, cell.fold, store.content)
+    copies = copies_of(location, report)
+    parts, found_twice = parted(corpus, cell.protocol, cell.fold, store.content, copies, cell.allow_leaks)
     keys = {cell.architecture: about["key"], **about["keys_below"]}
     if cell.kind == "architecture":
         found = _architecture_cell(cell, corpus, parts, store, device, keys, report)
@@ -225,7 +228,7 @@ def run_cell(
         "absent_classes": list(corpus.absent_classes),
         "subjects_known": corpus.subjects_known,
         **found,
-        "notes": [*corpus.notes, *found["notes"]],
+        "notes": [*corpus.notes, *found_twice, *found["notes"]],
         "metrics": metrics_of(table, corpus.classes),
         "counts": counts_of(corpus, parts, store.missing),
         "environment": {

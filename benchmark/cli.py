@@ -58,6 +58,9 @@ def run(
     data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set; else FERBENCH_DATA.")] = None,
     backend: Annotated[str, typer.Option(help="Where cells run: local.")] = "local",
     weights: OfficialWeights = None,
+    allow_leaks: Annotated[
+        bool, typer.Option("--allow-leaks", help="Run where parts share pictures or people; every row says so.")
+    ] = False,
 ) -> None:
     """Run what is missing, then render the board."""
     from ferbench.benchmark.commands.run import run_suite
@@ -65,7 +68,7 @@ def run(
     if backend != "local":
         raise RequestError(f"unknown backend {backend!r}: there is: local")
     asked = (_names(architectures), _names(datasets))
-    raise typer.Exit(run_suite(suite, *asked, seeds, device, workers, results, data, weights))
+    raise typer.Exit(run_suite(suite, *asked, seeds, device, workers, results, data, weights, allow_leaks))
 
 
 @app.command()

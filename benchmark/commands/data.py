@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ferbench.benchmark.errors import RequestError
-from ferbench.benchmark.planning.data import read_corpus, twin_facts
+from ferbench.benchmark.planning.data import locate_folder, read_corpus_once, twin_facts
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.records.provenance import available_cores
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import Integrity, examine
+
+if TYPE_CHECKING:  # it imports torch
+    from ferbench.datasets.leaks import Copies
 
 NAMED = 5
 """How many files of a kind a report names."""
@@ -94,6 +97,10 @@ class Verification:
     damaged: list[str]
     duplicates: list[list[str]]
     """Groups of files with the same content."""
+    copies: list[list[str]]
+    """Pairs of files that show the same picture: re-encoded, resized, cropped, mirrored, turned, brighter or grey."""
+    two_classes: list[list[str]]
+    """Pairs of samples that are the same picture under two classes."""
     subjects: int | None
     shared_subjects: list[str]
     """Subjects in more than one of the official parts."""
@@ -124,6 +131,8 @@ class Verification:
             f"cut short (empty, or end before their end): {_some(self.cut_short)}",
             f"damaged (of full length, bytes wrong): {_some(self.damaged)}",
             f"same content: {_some([_equal(group) for group in self.duplicates])}",
+            f"same picture in another form: {_some([_equal(pair) for pair in self.copies])}",
+            f"same picture under two classes: {_some([_equal(pair) for pair in self.two_classes])}",
             "subjects: " + ("unknown" if self.subjects is None else str(self.subjects)),
             f"subjects in two parts: {_some(self.shared_subjects)}",
             *(f"note: {note}" for note in self.notes),
@@ -163,12 +172,18 @@ def verify(name: str, folder: Path) -> Verification:
         )
     if not folder.is_dir():
         raise RequestError(f"{folder}: no such folder")
-    corpus = read_corpus(name, folder, dataset.protocol)
+    from ferbench.benchmark.planning.leaks import NO_COPIES, copies_of, one_content, under_two_classes
+
+    location = locate_folder(name, folder, dataset.protocol)
+    corpus = read_corpus_once(location)
     with Progress(transient=True) as bar:
         task = bar.add_task(f"{name}: files")
         found = examine(
             corpus, available_cores(), lambda done, total: bar.update(task, completed=done, total=total)
         )  # fmt: skip
+        copies = NO_COPIES
+        if found.content.any():
+            copies = copies_of(location, lambda text: bar.update(task, description=text), available_cores())
     labels = Counter(corpus.classes[label] for label in corpus.label.tolist())
     subjects = len(set(corpus.track_subject)) if corpus.subjects_known else None
     return Verification(
@@ -184,10 +199,15 @@ def verify(name: str, folder: Path) -> Verification:
         cut_short=found.files("cut short"),
         damaged=found.files("damaged"),
         duplicates=duplicates(corpus, found.content),
+        copies=other_forms(corpus, found.content, copies),
+        two_classes=[list(pair) for pair in under_two_classes(corpus, one_content(found.content, copies))],
         subjects=subjects,
         shared_subjects=shared_subjects(corpus),
         notes=list(corpus.notes),
-        faults=[*lost_frames(corpus, found, sparse=dataset.sparse), *refusals(corpus, dataset.protocol, found.content)],
+        faults=[
+            *lost_frames(corpus, found, sparse=dataset.sparse),
+            *refusals(corpus, dataset.protocol, found.content, copies),
+        ],
     )
 
 
@@ -240,14 +260,21 @@ def shared_subjects(corpus: Corpus) -> list[str]:
     return sorted(subject for subject, where in parts.items() if len(where) > 1)
 
 
-def refusals(corpus: Corpus, protocol: Protocol, content: NDArray[np.uint64]) -> list[str]:
+def other_forms(corpus: Corpus, content: NDArray[np.uint64], copies: Copies) -> list[list[str]]:
+    """Pairs of files that show the same picture with another content, each pair once."""
+    pairs = copies.frames[content[copies.frames[:, 0]] != content[copies.frames[:, 1]]]
+    files = (tuple(corpus.frames[i].partition("#t=")[0] for i in pair) for pair in pairs.tolist())
+    return [list(pair) for pair in dict.fromkeys(files)]
+
+
+def refusals(corpus: Corpus, protocol: Protocol, content: NDArray[np.uint64], copies: Copies) -> list[str]:
     """Why a run on these data would be refused: what every fold's split finds."""
-    from ferbench.datasets.splits import split
+    from ferbench.benchmark.planning.leaks import parted
 
     faults: dict[str, None] = {}
     for fold in range(protocol.folds):
         try:
-            split(corpus, protocol, fold, content)
+            parted(corpus, protocol, fold, content, copies)
         except DataError as error:
             faults[str(error)] = None
     return list(faults)

@@ -29,10 +29,12 @@ def run_suite(
     results: Path,
     data: Path | None,
     weights: list[str] | None = None,
+    allow_leaks: bool = False,
 ) -> int:
     """Runs what is missing of a suite and renders the board; returns the exit code.
 
     seeds: with how many seeds; 0 for those that the suite names. More are those of the suite and the lowest others.
+    allow_leaks: run where parts share pictures or people, and say so in every row.
 
     Raises:
         RequestError: the request itself is wrong; nothing has run then.
@@ -43,7 +45,10 @@ def run_suite(
         suite = suite.model_copy(update={"seeds": [*suite.seeds, *islice(others, seeds)][:seeds]})
     folder = data_folder(data)
     asked = asked_with(suite_name, seeds)
-    cells = [replace(c, asked=asked) for c in cells_of(name, suite, only_architectures, only_datasets, folder)]
+    cells = [
+        replace(c, asked=asked, allow_leaks=allow_leaks)
+        for c in cells_of(name, suite, only_architectures, only_datasets, folder)
+    ]
     device_type = choose_device(device)
     if weights:
         rows = list(dict.fromkeys(cell.architecture for cell in cells if cell.kind == "architecture"))

@@ -94,6 +94,8 @@ class Cell:
     """Official weights that the request gives, for whichever architectures."""
     asked: tuple[str, ...] = ()
     """Suite and seeds in the words of the request; empty where it was no `run`."""
+    allow_leaks: bool = False
+    """Whether it runs where parts share pictures or people; its rows say so."""
 
     @property
     def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:

@@ -64,9 +64,12 @@ def start(status_folder: Path, parent: int) -> None:
 
 
 def prepare_data(location: Location, size: int, processes: int) -> None:
-    """Writes the twin and decodes the frames of a data set, where that is not done yet."""
+    """Writes the twin, decodes the frames of a data set and looks for copies among them, where that is not done yet."""
+    from ferbench.benchmark.planning.leaks import copies_of
+
     with telling(f"data of {location.name}") as say:
         open_data(location, size, say, processes)
+        copies_of(location, say, processes)
 
 
 @dataclass(frozen=True)
