@@ -87,7 +87,7 @@ def find_copies(
     """
     with _at_work(threads) as pool, torch.inference_mode():
         grey = _grey(faces)
-        shown = np.flatnonzero(grey.flatten(1).std(1).numpy() >= FEWEST_DETAILS)
+        shown = np.flatnonzero(grey.flatten(1).std(1, correction=0).numpy() >= FEWEST_DETAILS)
         if len(shown) < 2:
             return Copies(np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.float32))
         grey = grey[torch.from_numpy(shown)]

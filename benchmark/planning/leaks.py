@@ -131,9 +131,7 @@ def parted(
     parts = _parts_as_they_are(corpus, protocol, fold, content)
     leaks = [*_shared_people(corpus, parts), *_shared_pictures(corpus, parts, content)]
     if leaks and not allowed:
-        raise DataError(
-            f"{corpus.name}: {leaks[0]}: leave one of each out, or use --allow-leaks, which marks every row"
-        )
+        raise DataError(f"{corpus.name}: {leaks[0]}: remove one of each, or use --allow-leaks, which marks every row")
     notes = [f"leaks allowed: {leak}" for leak in leaks]
     twice = under_two_classes(corpus, content)
     if twice:
@@ -189,7 +187,7 @@ def _shared_pictures(corpus: Corpus, parts: Split, content: NDArray[np.uint64]) 
         if len(shared):
             first, second = (next(f for f in frames[n] if content[f] == shared[0]) for n in (one, other))
             found.append(
-                f"the same picture is in the {one} and the {other} part: {corpus.frames[first]} and "
+                f"the same image is in the {one} and the {other} part: {corpus.frames[first]} and "
                 f"{corpus.frames[second]} ({len(shared)} in all, with copies that are re-encoded, resized, cropped, "
                 "mirrored, turned or brighter)"
             )
