@@ -212,13 +212,7 @@ def cells_of(
     every = suite.datasets == "all"
     named_data = [d for d in data_sets.names() if d not in left_out] if every else suite.datasets
     datasets = _chosen([*named_data, *own], only_datasets, data_sets.names(), "data set")
-    by_data_set: dict[str, Iterable[str]] = {"twins": suite.twins, "protocols": suite.protocols}
-    by_data_set["without"] = suite.without
-    by_data_set |= {key: value for key in ("folds", "epochs") if isinstance(value := getattr(suite, key), dict)}
-    for key, entries in by_data_set.items():
-        for dataset in entries:
-            if dataset not in data_sets.names():
-                raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
+    _refuse_unknown_data_sets(name, suite)
     met = _met(suite, rows, _chosen([*named_data, *own], None, data_sets.names(), "data set"),
                trained, only_datasets)  # fmt: skip
     if trained:
@@ -229,23 +223,44 @@ def cells_of(
         raise RequestError(
             f"suite {name}: no data set has a fold {max(suite.folds)}: the most is {most}, counted from 0"
         )
-    cells = []
-    for dataset in datasets:
-        protocol, twin = protocols[dataset], _twin(name, suite, dataset)
-        folds = _folds(name, suite, dataset, protocol)
-        epochs = suite.epochs.get(dataset, 1.0) if isinstance(suite.epochs, dict) else suite.epochs
-        present = [row for row in (*chosen, *fused) if dataset in met[row]]
-        for architecture in (*BASELINES, *present):
-            for seed in dict.fromkeys(suite.seeds[:1] if architecture in BASELINES else suite.seeds):
-                beside = tuple(row for row in present if row in chosen) if architecture in BASELINES else ()
-                cells += [
-                    Cell(
-                        name, architecture, dataset, seed, fold, suite.size, epochs, suite.time_limit, protocol,
-                        twin, beside,
-                    )
-                    for fold in folds
-                ]  # fmt: skip
-    return cells
+    return [
+        cell
+        for dataset, protocol in protocols.items()
+        for cell in _cells_on(
+            name, suite, dataset, protocol, *([row for row in some if dataset in met[row]] for some in (chosen, fused))
+        )
+    ]
+
+
+def _cells_on(
+    name: str, suite: Suite, dataset: str, protocol: Protocol, trained: list[str], fused: list[str]
+) -> list[Cell]:
+    """The cells on one data set; floors and oracle have the first seed alone."""
+    epochs = suite.epochs.get(dataset, 1.0) if isinstance(suite.epochs, dict) else suite.epochs
+    folds, twin = _folds(name, suite, dataset, protocol), _twin(name, suite, dataset)
+    return [
+        Cell(
+            name, row, dataset, seed, fold, suite.size, epochs, suite.time_limit, protocol, twin,
+            beside=tuple(trained) if row in BASELINES else (),
+        )
+        for row in (*BASELINES, *trained, *fused)
+        for seed in dict.fromkeys(suite.seeds[:1] if row in BASELINES else suite.seeds)
+        for fold in folds
+    ]  # fmt: skip
+
+
+def _refuse_unknown_data_sets(name: str, suite: Suite) -> None:
+    """Raises RequestError where a key that is written by data set names one that there is not."""
+    by_data_set: dict[str, Iterable[str]] = {
+        "twins": suite.twins,
+        "protocols": suite.protocols,
+        "without": suite.without,
+    }
+    by_data_set |= {key: value for key in ("folds", "epochs") if isinstance(value := getattr(suite, key), dict)}
+    for key, entries in by_data_set.items():
+        for dataset in entries:
+            if dataset not in data_sets.names():
+                raise RequestError(f"suite {name}, {key}: {unknown_name('data set', dataset, data_sets.names())}")
 
 
 def _with_members(

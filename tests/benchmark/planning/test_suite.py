@@ -23,7 +23,7 @@ def cells(tmp_path: Path, text: str, **only: Any) -> list[Cell]:
 
 
 def test_every_shipped_suite_is_right() -> None:
-    assert suite_names() == ["ablation", "default", "full", "gate", "pairs", "smoke"]
+    assert suite_names() == ["ablation", "default", "full", "gate", "pairs", "rehearsal", "smoke"]
     for name in suite_names():
         assert cells_of(*load_suite(name))
 
@@ -308,7 +308,7 @@ def test_a_suite_that_is_not_there_is_told() -> None:
     with pytest.raises(RequestError, match=r"unknown suite 'defualt': did you mean 'default'\?"):
         load_suite("defualt")
     with pytest.raises(
-        RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, gate, pairs, smoke"
+        RequestError, match=r"away/mine.yaml: no such suite file: .* one of ablation, default, full, gate, pairs, rehearsal, smoke"
     ):
         load_suite("away/mine.yaml")
 
