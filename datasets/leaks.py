@@ -4,16 +4,15 @@ or grey copies among the faces of a corpus.
 Two looks. The first compares every face with every other by a short description of its grey values, blurred and seen
 through a soft window, and keeps each one's few nearest; a mirrored face is described as well. The second lays each of
 these pairs over one another (Lucas and Kanade's alignment over shift, turn and size, in the inverse form of Baker and
-Matthews, IJCV 56(3), 2004, blind to gain and offset of the light) and correlates what is left of details: different
-faces agree in what is coarse, and codecs differ in what is finest.
+Matthews, IJCV 56(3), 2004, blind to gain and offset of the light) and correlates the whole, and what is left of it when
+what is coarse is taken away.
 
 Frames of one person are no copies of each other: people look like themselves.
 
-How the threshold was set: of 300 photographs of faces (48 pixels a side), each re-encoded at quality 70, at half size,
+How the thresholds were set: of 300 photographs of faces (48 pixels a side), each re-encoded at quality 70, at half size,
 mirrored, turned by 5 degrees either way, 20% brighter, cropped by 5% on all sides or at a corner, grey, and mirrored
-and turned, 99 in 100 agree with their source by 0.955 or more and the worst by 0.938; the neighbours among rendered
-faces of different people agree by 0.91 at most. Of 19,509 photographs, sorted by agreement, 64 of the 167 pairs from
-0.90 to 0.945 were looked at: they are copies of one picture but for one pair.
+and turned, 99 in 100 are found. Of 19,509 photographs 64 of the pairs that agree least were looked at: all are copies.
+`docs/leaks.md` has the tables.
 """
 
 from __future__ import annotations
@@ -32,8 +31,10 @@ from torch import Tensor
 
 SIDE = 32
 """Pixels a side at which faces are compared."""
-THRESHOLD = 0.925
-"""Agreement from which two faces are the same picture."""
+WHOLE, DETAILS = 0.983, 0.91
+"""Agreement of the whole and of its details from which two faces are the same picture."""
+DETAILS_ALONE = 0.96
+"""Agreement of details that is enough: other marks, margins and backgrounds are no other picture."""
 NEAREST = 4
 """Neighbours of each face that are looked at a second time."""
 WIDTH = 64
@@ -64,7 +65,7 @@ class Copies:
     frames: NDArray[np.int64]
     """(P,2), the smaller number first, ascending."""
     agreement: NDArray[np.float32]
-    """(P,) from `THRESHOLD` to 1."""
+    """(P,) correlation of the whole of both."""
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -96,10 +97,11 @@ def find_copies(
             grey, torch.from_numpy(group[shown]), torch.from_numpy(own), pool, progress
         )
         parts = zip(first.split(PAIRS), second.split(PAIRS), mirrored.split(PAIRS), strict=True)
-        agreement = torch.cat([torch.empty(0), *pool.map(lambda part: _agreement(grey, *part), parts)])
-        same = agreement >= THRESHOLD
+        agreements = [torch.empty(0, 2), *pool.map(lambda part: _agreements(grey, *part), parts)]
+        whole, details = torch.cat(agreements).unbind(1)
+        same = (whole >= WHOLE) & (details >= DETAILS) | (details >= DETAILS_ALONE)
         pairs = torch.stack([first, second], 1)[same].numpy()
-    return Copies(shown[pairs].reshape(-1, 2), agreement[same].numpy())
+    return Copies(shown[pairs].reshape(-1, 2), whole[same].numpy())
 
 
 @contextmanager
@@ -181,19 +183,21 @@ def _descriptions(grey: Tensor) -> tuple[Tensor, Tensor]:
 # Second look ----------------------------------------------------------------------------------------------------------
 
 
-def _agreement(grey: Tensor, first: Tensor, second: Tensor, mirrored: Tensor) -> Tensor:
-    """(P,) correlation of pairs after alignment."""
+def _agreements(grey: Tensor, first: Tensor, second: Tensor, mirrored: Tensor) -> Tensor:
+    """(P,2) correlations of pairs after alignment: of all that lies in the circle, and of details in its middle."""
     one, other = grey[first], grey[second]
     one = torch.where(mirrored[:, None, None], one.flip(-1), one)
     pose = _start(one, other)
     for blur in (2.0, 1.0, 0.7):
         pose = _aligned(_even(_blurred(one, blur), _window(0.6)), _even(_blurred(other, blur), _window(0.6)), pose)
-    moved, inside = _moved(_detail(other), pose)
-    weight = _window(0.6) * inside
-    agreement = _correlation(_detail(one), moved, weight).nan_to_num(-1.0)
+    found = []
+    for seen, width in ((_smooth, 1.5), (_detail, 0.6)):
+        moved, inside = _moved(seen(other), pose)
+        weight = _window(width) * inside
+        found.append(_correlation(seen(one), moved, weight).nan_to_num(-1.0))
     size = pose[:, 0, 0].square() + pose[:, 1, 0].square()
-    likely = (weight.sum((1, 2)) >= LEAST_SEEN * _window(0.6).sum()) & (size > 1 / LARGEST) & (size < LARGEST)
-    return torch.where(likely, agreement, -1.0)
+    likely = (weight.sum((1, 2)) >= LEAST_SEEN * _window(width).sum()) & (size > 1 / LARGEST) & (size < LARGEST)
+    return torch.where(likely[:, None], torch.stack(found, 1), -1.0)
 
 
 def _start(one: Tensor, other: Tensor) -> Tensor:
@@ -278,6 +282,11 @@ def _blurred(faces: Tensor, sigma: float) -> Tensor:
     bell = bell / bell.sum()
     rows = F.conv2d(F.pad(faces[:, None], (reach, reach, 0, 0), "replicate"), bell.view(1, 1, 1, -1))
     return F.conv2d(F.pad(rows, (0, 0, reach, reach), "replicate"), bell.view(1, 1, -1, 1))[:, 0]
+
+
+def _smooth(faces: Tensor) -> Tensor:
+    """Without what codecs and filters change."""
+    return _blurred(faces, 0.7)
 
 
 def _detail(faces: Tensor) -> Tensor:
