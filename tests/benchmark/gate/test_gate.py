@@ -136,6 +136,19 @@ def test_no_baseline_is_nothing_to_compare(here: Here, capsys: pytest.CaptureFix
     assert f"baseline.json: no baseline there: {advised}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("found", ["notes.txt", "records", "baseline.json and notes.txt"])
+def test_a_folder_that_is_no_baseline_is_never_replaced_by_one(here: Here, tmp_path: Path, found: str) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in found.split(" and "):
+        (folder / name).touch()
+    with pytest.raises(
+        RequestError, match=r"mine: holds something other than a baseline \((notes.txt|records)\): name"
+    ):
+        baseline_command.make_baseline(baseline_command.Request(device="cpu", work=here.work, baseline=folder))
+    assert sorted(file.name for file in folder.iterdir()) == sorted(found.split(" and "))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
