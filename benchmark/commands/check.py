@@ -38,6 +38,7 @@ from ferbench.benchmark.gate.verdict import NOTHING_COMPARED, Outcome, Verdict, 
 from ferbench.benchmark.planning.data import data_folder
 from ferbench.benchmark.planning.registry import architectures, ensembles
 from ferbench.benchmark.records.atomic import drafted
+from ferbench.benchmark.records.git import git
 from ferbench.benchmark.records.installation import PROGRAM, advised
 from ferbench.benchmark.records.provenance import available_cores, environment
 from ferbench.benchmark.records.record import Record, read_records
@@ -355,11 +356,7 @@ def _notes_on(baseline: Baseline, records: list[Record]) -> list[str]:
 
 def _accepted_since(head: Path, commit: str, baseline: Path) -> list[str]:
     """Says so where the baseline itself was changed since the base: its changes count as accepted."""
-    import subprocess
-
-    found = subprocess.run(
-        ["git", "-C", str(head), "diff", "--quiet", commit, "--", str(baseline)], capture_output=True
-    )
+    found = git(head, "diff", "--quiet", commit, "--", str(baseline))
     return ["the baseline was changed since the base: what it holds now counts as accepted"] * (found.returncode == 1)
 
 
