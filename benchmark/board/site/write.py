@@ -23,7 +23,7 @@ from ferbench.benchmark.board.site.libraries import library_files
 from ferbench.benchmark.board.tables import HEADLINES, across, notes_of
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.folders import redone
-from ferbench.benchmark.records.record import Record
+from ferbench.benchmark.records.record import RECORD, Record
 
 MARK = ".ferbench-site"
 """Lies in every folder that this wrote: only such a folder is replaced."""
@@ -40,7 +40,7 @@ def write_site(records: Iterable[Record], out: Path, published: Iterable[Record]
         RequestError: `out` holds something else, or a record's predictions cannot be read.
         OSError: `out` cannot be written.
     """
-    if out.exists() and not (out.is_dir() and ((out / MARK).exists() or not any(out.iterdir()))):
+    if out.exists() and not (out.is_dir() and (_is_site(out) or not any(out.iterdir()))):
         raise RequestError(f"{out}: holds something other than a site: name a new or an empty folder with --out")
     found = sections(records)
     prepare(found)
@@ -57,6 +57,11 @@ def write_site(records: Iterable[Record], out: Path, published: Iterable[Record]
             (draft / "assets" / name).write_bytes(content)
         (draft / MARK).touch()
     return pages
+
+
+def _is_site(folder: Path) -> bool:
+    """Whether this wrote a folder, and no suite of its name has put records there since."""
+    return (folder / MARK).exists() and not any(folder.glob(f"*/*/seed*-fold*/{RECORD}"))
 
 
 def _pages(found: list[Section], published: Published | None) -> Iterator[tuple[str, str]]:
