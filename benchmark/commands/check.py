@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from ferbench.benchmark.commands.leaderboard import PUBLISHED
@@ -42,6 +41,7 @@ from ferbench.benchmark.records.git import git
 from ferbench.benchmark.records.installation import PROGRAM, advised
 from ferbench.benchmark.records.provenance import available_cores, environment
 from ferbench.benchmark.records.record import Record, read_records
+from ferbench.benchmark.records.scratch import scratch
 from ferbench.benchmark.running.scheduler import refuse_read_only
 
 BASELINE = PUBLISHED / "gate"
@@ -227,7 +227,7 @@ def latency(
 ) -> list[Verdict]:
     """Measures base and head in turns, and again what looks slower; keeps the raw samples."""
     head, base, commit = sides
-    with TemporaryDirectory(prefix="ferbench-board-") as scratch:
+    with scratch("board") as folder:
         notes.append(
             f"latency: this checkout against {request.base} ({commit[:12]}), in turns on this machine, with this "
             f"environment's libraries; worse: ratio > {RATIO:g} with p < {ALPHA:g}, twice"
@@ -235,7 +235,7 @@ def latency(
         notes += _accepted_since(head, commit, request.baseline)
         names = request.architectures
         wanted = (lambda target: target.subject in names) if names else (lambda _: True)
-        records = board_records(request.baseline, Path(scratch))
+        records = board_records(request.baseline, folder)
         try:
             first, again = measure_twice(base, head, device, records, wanted, import_roots(head), say)
         except SideError as error:
@@ -285,12 +285,12 @@ def judge_times(first: Measurement, again: Measurement | None, unmeasured: list[
     return verdicts
 
 
-def board_records(baseline: Path, scratch: Path) -> Path | None:
+def board_records(baseline: Path, folder: Path) -> Path | None:
     """A few cells of the baseline as a folder of records; None where there is no baseline."""
     records = read_records(baseline / "records")[:BOARD_RECORDS]
     for record in records:
-        shutil.copytree(record.path, scratch / record.path.relative_to(baseline / "records"))
-    return scratch if records else None
+        shutil.copytree(record.path, folder / record.path.relative_to(baseline / "records"))
+    return folder if records else None
 
 
 def import_roots(head: Path) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from ferbench.benchmark.gate import measured
 from ferbench.benchmark.gate.measured import INFERENCE, TRAINING
 from ferbench.benchmark.records.git import distrusted, git, own_environment
 from ferbench.benchmark.records.installation import CHECKOUT, PACKAGE
+from ferbench.benchmark.records.scratch import scratch
 from ferbench.benchmark.running.worker import SETTINGS
 
 SAMPLES, SAMPLES_AGAIN = 20, 30
@@ -95,8 +96,8 @@ def checkout(repository: Path, ref: str) -> Iterator[tuple[Path, str]]:
                            "or name a ref that is there (a shallow clone holds one commit only)")  # fmt: skip
     commit = found.stdout.strip()
     git(repository, "worktree", "prune")  # of gates that were killed
-    with tempfile.TemporaryDirectory(prefix="ferbench-base-") as scratch:
-        place = Path(scratch).resolve() / "base"
+    with scratch("base") as folder:
+        place = folder.resolve() / "base"
         made = git(repository, "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", str(place), commit)
         if made.returncode:
             raise RequestError(f"--base {ref}: it cannot be checked out: {' '.join(made.stderr.split())}")
@@ -141,7 +142,8 @@ def measure(
                         "commit that has it")  # fmt: skip
     with ExitStack() as stack:
         places: dict[str, Path] = dict(zip(SIDES, (base, head), strict=True))
-        sides = {name: stack.enter_context(_Process(name, places[name], roots, device, records)) for name in SIDES}
+        own = stack.enter_context(scratch("measured"))
+        sides = {name: stack.enter_context(_Process(name, places[name], roots, device, records, own)) for name in SIDES}
         about = {name: side.ask(ask="about") for name, side in sides.items()}
         machine = one_machine(about["base"]["machine"], about["head"]["machine"])
         for name in SIDES:
@@ -200,13 +202,15 @@ def _in_turns(sides: dict[str, _Process], target: Target, samples: int, draw: ra
 class _Process:
     """One side: a process that measures when it is asked to."""
 
-    def __init__(self, name: str, checkout: Path, roots: Sequence[str], device: str, records: Path | None) -> None:
+    def __init__(
+        self, name: str, checkout: Path, roots: Sequence[str], device: str, records: Path | None, temporary: Path
+    ) -> None:
         self.name = name
         # -P: the folder of the script, whose modules are named like the standard library's, is not on the path
         words = [sys.executable, "-P", measured.__file__, str(checkout), device, *([str(records)] if records else [])]
         own = [str((checkout / root).resolve()) for root in roots]
         path = os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = {**own_environment(), **SETTINGS, "PYTHONPATH": path}
+        environment = {**own_environment(), **SETTINGS, "PYTHONPATH": path, "TMPDIR": str(temporary)}
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
             words, cwd=checkout, env=environment, text=True, bufsize=1,
