@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from ferbench.benchmark.planning.registry import data_sets
+from ferbench.benchmark.records.git import own_environment
 from ferbench.benchmark.records.installation import CHECKOUT
 from ferbench.datasets.synthetic.writer import write_film
 
@@ -29,6 +30,8 @@ def cache() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="ferbench-tests-") as folder, pytest.MonkeyPatch.context() as patch:
         patch.setenv("FERBENCH_CACHE", folder)
         patch.delenv("FERBENCH_DATA", raising=False)
+        for name in set(os.environ) - set(own_environment()):  # the tests may be run from a git hook
+            patch.delenv(name)
         yield Path(folder)
 
 

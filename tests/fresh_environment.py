@@ -12,6 +12,7 @@ from pathlib import Path
 
 import matplotlib
 
+from ferbench.benchmark.records.git import git
 from ferbench.benchmark.records.installation import CHECKOUT
 
 BUILD = "import sys; from setuptools import build_meta; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
@@ -22,9 +23,9 @@ HIDDEN = ("__editable__", "ferbench", "pip")
 def copy_checkout(folder: Path) -> Path:
     """What git knows of the checkout, or would take into it."""
     assert CHECKOUT is not None
-    words = ["git", "-C", str(CHECKOUT), "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout.rstrip("\0").split("\0")
-    for name in listed:
+    listed = git(CHECKOUT, "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    listed.check_returncode()
+    for name in listed.stdout.rstrip("\0").split("\0"):
         source, place = CHECKOUT / name, folder / name
         if source.is_file() or name.startswith("ferbench/"):
             place.parent.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from ferbench.benchmark.board.reading import all_records
 from ferbench.benchmark.board.reproduction import Published
 from ferbench.benchmark.board.sections import Section, sections
 from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.records.atomic import drafted
 from ferbench.benchmark.records.installation import advised
 from ferbench.benchmark.records.record import read_records
 
@@ -66,7 +67,8 @@ def _render(found: Sequence[Section], results: Path, out: Path, published: Path 
     out.parent.mkdir(parents=True, exist_ok=True)
     folders = {suite: Path(os.path.relpath(results / suite, out.parent)).as_posix() for suite in suites}
     every = [each for shown in suites.values() for each in shown]
-    out.write_text(_board(every, folders), encoding="utf-8", newline="\n")
+    with drafted(out) as draft:
+        draft.write_text(_board(every, folders), encoding="utf-8", newline="\n")
     return {
         suite: "\n\n".join(text for each in shown for text in (picks.words(each.section), each.reproduced) if text)
         for suite, shown in suites.items()

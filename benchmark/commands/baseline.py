@@ -11,7 +11,7 @@ from tabulate import tabulate
 from ferbench.benchmark.commands.check import BASELINE, WORK
 from ferbench.benchmark.commands.run import choose_device
 from ferbench.benchmark.errors import RequestError
-from ferbench.benchmark.gate.baseline import write_baseline
+from ferbench.benchmark.gate.baseline import refuse_foreign, write_baseline
 from ferbench.benchmark.gate.chance import Reruns, group_of, margins
 from ferbench.benchmark.gate.runs import GateRun, as_reruns, data_content, reruns_of, run_cells
 from ferbench.benchmark.planning.data import data_folder, locate
@@ -49,6 +49,7 @@ def make_baseline(request: Request) -> int:
     for cell in cells:
         location = locate(cell, gate.data)
         refuse_real(location.name, location.source)
+    refuse_foreign(request.baseline)
     refuse_read_only(request.baseline.parent, "--out")
     runs: list[tuple[list[Record], int]] = []
     for draws, threads in reruns_of(cells, request.seeds):

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
 from ferbench.benchmark.commands.leaderboard import PUBLISHED
@@ -38,9 +37,11 @@ from ferbench.benchmark.gate.verdict import NOTHING_COMPARED, Outcome, Verdict, 
 from ferbench.benchmark.planning.data import data_folder
 from ferbench.benchmark.planning.registry import architectures, ensembles
 from ferbench.benchmark.records.atomic import drafted
+from ferbench.benchmark.records.git import git
 from ferbench.benchmark.records.installation import PROGRAM, advised
 from ferbench.benchmark.records.provenance import available_cores, environment
 from ferbench.benchmark.records.record import Record, read_records
+from ferbench.benchmark.records.scratch import scratch
 from ferbench.benchmark.running.scheduler import refuse_read_only
 
 BASELINE = PUBLISHED / "gate"
@@ -226,7 +227,7 @@ def latency(
 ) -> list[Verdict]:
     """Measures base and head in turns, and again what looks slower; keeps the raw samples."""
     head, base, commit = sides
-    with TemporaryDirectory(prefix="ferbench-board-") as scratch:
+    with scratch("board") as folder:
         notes.append(
             f"latency: this checkout against {request.base} ({commit[:12]}), in turns on this machine, with this "
             f"environment's libraries; worse: ratio > {RATIO:g} with p < {ALPHA:g}, twice"
@@ -234,7 +235,7 @@ def latency(
         notes += _accepted_since(head, commit, request.baseline)
         names = request.architectures
         wanted = (lambda target: target.subject in names) if names else (lambda _: True)
-        records = board_records(request.baseline, Path(scratch))
+        records = board_records(request.baseline, folder)
         try:
             first, again = measure_twice(base, head, device, records, wanted, import_roots(head), say)
         except SideError as error:
@@ -284,12 +285,12 @@ def judge_times(first: Measurement, again: Measurement | None, unmeasured: list[
     return verdicts
 
 
-def board_records(baseline: Path, scratch: Path) -> Path | None:
+def board_records(baseline: Path, folder: Path) -> Path | None:
     """A few cells of the baseline as a folder of records; None where there is no baseline."""
     records = read_records(baseline / "records")[:BOARD_RECORDS]
     for record in records:
-        shutil.copytree(record.path, scratch / record.path.relative_to(baseline / "records"))
-    return scratch if records else None
+        shutil.copytree(record.path, folder / record.path.relative_to(baseline / "records"))
+    return folder if records else None
 
 
 def import_roots(head: Path) -> tuple[str, ...]:
@@ -355,11 +356,7 @@ def _notes_on(baseline: Baseline, records: list[Record]) -> list[str]:
 
 def _accepted_since(head: Path, commit: str, baseline: Path) -> list[str]:
     """Says so where the baseline itself was changed since the base: its changes count as accepted."""
-    import subprocess
-
-    found = subprocess.run(
-        ["git", "-C", str(head), "diff", "--quiet", commit, "--", str(baseline)], capture_output=True
-    )
+    found = git(head, "diff", "--quiet", commit, "--", str(baseline))
     return ["the baseline was changed since the base: what it holds now counts as accepted"] * (found.returncode == 1)
 
 

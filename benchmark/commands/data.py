@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass, field
+from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import locate_folder, read_corpus_once, twin_facts
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.records.provenance import available_cores
+from ferbench.benchmark.running.processes import guarded
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import Integrity, examine
@@ -59,10 +62,19 @@ def write_twin(
 
     of_test = {} if test_scale is None else {"test_scale": test_scale}
     film = dataset.film(scale, seed, protocol, layout, **of_test)
-    with Progress(transient=True) as bar:
+    _remove_drafts(folder.absolute())
+    with guarded(), Progress(transient=True) as bar:
         task = bar.add_task(f"{name}: frames", total=film.num_frames)
         write_film(film, folder, lambda done, _: bar.update(task, completed=done), workers or available_cores())
     print(f"{folder}: {film.num_frames} frames of {name} at scale {scale:g} (seed {seed}, layout {layout})")
+
+
+def _remove_drafts(folder: Path) -> None:
+    """Removes what writers of this folder left beside it when they were killed: `.NAME.PROCESS`, full of pictures."""
+    for draft in folder.parent.glob(f".{escape(folder.name)}.*"):
+        process = draft.name.rpartition(".")[2]
+        if process.isdecimal() and not Path("/proc", process).exists() and Path("/proc/self").exists():
+            shutil.rmtree(draft, ignore_errors=True)
 
 
 def _with_options(dataset: DataSet, options: list[str]) -> Protocol:
@@ -176,7 +188,7 @@ def verify(name: str, folder: Path) -> Verification:
 
     location = locate_folder(name, folder, dataset.protocol)
     corpus = read_corpus_once(location)
-    with Progress(transient=True) as bar:
+    with guarded(), Progress(transient=True) as bar:
         task = bar.add_task(f"{name}: files")
         found = examine(
             corpus, available_cores(), lambda done, total: bar.update(task, completed=done, total=total)

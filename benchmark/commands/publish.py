@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from ferbench.benchmark.board.leaderboard import render
-from ferbench.benchmark.commands.leaderboard import PUBLISHED, board_of
+from ferbench.benchmark.commands.leaderboard import BOARD, PUBLISHED, board_of
 from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.records.folders import redone
 from ferbench.benchmark.records.installation import advised
-from ferbench.benchmark.records.record import VALIDATION, Record, read_records
+from ferbench.benchmark.records.record import PREDICTIONS, RECORD, Record, read_records
 
 
 def publish_records(results: Path, suite: str) -> int:
@@ -20,7 +22,8 @@ def publish_records(results: Path, suite: str) -> int:
     Only twins are published: predictions on licensed data stay where they are.
 
     Raises:
-        RequestError: there is nothing to publish, or less of a row than is published.
+        RequestError: there is nothing to publish, or less of a row than is published, or its folder holds something
+            else.
     """
     if results.resolve() == PUBLISHED.resolve():
         raise RequestError(f"{results}: these records are the published ones: name a folder of local ones")
@@ -28,17 +31,29 @@ def publish_records(results: Path, suite: str) -> int:
     if not records:
         first = advised(f"bench SUITE={suite}", f"run --suite {suite}")
         raise RequestError(f"{results}: no records of suite {suite!r} on twins: run {first} first")
+    _refuse_foreign(PUBLISHED / suite)
     _keeps_seeds(records, suite)
-    draft = PUBLISHED / f".{suite}"
-    shutil.rmtree(draft, ignore_errors=True)
-    for record in records:
-        shutil.copytree(
-            record.path, draft / record.path.relative_to(results / suite), ignore=shutil.ignore_patterns(VALIDATION)
-        )
-    shutil.rmtree(PUBLISHED / suite, ignore_errors=True)
-    draft.rename(PUBLISHED / suite)
+    shutil.rmtree(PUBLISHED / f".{suite}", ignore_errors=True)  # left where an earlier version was killed
+    with redone(PUBLISHED / suite) as draft:
+        for record in records:
+            place = draft / record.path.relative_to(results / suite)
+            place.mkdir(parents=True)
+            for name in (PREDICTIONS, RECORD):
+                with suppress(FileNotFoundError):  # one that failed has no predictions
+                    shutil.copyfile(record.path / name, place / name)
+        render(draft.parent, draft.parent / BOARD)  # so that its pages and plots take their place with the records
     render(PUBLISHED, board_of(PUBLISHED))
     return len(records)
+
+
+def _refuse_foreign(folder: Path) -> None:
+    """Raises RequestError where a folder holds something else than published records, such as the gate's baseline."""
+    holds_records = any(folder.glob(f"*/*/seed*-fold*/{RECORD}"))
+    if folder.is_dir() and any(folder.iterdir()) and not holds_records:
+        raise RequestError(
+            f"{folder}: holds something other than published records, which publishing would remove: move it away, or "
+            "give the suite another name"
+        )
 
 
 def _keeps_seeds(records: Sequence[Record], suite: str) -> None:

@@ -17,6 +17,7 @@ from ferbench.benchmark.records.record import RECORD
 from ferbench.benchmark.running.claims import claimed
 from ferbench.benchmark.running.progress import clock
 from ferbench.benchmark.running.scheduler import plan, refuse_read_only, run
+from ferbench.benchmark.running.worker import threads
 
 
 def run_suite(
@@ -39,6 +40,7 @@ def run_suite(
     Raises:
         RequestError: the request itself is wrong; nothing has run then.
     """
+    threads()  # a wrong number would end every worker
     name, suite = load_suite(suite_name)
     if seeds:
         others = (seed for seed in count() if seed not in suite.seeds)

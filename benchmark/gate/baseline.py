@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +19,7 @@ from typing import Any
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.gate.chance import Rerun, Reruns
+from ferbench.benchmark.records.folders import redone, settle
 from ferbench.benchmark.records.installation import advised
 from ferbench.benchmark.records.record import PREDICTIONS, RECORD, Record, read_records
 
@@ -57,6 +57,7 @@ def read_baseline(folder: Path, suite: str, remake: str = advised("baseline")) -
         NoBaselineError: there is none.
         RequestError: it is damaged, or was made of another suite.
     """
+    settle(folder)
     file, mend = folder / FILE, f"restore it with git, or make it again with {remake}"
     if not file.is_file():
         raise NoBaselineError(f"{file}: no baseline there: make one with {remake} and commit it")
@@ -92,11 +93,14 @@ def write_baseline(
     data: Mapping[str, Mapping[str, str]],
     environment: Mapping[str, Any],
 ) -> None:
-    """Replaces the baseline; one that is there stays until all files of the new one are written."""
-    draft = folder.with_name(f".{folder.name}.{os.getpid()}")
-    shutil.rmtree(draft, ignore_errors=True)
+    """Replaces the baseline in one step: until the new one is whole the one that is there stays.
+
+    Raises:
+        RequestError: the folder holds something else.
+    """
+    refuse_foreign(folder)
     cells = {}
-    try:
+    with redone(folder) as draft:
         for record in records:
             place = draft / RECORDS / suite / cell_name(record)
             place.mkdir(parents=True)
@@ -106,10 +110,18 @@ def write_baseline(
             cells[cell_name(record)] = {"files": _checksums(place), "reruns": runs}
         content = {"schema": SCHEMA, "suite": suite, "environment": environment, "data": data, "cells": cells}
         (draft / FILE).write_text(json.dumps(content, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raises RequestError where a folder holds anything that is no baseline: writing one would remove it."""
+    if not folder.exists():
+        return
+    inside = {file.name for file in folder.iterdir()} if folder.is_dir() else {folder.name}
+    if inside and (FILE not in inside or inside - {FILE, RECORDS}):
+        odd = min(inside - {FILE, RECORDS} or inside)
+        raise RequestError(
+            f"{folder}: holds something other than a baseline ({odd}): name a new or an empty folder with --out"
+        )
 
 
 def _reruns(entry: Mapping[str, Any]) -> list[Rerun]:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferbench.benchmark.errors import RequestError
-from ferbench.benchmark.gate.baseline import Baseline, cell_name
+from ferbench.benchmark.gate.baseline import FILE, Baseline, cell_name
 from ferbench.benchmark.gate.chance import Rerun
 from ferbench.benchmark.gate.cost import INPUTS
 from ferbench.benchmark.planning.data import Location, locate, open_data
@@ -92,6 +92,7 @@ def run_cells(
         RequestError: records cannot be written.
         KeyboardInterrupt: Ctrl-C; the finished cells have their records.
     """
+    _refuse_baseline(gate.folder.parent)
     refuse_read_only(gate.folder, "--work")
     drop_other_libraries(gate.folder)
     jobs, kept = plan(cells, gate.folder, gate.data, gate.device_type)
@@ -100,6 +101,13 @@ def run_cells(
         outcome = run(jobs, gate.folder, gate.device_type, gate.workers) if jobs else Outcome(0, 0)
     found = (read_record(cell.folder(gate.folder, locate(cell, gate.data).name)) for cell in cells)
     return [record for record in found if record is not None], outcome
+
+
+def _refuse_baseline(work: Path) -> None:
+    """Raises RequestError where the records that would be replaced are those of a baseline."""
+    if (work / FILE).exists():
+        raise RequestError(f"{work}: a baseline lies there, whose records a run would replace: name another folder "
+                           "with --work")  # fmt: skip
 
 
 def drop_other_libraries(folder: Path) -> None:

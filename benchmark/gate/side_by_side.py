@@ -25,7 +25,9 @@ from typing import Any
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.gate import measured
 from ferbench.benchmark.gate.measured import INFERENCE, TRAINING
+from ferbench.benchmark.records.git import distrusted, git, own_environment
 from ferbench.benchmark.records.installation import CHECKOUT, PACKAGE
+from ferbench.benchmark.records.scratch import scratch
 from ferbench.benchmark.running.worker import SETTINGS
 
 SAMPLES, SAMPLES_AGAIN = 20, 30
@@ -88,21 +90,21 @@ def checkout(repository: Path, ref: str) -> Iterator[tuple[Path, str]]:
     Raises:
         RequestError: no such ref.
     """
-    found = _git(repository, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    found = git(repository, "rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
     if found.returncode:
         raise RequestError(f"--base {ref}: neither a commit of {repository} nor a folder of records: fetch it first, "
                            "or name a ref that is there (a shallow clone holds one commit only)")  # fmt: skip
     commit = found.stdout.strip()
-    _git(repository, "worktree", "prune")  # of gates that were killed
-    with tempfile.TemporaryDirectory(prefix="ferbench-base-") as scratch:
-        place = Path(scratch).resolve() / "base"
-        made = _git(repository, "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", str(place), commit)
+    git(repository, "worktree", "prune")  # of gates that were killed
+    with scratch("base") as folder:
+        place = folder.resolve() / "base"
+        made = git(repository, "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", str(place), commit)
         if made.returncode:
             raise RequestError(f"--base {ref}: it cannot be checked out: {' '.join(made.stderr.split())}")
         try:
             yield place, commit
         finally:
-            _git(repository, "worktree", "remove", "--force", str(place))
+            git(repository, "worktree", "remove", "--force", str(place))
 
 
 def repository_of(folder: Path) -> Path:
@@ -113,14 +115,12 @@ def repository_of(folder: Path) -> Path:
     """
     if not shutil.which("git"):
         raise RequestError("git: not found on PATH: --base REF needs it")
-    found = _git(folder, "rev-parse", "--show-toplevel")
+    found = git(folder, "rev-parse", "--show-toplevel")
+    if said := distrusted(found):
+        raise RequestError(said)
     if found.returncode:
         raise RequestError(f"{folder}: not in a git repository: --base REF needs one")
     return Path(found.stdout.strip())
-
-
-def _git(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True)
 
 
 def measure(
@@ -142,7 +142,8 @@ def measure(
                         "commit that has it")  # fmt: skip
     with ExitStack() as stack:
         places: dict[str, Path] = dict(zip(SIDES, (base, head), strict=True))
-        sides = {name: stack.enter_context(_Process(name, places[name], roots, device, records)) for name in SIDES}
+        own = stack.enter_context(scratch("measured"))
+        sides = {name: stack.enter_context(_Process(name, places[name], roots, device, records, own)) for name in SIDES}
         about = {name: side.ask(ask="about") for name, side in sides.items()}
         machine = one_machine(about["base"]["machine"], about["head"]["machine"])
         for name in SIDES:
@@ -201,13 +202,15 @@ def _in_turns(sides: dict[str, _Process], target: Target, samples: int, draw: ra
 class _Process:
     """One side: a process that measures when it is asked to."""
 
-    def __init__(self, name: str, checkout: Path, roots: Sequence[str], device: str, records: Path | None) -> None:
+    def __init__(
+        self, name: str, checkout: Path, roots: Sequence[str], device: str, records: Path | None, temporary: Path
+    ) -> None:
         self.name = name
         # -P: the folder of the script, whose modules are named like the standard library's, is not on the path
         words = [sys.executable, "-P", measured.__file__, str(checkout), device, *([str(records)] if records else [])]
         own = [str((checkout / root).resolve()) for root in roots]
         path = os.pathsep.join([*own, *filter(None, [os.environ.get("PYTHONPATH")])])
-        environment = {**os.environ, **SETTINGS, "PYTHONPATH": path}
+        environment = {**own_environment(), **SETTINGS, "PYTHONPATH": path, "TMPDIR": str(temporary)}
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed with the process
         self.process = subprocess.Popen(
             words, cwd=checkout, env=environment, text=True, bufsize=1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -20,6 +21,21 @@ from ferbench.datasets.dataset import Protocol
 SUITES = Path(__file__).parent.parent / "suites"
 BASELINES = ("majority", "random", "oracle")
 """Floors and oracle: rows between which every other is read."""
+RESERVED = {
+    "published": "the published records are",
+    "site": "the web pages are",
+    "check": "what the gate keeps is",
+    "records": "the records of the gate are",
+    "records-*-threads": "the records of the gate are",
+    "leaderboard.md": "the board is",
+    "report.md": "a report of the gate is",
+    "junit.xml": "a report of the gate is",
+    "latency.json": "a report of the gate is",
+    "baseline.json": "the gate's baseline is",
+    ".*": "drafts and claims are",
+}
+"""What the program itself names so beside the folders of suites: patterns of names, in lower case since some file
+systems take `Site` for `site`."""
 LONE_IMAGE_SIZE = 48
 """Pixels a side of the store that a floor opens where no architecture stands beside it."""
 
@@ -157,16 +173,23 @@ def load_suite(name: str) -> tuple[str, Suite]:
         raise RequestError(f"{file}: not a YAML file: {' '.join(str(error).split())}") from None
     if not isinstance(content, dict):
         raise RequestError(f"{file}: a suite is a mapping of keys such as {', '.join(Suite.model_fields)}")
-    if file.stem == "published":
-        raise RequestError(
-            f"{file}: a suite cannot be named 'published', as the folder of published records is: rename it"
-        )
+    _refuse_reserved(file)
     try:
         suite = Suite.model_validate(content)
         suite._shipped = file.parent == SUITES
         return file.stem, suite
     except ValidationError as error:
         raise RequestError(f"{file}: {_first_fault(error)}") from None
+
+
+def _refuse_reserved(file: Path) -> None:
+    """Raises RequestError where the records of a suite would lie in a folder that is for something else."""
+    name = file.stem
+    taken = next((use for use in RESERVED if fnmatchcase(name.casefold(), use)), None)
+    if taken:
+        raise RequestError(
+            f"{file}: a suite cannot be named {name!r}, as {RESERVED[taken]} in a folder of results: rename it"
+        )
 
 
 def _first_fault(error: ValidationError) -> str:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
@@ -32,6 +33,7 @@ from ferbench.benchmark.pretexts.faces import Faces, clips, people, stills
 from ferbench.benchmark.records.cache import alone
 from ferbench.benchmark.records.installation import CHECKOUT, cache_folder
 from ferbench.benchmark.records.provenance import code_hash, hash_of
+from ferbench.benchmark.running.processes import leave_with
 from ferbench.benchmark.running.worker import set_worker_environment
 from ferbench.datasets.augmentation import normalise
 from ferbench.datasets.streams import number_of
@@ -101,7 +103,7 @@ def pretrain_all(pretext: str, only: str, out: Path | None, workers: int) -> Non
     except OSError as error:
         raise RequestError(f"{folder}: weights cannot be written there: {error.strerror}") from None
     set_worker_environment()
-    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), leave_with, (os.getpid(),)) as pool:
         done = {name: pool.submit(pretrain, name, folder) for name in chosen}
         for name, future in done.items():
             entry = future.result()

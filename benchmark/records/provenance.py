@@ -7,7 +7,7 @@ import hashlib
 import importlib.util
 import os
 import platform
-import subprocess
+import sys
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.records.git import distrusted, git
 from ferbench.benchmark.records.installation import CHECKOUT, PACKAGE
 
 FOLDERS = ("benchmark", "models", "datasets")
@@ -121,18 +122,21 @@ def _is_text(node: ast.stmt) -> bool:
 def commit() -> tuple[str | None, bool]:
     """Commit of the checkout and whether its code differs from it; (None, False) outside a checkout."""
     head = _git("rev-parse", "HEAD")
-    changed = _git("status", "--porcelain", "--", *FOLDERS, "setup.cfg", "constraints.txt")
-    return (head, bool(changed)) if head else (None, False)
+    if not head:
+        return None, False
+    return head, bool(_git("status", "--porcelain", "--", *FOLDERS, "setup.cfg", "constraints.txt"))
 
 
 def _git(*words: str) -> str | None:
     if CHECKOUT is None:
         return None
     try:
-        done = subprocess.run(["git", "-C", str(CHECKOUT), *words], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
+        answer = git(CHECKOUT, *words)
+    except OSError:
         return None
-    return done.stdout.strip()
+    if said := distrusted(answer):
+        print(f"no commit is kept in the records: {said}", file=sys.stderr)
+    return None if answer.returncode else answer.stdout.strip()
 
 
 def environment() -> dict[str, Any]:

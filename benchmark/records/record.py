@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.atomic import drafted
+from ferbench.benchmark.records.folders import settle_below
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -182,8 +183,11 @@ def digest_of(folder: Path) -> str:
 
 
 def record_files(results: Path) -> Iterator[Path]:
-    """The files of all records below a folder, in any order."""
-    return results.glob(f"*/*/*/seed*-fold*/{RECORD}")
+    """The files of all records below a folder, in any order. Hidden folders are passed over: they are drafts."""
+    settle_below(results)
+    for file in results.glob(f"*/*/*/seed*-fold*/{RECORD}"):
+        if not any(part.startswith(".") for part in file.parts[-5:]):
+            yield file
 
 
 def read_records(results: Path) -> list[Record]:

@@ -1,7 +1,8 @@
 """Cells -> finished cells: what is missing is run, side by side, each with a time limit; the rest is left alone.
 
 A cell costs no other cell anything. A worker that crashes or runs out of time is replaced (pebble's pool does that);
-its cell stays on the board as failed with the reason, and is tried again at the next run.
+its cell stays on the board as failed with the reason, and is tried again at the next run. One that is killed while it
+has nothing to do costs nothing.
 
 Several runs may be at work in one results folder: a cell that another one is at is asked for again until that one has
 made it, or has left it.
@@ -14,13 +15,14 @@ import signal
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import CancelledError, TimeoutError
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, Future, TimeoutError
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import active_children, get_context
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ferbench.benchmark.cell import failed_record, identity, members_of
 from ferbench.benchmark.errors import RequestError
@@ -29,13 +31,19 @@ from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.cache import forget_old
 from ferbench.benchmark.records.provenance import available_cores
 from ferbench.benchmark.records.record import Headline, finished, write_record
+from ferbench.benchmark.records.scratch import scratch
 from ferbench.benchmark.running import worker
 from ferbench.benchmark.running.order import expected_seconds, longest_first
 from ferbench.benchmark.running.progress import RunProgress
 
+if TYPE_CHECKING:
+    from pebble import ProcessPool
+
 DATA_TIME_LIMIT = 24 * 3600
 STOP_SECONDS = 10.0
 """What workers are given to end when a run is stopped."""
+MOST_BREAKS = 3
+"""How often workers may be replaced all together without one job that is done with in between."""
 ASK_AGAIN = 1.0
 """Seconds after which a cell that another run was at is asked for again."""
 
@@ -109,10 +117,10 @@ def run(jobs: list[Job], results: Path, device_type: str, workers: int) -> Outco
     """
     worker.set_worker_environment()
     forget_old()
-    with tempfile.TemporaryDirectory(prefix="ferbench-") as status, _asked_to_stop() as asked:
+    with scratch("run") as status, _asked_to_stop() as asked:
         seconds = expected_seconds(jobs, results)
         expected = {job.name: seconds[job.folder] for job in jobs}
-        progress = RunProgress(len(jobs), workers, Path(status), expected=expected)
+        progress = RunProgress(len(jobs), workers, status, expected=expected)
         with progress:
             _Batch(longest_first(jobs, seconds, results), results, device_type, workers, progress, asked).work()
     return Outcome(progress.done, progress.failed)
@@ -142,8 +150,6 @@ class _Batch:
         self, jobs: list[Job], results: Path, device_type: str, workers: int, progress: RunProgress,
         asked_to_stop: threading.Event,
     ) -> None:  # fmt: skip
-        from pebble import ProcessPool
-
         self.results = results
         self.device_type = device_type
         self.workers = workers
@@ -151,10 +157,9 @@ class _Batch:
         self.asked_to_stop = asked_to_stop
         self.strangers = set(active_children())
         """Processes that this run has not started."""
-        self.pool = ProcessPool(
-            max_workers=workers, initializer=worker.start, initargs=(progress.status_folder, os.getpid()),
-            context=get_context("spawn"),
-        )  # fmt: skip
+        self.pool = self._new_pool()
+        self.breaks = 0
+        """How often the pool broke since a job was done with."""
         self.waiting: dict[tuple[str, int], list[Job]] = {}
         self.turn = {job.folder: turn for turn, job in enumerate(jobs)}
         for job in jobs:
@@ -166,19 +171,26 @@ class _Batch:
         self.elsewhere: list[tuple[float, Job]] = []
         """Jobs that another run is at, with the time at which they are asked for again."""
 
+    def _new_pool(self) -> ProcessPool:
+        from pebble import ProcessPool
+
+        return ProcessPool(
+            max_workers=self.workers, initializer=worker.start, initargs=(self.progress.status_folder, os.getpid()),
+            context=get_context("spawn"),
+        )  # fmt: skip
+
     def work(self) -> None:
         processes = max(1, available_cores() // max(1, min(self.workers, len(self.waiting))))
         try:
             for group, jobs in self.waiting.items():
-                future = self.pool.schedule(
-                    worker.prepare_data, args=(jobs[0].location, group[1], processes), timeout=DATA_TIME_LIMIT
-                )
-                self.running[future] = group
+                self._prepare(group, jobs[0].location, processes)
             while self.running or self.elsewhere:
                 if self.asked_to_stop.is_set():
                     raise KeyboardInterrupt
-                for future in [f for f in self.running if f.done()]:
+                for future in [f for f in self.running if _has_answer(f)]:
                     self._collect(future)
+                if self.running and not self.pool.active:
+                    self._begin_again(processes)
                 self._ask_again()
                 self.progress.refresh()
                 time.sleep(0.1)
@@ -202,8 +214,34 @@ class _Batch:
         for child in set(active_children()) - self.strangers:
             child.kill()
 
+    def _begin_again(self, processes: int) -> None:
+        """Replaces a pool that broke, as it does when a worker is killed while none has a task, and gives the jobs that
+        it had to the new one. When that one breaks too, again and again, no worker can live here: they all fail."""
+        self.breaks += 1
+        self._stop()
+        self.pool = self._new_pool()
+        left = [what for future, what in self.running.items() if not _has_answer(future)]
+        self.running = {future: what for future, what in self.running.items() if _has_answer(future)}
+        if self.breaks > MOST_BREAKS:
+            self._give_up(left)
+            return
+        for what in left:
+            if isinstance(what, Job):
+                self._start(what)
+            else:
+                self._prepare(what, self.waiting[what][0].location, processes)
+
+    def _give_up(self, left: list[Job | tuple[str, int]]) -> None:
+        """Fails whatever is not done with."""
+        given = [what for what in left if isinstance(what, Job)]
+        of_data = [job for jobs in self.waiting.values() for job in jobs]
+        for job in [*given, *of_data, *self.held, *(job for _, job in self.elsewhere)]:
+            self._keep_failure(job, "worker processes are killed, or cannot be started: see how much memory is free")
+        self.waiting, self.held, self.elsewhere = {}, [], []
+
     def _collect(self, future: Any) -> None:
         what = self.running.pop(future)
+        self.breaks = 0
         error = _reason(future, what)
         if isinstance(what, Job):
             if error is None:
@@ -230,12 +268,21 @@ class _Batch:
             self._start(job)
 
     def _start(self, job: Job) -> None:
-        future = self.pool.schedule(
-            worker.make_cell,
-            args=(job.cell, job.location, job.about, self.device_type, self.workers, self.results),
-            timeout=job.cell.time_limit,
-        )
-        self.running[future] = job
+        about = (job.cell, job.location, job.about, self.device_type, self.workers, self.results)
+        self._schedule(job, worker.make_cell, about, job.cell.time_limit)
+
+    def _prepare(self, group: tuple[str, int], location: Location, processes: int) -> None:
+        self._schedule(group, worker.prepare_data, (location, group[1], processes), DATA_TIME_LIMIT)
+
+    def _schedule(self, what: Job | tuple[str, int], function: Callable[..., Any], args: tuple[Any, ...],
+                  limit: int) -> None:  # fmt: skip
+        future: Future[Any]
+        try:
+            future = self.pool.schedule(function, args=args, timeout=limit)
+        except RuntimeError:  # the pool broke since it was last looked at
+            future = Future()
+            future.set_exception(BrokenProcessPool())
+        self.running[future] = what
 
     def _keep(self, job: Job, made: worker.Made | None) -> None:
         if made is None:
@@ -265,6 +312,11 @@ class _Batch:
             self.progress.say(f"{job.folder}: the record of this failure cannot be written: {error.strerror}")
 
 
+def _has_answer(future: Any) -> bool:
+    """Whether a job came to an end before its pool broke."""
+    return bool(future.done()) and (future.cancelled() or not isinstance(future.exception(), BrokenProcessPool))
+
+
 def _reason(future: Any, what: Job | tuple[str, int]) -> str | None:
     """Why a job failed, in one line; None when it did not."""
     from pebble import ProcessExpired
@@ -278,9 +330,8 @@ def _reason(future: Any, what: Job | tuple[str, int]) -> str | None:
         return f"its process ended with exit code {error.exitcode} (killed, or out of memory)"
     except CancelledError:
         return "cancelled"
-    except OSError as error:
-        where = f": {error.filename}" if error.filename else ""
-        return f"{error.strerror or error}{where}"
+    except worker.JobError as error:
+        return str(error)
     except Exception as error:
-        return " ".join(f"{type(error).__name__}: {error}".split())
+        return worker.reason_of(error)
     return None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ferbench.benchmark.cell import run_cell
+from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location, open_data
 from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.record import Headline, finished
@@ -37,6 +38,8 @@ THREADS = "FERBENCH_THREADS"
 """Threads of torch in a worker, one unless it is set: another number sums in another order, which the gate's baseline
 does on purpose."""
 
+MOST_THREADS = 1024
+
 _status_file: Path | None = None
 
 
@@ -44,6 +47,19 @@ def set_worker_environment() -> None:
     """Sets, for processes that are started from now on, what must be there when they begin."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+
+
+def threads() -> int:
+    """How many threads torch has in a worker.
+
+    Raises:
+        RequestError: what is asked for is no such number.
+    """
+    asked = os.environ.get(THREADS) or "1"
+    if not (asked.isascii() and asked.isdigit() and 1 <= int(asked[:9]) <= MOST_THREADS):
+        raise RequestError(f"{THREADS}={asked!r}: a number of threads is from 1 to {MOST_THREADS}: set another one, or "
+                           "none")  # fmt: skip
+    return int(asked)
 
 
 def start(status_folder: Path, parent: int) -> None:
@@ -58,11 +74,33 @@ def start(status_folder: Path, parent: int) -> None:
     from ferbench.benchmark.learning.training import make_deterministic
 
     make_deterministic()
-    torch.set_num_threads(int(os.environ.get(THREADS) or 1))
+    torch.set_num_threads(threads())
     if torch.cuda.is_available():  # one worker a GPU; one that replaces another may share a GPU for a while
         torch.cuda.set_device((multiprocessing.current_process()._identity[0] - 1) % torch.cuda.device_count())
 
 
+class JobError(Exception):
+    """Why a job failed, in one line. An exception of somebody else's may not survive the way to another process, where
+    it would end the whole pool."""
+
+
+def reason_of(error: Exception) -> str:
+    """What an exception says, in one line."""
+    if isinstance(error, OSError):
+        where = f": {error.filename}" if error.filename else ""
+        return f"{error.strerror or error}{where}"
+    return " ".join(f"{type(error).__name__}: {error}".split())
+
+
+@contextmanager
+def _told_in_one_line() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise JobError(reason_of(error)) from None
+
+
+@_told_in_one_line()
 def prepare_data(location: Location, size: int, processes: int) -> None:
     """Writes the twin, decodes the frames of a data set and looks for copies among them, where that is not done yet."""
     from ferbench.benchmark.planning.leaks import copies_of
@@ -83,6 +121,7 @@ class Made:
     """Whether another run on the same results folder made it."""
 
 
+@_told_in_one_line()
 def make_cell(
     cell: Cell, location: Location, about: dict[str, Any], device_type: str, workers: int, results: Path
 ) -> Made | None:

@@ -86,6 +86,15 @@ def test_a_wrong_word_is_told_in_one_line(refused: Callable[..., str], words: li
     assert refused(*words) == line
 
 
+@pytest.mark.parametrize("threads", ["two", "0", "-1", "1.5", "2 ", "9" * 5000])
+def test_a_wrong_number_of_threads_is_told_before_anything_runs(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, threads: str
+) -> None:
+    monkeypatch.setenv("FERBENCH_THREADS", threads)
+    said = "a number of threads is from 1 to 1024: set another one, or none"
+    assert refused("--suite", "smoke") == f"FERBENCH_THREADS={threads!r}: {said}"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

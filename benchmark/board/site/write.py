@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import version
@@ -24,7 +22,8 @@ from ferbench.benchmark.board.site.cells import Page, cell_page, row_page
 from ferbench.benchmark.board.site.libraries import library_files
 from ferbench.benchmark.board.tables import HEADLINES, across, notes_of
 from ferbench.benchmark.errors import RequestError
-from ferbench.benchmark.records.record import Record
+from ferbench.benchmark.records.folders import redone
+from ferbench.benchmark.records.record import RECORD, Record
 
 MARK = ".ferbench-site"
 """Lies in every folder that this wrote: only such a folder is replaced."""
@@ -33,8 +32,7 @@ MARK = ".ferbench-site"
 def write_site(records: Iterable[Record], out: Path, published: Iterable[Record] = ()) -> int:
     """Writes the pages of all records to `out`, in place of an earlier site there; returns the number of pages.
 
-    The same records give the same bytes. The site is written beside `out` first: an earlier one stays until the new
-    one is whole.
+    The same records give the same bytes. An earlier site stays until the new one is whole.
 
     published: records that each row may reproduce; empty: no such column.
 
@@ -42,15 +40,13 @@ def write_site(records: Iterable[Record], out: Path, published: Iterable[Record]
         RequestError: `out` holds something else, or a record's predictions cannot be read.
         OSError: `out` cannot be written.
     """
-    if out.exists() and not (out.is_dir() and ((out / MARK).exists() or not any(out.iterdir()))):
+    if out.exists() and not (out.is_dir() and (_is_site(out) or not any(out.iterdir()))):
         raise RequestError(f"{out}: holds something other than a site: name a new or an empty folder with --out")
     found = sections(records)
     prepare(found)
     reference = Published(published, found) if (published := list(published)) else None
-    out.parent.mkdir(parents=True, exist_ok=True)
-    draft = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    try:
-        pages = 0
+    pages = 0
+    with redone(out) as draft:
         for address, text in _pages(found, reference):
             file = draft / address
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -60,12 +56,12 @@ def write_site(records: Iterable[Record], out: Path, published: Iterable[Record]
             (draft / "assets").mkdir(exist_ok=True)
             (draft / "assets" / name).write_bytes(content)
         (draft / MARK).touch()
-        draft.chmod(0o755)  # a temporary folder is private, a site is to be read
-        shutil.rmtree(out, ignore_errors=True)
-        draft.replace(out)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
     return pages
+
+
+def _is_site(folder: Path) -> bool:
+    """Whether this wrote a folder, and no suite of its name has put records there since."""
+    return (folder / MARK).exists() and not any(folder.glob(f"*/*/seed*-fold*/{RECORD}"))
 
 
 def _pages(found: list[Section], published: Published | None) -> Iterator[tuple[str, str]]:

@@ -236,6 +236,15 @@ def test_an_earlier_site_is_replaced_and_nothing_else_is(records: list[Record], 
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+def test_a_site_that_holds_records_too_is_not_replaced(records: list[Record], tmp_path: Path) -> None:
+    """As of a suite that was named `site` when that was allowed."""
+    write_site(records[:1], tmp_path / "site")
+    cell = write_cell(tmp_path, "c3d", suite="site")
+    with pytest.raises(RequestError, match=r"holds something other than a site"):
+        write_site(records[:1], tmp_path / "site")
+    assert (cell / "record.json").is_file()
+
+
 def test_the_verb_tells_what_to_open_and_what_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="no records there"):
         write(tmp_path / "none", tmp_path / "site")

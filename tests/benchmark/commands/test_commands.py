@@ -43,6 +43,30 @@ def test_publishing_replaces_a_suite_and_leaves_real_data_at_home(checkout: Path
     assert not (checkout / "results/leaderboard.md").exists()
 
 
+def test_publishing_passes_over_what_a_killed_one_left_and_removes_it(checkout: Path) -> None:
+    published = checkout / "results" / "published"
+    write_cell(published, "tsm")
+    left = [published / ".default" / "oulu_casia-twin", published / f".default.{'0' * 32}" / "default"]
+    for folder in left:
+        (folder / "c3d" / "seed0-fold0").mkdir(parents=True)
+        (folder / "c3d" / "seed0-fold0" / "record.json").write_text("{")
+    assert leaderboard.render_board(Path("results/published")).out == Path("leaderboard.md")
+    write_cell(checkout / "results", "c3d")
+    assert publish.publish_records(Path("results"), "default") == 1
+    assert [folder.name for folder in published.iterdir()] == ["default"]
+
+
+def test_publishing_removes_nothing_but_published_records(checkout: Path) -> None:
+    """A suite that is named as the folder of the gate's baseline is."""
+    write_cell(checkout / "results", "c3d", suite="gate")
+    baseline = checkout / "results" / "published" / "gate" / "baseline.json"
+    baseline.parent.mkdir(parents=True)
+    baseline.touch()
+    with pytest.raises(RequestError, match="gate: holds something other than published records"):
+        publish.publish_records(Path("results"), "gate")
+    assert baseline.is_file()
+
+
 def test_a_published_row_loses_no_seed(checkout: Path) -> None:
     for seed in (0, 1, 2):
         write_cell(checkout / "results" / "published", "c3d", seed=seed)

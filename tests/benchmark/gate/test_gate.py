@@ -20,7 +20,7 @@ from ferbench.benchmark.commands import check
 from ferbench.benchmark.commands.check import Request, check_folders, check_gate, refuse_saved_times
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.gate.baseline import read_baseline
-from ferbench.benchmark.gate.runs import cells_to_gate, drop_other_libraries
+from ferbench.benchmark.gate.runs import GateRun, cells_to_gate, drop_other_libraries, run_cells
 from ferbench.benchmark.gate.side_by_side import SideError
 from ferbench.benchmark.planning.suite import Suite, load_suite
 from ferbench.benchmark.records.installation import CHECKOUT
@@ -134,6 +134,26 @@ def test_no_baseline_is_nothing_to_compare(here: Here, capsys: pytest.CaptureFix
     assert here.check() == 3
     advised = f"make one with `python -m benchmark baseline --out {here.baseline}` and commit it"
     assert f"baseline.json: no baseline there: {advised}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("found", ["notes.txt", "records", "baseline.json and notes.txt"])
+def test_a_folder_that_is_no_baseline_is_never_replaced_by_one(here: Here, tmp_path: Path, found: str) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name in found.split(" and "):
+        (folder / name).touch()
+    with pytest.raises(
+        RequestError, match=r"mine: holds something other than a baseline \((notes.txt|records)\): name"
+    ):
+        baseline_command.make_baseline(baseline_command.Request(device="cpu", work=here.work, baseline=folder))
+    assert sorted(file.name for file in folder.iterdir()) == sorted(found.split(" and "))
+
+
+def test_a_run_of_the_gate_replaces_no_record_of_a_baseline(here: Here) -> None:
+    before = read_baseline(here.baseline, "gate")
+    with pytest.raises(RequestError, match=r"a baseline lies there, whose records a run would replace: .* with --work"):
+        run_cells([], GateRun("gate", here.baseline / "records", "cpu", 1), print)
+    assert read_baseline(here.baseline, "gate") == before
 
 
 @pytest.mark.parametrize(

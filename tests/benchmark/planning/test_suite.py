@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,14 @@ from typing import Any
 import pytest
 from third_party import install
 
+from ferbench.benchmark import cli
+from ferbench.benchmark.commands.check import REPORTS, WORK
+from ferbench.benchmark.commands.leaderboard import BOARD, PUBLISHED
 from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.gate.baseline import FILE, RECORDS
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
 from ferbench.benchmark.planning.suite import BASELINES, Cell, cells_of, load_suite, suite_names
+from ferbench.benchmark.running import claims
 
 GOOD = "description: a test\nsize: tiny\n"
 
@@ -302,6 +308,26 @@ def test_a_wrong_file_is_told_with_its_name_the_key_and_what_is_allowed(
 def test_a_name_or_protocol_that_is_not_there_is_told(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(RequestError, match=message):
         cells(tmp_path, GOOD + text)
+
+
+def names_that_are_written_beside_suites() -> list[str]:
+    site = next(p.default for p in inspect.signature(cli.site).parameters.values() if p.name == "out")
+    threads = "records-2-threads"
+    return [BOARD.name, PUBLISHED.name, WORK.name, site.name, FILE, claims.FILE, *REPORTS, RECORDS, threads]
+
+
+@pytest.mark.parametrize("name", [*names_that_are_written_beside_suites(), "Site", "CHECK", ".default", ".."])
+def test_a_suite_cannot_be_named_as_what_the_program_writes_beside_it(tmp_path: Path, name: str) -> None:
+    file = tmp_path / f"{name}.yaml"
+    file.write_text("description: A test.\nsize: tiny\n")
+    with pytest.raises(RequestError, match=r"a suite cannot be named '.*', as .* in a folder of results: rename it"):
+        load_suite(str(file))
+
+
+def test_a_suite_may_be_named_as_its_author_likes(tmp_path: Path) -> None:
+    for name in ("my site", "site2", "records-of-mine", "published-before", "v1.2"):
+        (tmp_path / f"{name}.yaml").write_text("description: A test.\nsize: tiny\n")
+        assert load_suite(str(tmp_path / f"{name}.yaml"))[0] == name
 
 
 def test_a_suite_that_is_not_there_is_told() -> None:

@@ -52,6 +52,15 @@ def test_records_are_read_in_the_order_of_their_paths(tmp_path: Path) -> None:
     assert [record.data["seed"] for record in read_records(tmp_path)] == [0, 1, 2]
 
 
+def test_drafts_of_folders_are_no_records(tmp_path: Path) -> None:
+    """As publishing and the site leave them where they are killed."""
+    write_record(folder(tmp_path), {"seed": 0})
+    left = tmp_path / ".smoke" / "made" / "c3d" / "seed1-fold0"
+    left.mkdir(parents=True)
+    (left / RECORD).write_text("half a rec")
+    assert [record.path for record in read_records(tmp_path)] == [folder(tmp_path)]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"schema": 2}'])
 def test_what_is_no_record_is_none_and_an_error_when_a_board_is_made(tmp_path: Path, text: str) -> None:
     assert read_record(folder(tmp_path)) is None

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import shutil
 import threading
 import time
 from dataclasses import replace
-from multiprocessing import active_children
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from pebble import ProcessPool
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import BASELINES, Cell, Twin
 from ferbench.benchmark.records.record import RECORD, read_record
-from ferbench.benchmark.running import scheduler
+from ferbench.benchmark.running import scheduler, worker
+from ferbench.benchmark.running.progress import RunProgress
 from ferbench.benchmark.running.scheduler import Outcome, plan, refuse_read_only, run
 from ferbench.benchmark.running.worker import SETTINGS
 
@@ -108,6 +112,56 @@ def test_a_failed_cell_has_no_predictions(results: Path) -> None:
         assert (folder / "predictions.parquet").is_file() == (record.data["status"] == "ok")
 
 
+@pytest.mark.parametrize("pause", [0.0, 1.5])
+def test_workers_that_are_killed_while_they_have_nothing_to_do_are_replaced(
+    pause: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the pool notices, and after it has."""
+    strangers, killed = set(active_children()), []
+    say = RunProgress.say
+
+    def kill_when_data_are_ready(self: RunProgress, line: str) -> None:
+        say(self, line)
+        if " ready at " in line:
+            for child in set(active_children()) - strangers:
+                child.kill()
+                child.join()
+                killed.append(child)
+            time.sleep(pause)
+
+    monkeypatch.setattr(RunProgress, "say", kill_when_data_are_ready)
+    floors = [cell for cell in cells() if cell.architecture in BASELINES]
+    assert run(plan(floors, tmp_path, None, "cpu")[0], tmp_path, "cpu", workers=1) == Outcome(finished=3, failed=0)
+    assert len(killed) == 1
+    assert {state for state, _ in status(tmp_path).values()} == {"ok"}
+
+
+def test_a_run_whose_workers_cannot_live_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where there is no memory left to start one."""
+
+    def dying(_: object) -> ProcessPool:
+        return ProcessPool(max_workers=1, initializer=os._exit, initargs=(3,), context=get_context("spawn"))
+
+    monkeypatch.setattr(scheduler._Batch, "_new_pool", dying)
+    floors = [cell for cell in cells() if cell.architecture in BASELINES]
+    assert run(plan(floors, tmp_path, None, "cpu")[0], tmp_path, "cpu", workers=1) == Outcome(finished=0, failed=3)
+    reason = "worker processes are killed, or cannot be started: see how much memory is free"
+    assert set(status(tmp_path).values()) == {("failed", reason)}
+
+
+class ForeignError(Exception):
+    """Cannot be sent to another process: it is made anew there of its text alone."""
+
+    def __init__(self, one: str, two: str) -> None:
+        super().__init__(f"{one} and {two}")
+
+
+def test_an_exception_of_somebody_elses_is_told_in_a_line_that_can_be_sent() -> None:
+    with pytest.raises(worker.JobError) as told, worker._told_in_one_line():
+        raise ForeignError("one", "two")
+    assert str(pickle.loads(pickle.dumps(told.value))) == "ForeignError: one and two"
+
+
 def test_real_data_have_no_oracle(twins: Path, tmp_path: Path) -> None:
     shutil.copytree(twins / "affectnet_small", tmp_path / "affectnet_small")
     (tmp_path / "affectnet_small" / "twin.json").unlink()
@@ -150,7 +204,7 @@ def test_workers_of_a_pool_that_does_not_end_are_killed(tmp_path: Path, monkeypa
     monkeypatch.setattr(batch.pool, "stop", lambda: time.sleep(60))
     monkeypatch.setattr(scheduler, "STOP_SECONDS", 0.1)
     batch._stop()
-    for worker in started:
-        worker.join(10)
-        assert not worker.is_alive()
+    for child in started:
+        child.join(10)
+        assert not child.is_alive()
     stop()
