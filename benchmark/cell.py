@@ -200,6 +200,7 @@ def run_cell(
     """Trains, tests and measures a cell of this identity, and writes its record."""
     import torch
 
+    from ferbench.benchmark.learning.determinism import deterministic_if_it_can
     from ferbench.benchmark.learning.task import metrics_of
     from ferbench.benchmark.measures.efficiency import device_name
     from ferbench.benchmark.planning.data import open_data
@@ -212,7 +213,11 @@ def run_cell(
     parts, found_twice = parted(corpus, cell.protocol, cell.fold, store.content, copies, cell.allow_leaks)
     keys = {cell.architecture: about["key"], **about["keys_below"]}
     if cell.kind == "architecture":
-        found = _architecture_cell(cell, corpus, parts, store, device, keys, report)
+        found, undetermined = deterministic_if_it_can(
+            lambda: _architecture_cell(cell, corpus, parts, store, device, keys, report)
+        )
+        if undetermined:
+            found["notes"].append(f"not the same bit for bit when trained again: {undetermined} is not deterministic")
     elif cell.kind == "ensemble":
         found = _ensemble_cell(cell, corpus, parts, keys, results)
     else:
@@ -256,7 +261,6 @@ def _architecture_cell(
     report: Report,
 ) -> dict[str, Any]:
     """Trains on the training part, chooses the epoch on the validation part, and uses the test part once."""
-    from ferbench.benchmark.learning.determinism import deterministic_if_it_can
     from ferbench.benchmark.learning.training import Material, Run, predict_with
     from ferbench.benchmark.measures.efficiency import peak_memory
 
@@ -274,7 +278,7 @@ def _architecture_cell(
     material = Material(corpus, cell.protocol, parts, store, architecture.view, size.frames, size.shuffle_frames)
     with peak_memory(device) as peak:
         began = time.perf_counter()
-        training, undetermined = deterministic_if_it_can(lambda: trained_model(cell, material, run, keys))
+        training = trained_model(cell, material, run, keys)
         model, history = training.model, training.history
         trained = time.perf_counter()
         answers = predict_with(model, size, material, parts.test, run)
@@ -287,14 +291,7 @@ def _architecture_cell(
         "started_from": training.started_from,
         "recipe": recipe_of(size, cell.epochs),
         "history": history,
-        "notes": [
-            *notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),
-            *(
-                [f"not the same bit for bit when trained again: {undetermined} is not deterministic"]
-                if undetermined
-                else []
-            ),
-        ],
+        "notes": notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),
         "answers": answers,
         "validation_answers": validation,
         "precision": run.precision,

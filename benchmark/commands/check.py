@@ -227,7 +227,7 @@ def latency(
 ) -> list[Verdict]:
     """Measures base and head in turns, and again what looks slower; keeps the raw samples."""
     head, base, commit = sides
-    with scratch("board") as folder:
+    with scratch() as folder:
         notes.append(
             f"latency: this checkout against {request.base} ({commit[:12]}), in turns on this machine, with this "
             f"environment's libraries; worse: ratio > {RATIO:g} with p < {ALPHA:g}, twice"

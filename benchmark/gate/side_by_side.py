@@ -96,7 +96,7 @@ def checkout(repository: Path, ref: str) -> Iterator[tuple[Path, str]]:
                            "or name a ref that is there (a shallow clone holds one commit only)")  # fmt: skip
     commit = found.stdout.strip()
     git(repository, "worktree", "prune")  # of gates that were killed
-    with scratch("base") as folder:
+    with scratch() as folder:
         place = folder.resolve() / "base"
         made = git(repository, "-c", f"core.hooksPath={os.devnull}", "worktree", "add", "--detach", str(place), commit)
         if made.returncode:
@@ -142,7 +142,7 @@ def measure(
                         "commit that has it")  # fmt: skip
     with ExitStack() as stack:
         places: dict[str, Path] = dict(zip(SIDES, (base, head), strict=True))
-        own = stack.enter_context(scratch("measured"))
+        own = stack.enter_context(scratch())
         sides = {name: stack.enter_context(_Process(name, places[name], roots, device, records, own)) for name in SIDES}
         about = {name: side.ask(ask="about") for name, side in sides.items()}
         machine = one_machine(about["base"]["machine"], about["head"]["machine"])

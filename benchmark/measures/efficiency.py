@@ -199,7 +199,7 @@ def measure_inference(
     """
     device = torch.device(device)
     batches = sorted(batches or BATCHES.get(device.type, BATCHES["cpu"]), reverse=True)
-    clock = _Clock(device, sample_seconds)
+    clock = Clock(device, sample_seconds)
     was_training = model.training
     model.eval()
     try:
@@ -233,12 +233,15 @@ def measure_inference(
 
 
 @dataclass(frozen=True)
-class _Clock:
+class Clock:
+    """Times calls on a device."""
+
     device: torch.device
     sample_seconds: float
+    """What a timed sample lasts at least."""
 
     def seconds_per_call(
-        self, call: Callable[[], Tensor], samples: int, warm_up: int, *, wait_each_call: bool
+        self, call: Callable[[], object], samples: int, warm_up: int, *, wait_each_call: bool
     ) -> list[float]:
         """Mean seconds of a call in each of `samples` samples, after a warm-up of at least two calls."""
 

@@ -7,7 +7,6 @@ Operations are two a multiply-add, those of `measures.efficiency`; of a training
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ferbench.benchmark.measures.efficiency import Precision, Shape, autocast, out_of_memory, random_input
+from ferbench.benchmark.measures.efficiency import Clock, Precision, Shape, autocast, out_of_memory, random_input
 
 Part = Literal["inference", "training"]
 
@@ -31,7 +30,7 @@ MATRIX = {"cpu": 2048, "cuda": 8192}
 WARM_UP = 3
 SAMPLES = 5
 SAMPLE_SECONDS = 0.05
-"""A timed sample repeats the call until it lasts about this long."""
+"""A timed sample repeats the call until it lasts at least this long."""
 LONGEST_CALL = 0.3
 """Seconds; a call that takes longer has kept the device busy, and no larger batch is tried."""
 
@@ -75,7 +74,7 @@ def utilisations(
         shape: of a batch; its first number is replaced.
         peak: operations a second (`matrix_product_rate`).
         compiled: by `torch.compile`, at the one batch that the model as it comes is fastest at.
-    """  # fmt: skip
+    """
     parts: tuple[Part, ...] = ("inference", "training")
     for part in parts:
         flops = flops_of(model, shape, part)
@@ -83,12 +82,17 @@ def utilisations(
         if found is None:
             continue
         batch, seconds = found
-        yield Utilisation(part, False, batch, batch / seconds, batch * flops / seconds, batch * flops / seconds / peak)
+        yield _utilisation(part, False, batch, seconds, flops, peak)
         if compiled:
             faster: nn.Module = torch.compile(model, dynamic=False)  # type: ignore[assignment]
             seconds = _seconds(faster, part, (batch, *shape[1:]), device, precision, channels_last)
-            rate = batch * flops / seconds
-            yield Utilisation(part, True, batch, batch / seconds, rate, rate / peak)
+            yield _utilisation(part, True, batch, seconds, flops, peak)
+
+
+def _utilisation(part: Part, compiled: bool, batch: int, seconds: float, flops: int, peak: float) -> Utilisation:
+    """From the seconds of one call, and the operations of one sample."""
+    rate = batch * flops / seconds
+    return Utilisation(part, compiled, batch, batch / seconds, rate, rate / peak)
 
 
 def flops_of(model: nn.Module, shape: Shape, part: Part) -> int:
@@ -174,21 +178,5 @@ def _call(model: nn.Module, part: Part, x: Tensor, device: torch.device, precisi
 def seconds_per_call(call: Callable[[], object], device: torch.device) -> float:
     """The fastest of some samples, each the mean of calls that follow one another: what the device can, not what else
     happens on it."""
-
-    def run(repeats: int) -> float:
-        _wait(device)
-        began = time.perf_counter()
-        for _ in range(repeats):
-            call()
-        _wait(device)
-        return (time.perf_counter() - began) / repeats
-
-    for _ in range(WARM_UP):
-        last = run(1)
-    repeats = max(1, round(SAMPLE_SECONDS / last))
-    return min(run(repeats) for _ in range(SAMPLES))
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    clock = Clock(device, SAMPLE_SECONDS)
+    return min(clock.seconds_per_call(call, SAMPLES, WARM_UP, wait_each_call=False))

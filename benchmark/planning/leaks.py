@@ -154,10 +154,8 @@ def one_content(content: NDArray[np.uint64], copies: Copies) -> NDArray[np.uint6
             same[b] = a
     if not same:
         return content
-    merged = content.copy()
-    for value in same:
-        merged[content == value] = first(value)
-    return merged
+    values, place = np.unique(content, return_inverse=True)
+    return np.array([first(value) for value in values.tolist()], dtype=np.uint64)[place]
 
 
 def _parts_as_they_are(corpus: Corpus, protocol: Protocol, fold: int, content: NDArray[np.uint64]) -> Split:
@@ -214,9 +212,9 @@ def under_two_classes(corpus: Corpus, content: NDArray[np.uint64]) -> list[tuple
     if corpus.target is not None:
         return []
     stills = np.flatnonzero((corpus.stop - corpus.start == 1) & (content[corpus.start] != 0))
-    order = np.argsort(content[corpus.start[stills]], kind="stable")
-    found = []
-    for i, j in zip(stills[order][:-1].tolist(), stills[order][1:].tolist(), strict=True):
-        if content[corpus.start[i]] == content[corpus.start[j]] and corpus.label[i] != corpus.label[j]:
-            found.append((corpus.sample_id[i], corpus.sample_id[j]))
-    return found
+    stills = stills[np.argsort(content[corpus.start[stills]], kind="stable")]
+    one, other = stills[:-1], stills[1:]
+    same = content[corpus.start[one]] == content[corpus.start[other]]
+    found = same & (corpus.label[one] != corpus.label[other])
+    pairs = zip(one[found].tolist(), other[found].tolist(), strict=True)
+    return [(corpus.sample_id[i], corpus.sample_id[j]) for i, j in pairs]

@@ -10,20 +10,18 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from glob import escape
 from pathlib import Path
-from uuid import uuid4
+
+from ferbench.benchmark.records.held import held_folder, remove_left
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 _NO_EXCHANGE = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP)
 _ASIDE = ".ferbench-before"
-_HEX = "[0-9a-f]"
 
 
 @contextmanager
@@ -39,18 +37,15 @@ def redone(folder: Path) -> Iterator[Path]:
     folder = folder.resolve()  # what a link leads to is replaced, not the link
     folder.parent.mkdir(parents=True, exist_ok=True)
     settle(folder)
-    _remove_left(folder)
-    holder = folder.with_name(f".{folder.name}.{uuid4().hex}")
-    holder.mkdir()
-    try:
-        with _held(holder):
-            draft = holder / folder.name
-            draft.mkdir()
-            yield draft
-            _put(draft, folder)
-            shutil.rmtree(_aside(folder), ignore_errors=True)
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(_aside(folder), ignore_errors=True)
+    remove_left(folder.parent, f".{folder.name}.")
+    with held_folder(folder.parent, f".{folder.name}.") as holder:
+        draft = holder / folder.name
+        draft.mkdir()
+        yield draft
+        _put(draft, folder)
+        shutil.rmtree(_aside(folder), ignore_errors=True)
 
 
 def settle(folder: Path) -> None:
@@ -114,32 +109,3 @@ def _step_aside(folder: Path) -> None:
 
 def _aside(folder: Path) -> Path:
     return folder.with_name(f".{folder.name}{_ASIDE}")
-
-
-def _remove_left(folder: Path) -> None:
-    """Removes what earlier writers left here when they were killed."""
-    if folder.exists():
-        shutil.rmtree(_aside(folder), ignore_errors=True)
-    for holder in folder.parent.glob(f".{escape(folder.name)}.{_HEX * 32}"):
-        with suppress(OSError), _held(holder):  # one that is held is being written
-            shutil.rmtree(holder, ignore_errors=True)
-
-
-@contextmanager
-def _held(holder: Path) -> Iterator[None]:
-    """Holds a folder of a draft as long as its writer lives; the kernel lets go of it when the process ends.
-
-    Raises:
-        OSError: another process holds it.
-    """
-    opened = os.open(holder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
-                raise
-            # a file system without locks: as if nobody else were there
-        yield
-    finally:
-        os.close(opened)

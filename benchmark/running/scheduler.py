@@ -117,7 +117,7 @@ def run(jobs: list[Job], results: Path, device_type: str, workers: int) -> Outco
     """
     worker.set_worker_environment()
     forget_old()
-    with scratch("run") as status, _asked_to_stop() as asked:
+    with scratch() as status, _asked_to_stop() as asked:
         seconds = expected_seconds(jobs, results)
         expected = {job.name: seconds[job.folder] for job in jobs}
         progress = RunProgress(len(jobs), workers, status, expected=expected)

@@ -225,7 +225,15 @@ def test_the_help_says_of_each_verb_what_it_does_in_a_whole_sentence(command: Co
 def test_lists_are_tables_or_json(command: Command) -> None:
     code, out, _ = command("list", "suites", "--json")
     assert code == 0
-    assert [row["name"] for row in json.loads(out)] == ["ablation", "default", "full", "gate", "pairs", "smoke"]
+    assert [row["name"] for row in json.loads(out)] == [
+        "ablation",
+        "default",
+        "full",
+        "gate",
+        "pairs",
+        "rehearsal",
+        "smoke",
+    ]
     _, out, _ = command("list", "cells", "--suite", "pairs", "--json")
     assert {"dataset": "oulu_casia", "architecture": "c3d", "size": "tiny", "seed": 0, "fold": 0} in json.loads(out)
     _, out, _ = command("list", "architectures")

@@ -18,22 +18,22 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_it_is_there_as_long_as_it_is_needed(temporary: Path) -> None:
-    with scratch("run") as one, scratch("run") as other:
+    with scratch() as one, scratch() as other:
         assert sorted(temporary.iterdir()) == sorted([one, other])
     assert not list(temporary.iterdir())
 
 
 def test_what_a_killed_process_left_is_removed_and_nothing_else(temporary: Path) -> None:
     def work() -> None:
-        with scratch("run") as folder:
+        with scratch() as folder:
             (folder / "one").mkdir()
             (folder / "two").mkdir()
 
-    foreign = [temporary / name for name in ("ferbench-results", "ferbench-run-x", f"ferbench-run-{'0' * 31}")]
+    foreign = [temporary / name for name in ("ferbench-results", f"ferbench-{'0' * 31}", f"ferbench-run-{'0' * 32}")]
     for folder in foreign:
         folder.mkdir()
     assert killed_at(3, work)
     (left,) = set(temporary.iterdir()) - set(foreign)
     assert (left / "one").is_dir()
-    with scratch("base") as mine:
+    with scratch() as mine:
         assert set(temporary.iterdir()) == {mine, *foreign}
