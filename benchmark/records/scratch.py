@@ -9,7 +9,6 @@ from pathlib import Path
 
 from ferbench.benchmark.records.held import held_folder, remove_left
 
-
 _NAME = "ferbench-"
 
 
