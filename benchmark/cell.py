@@ -205,10 +205,14 @@ def run_cell(
     from ferbench.benchmark.measures.efficiency import device_name
     from ferbench.benchmark.planning.data import open_data
     from ferbench.benchmark.planning.leaks import copies_of, parted
+    from ferbench.datasets.corpus import DataError
+    from ferbench.datasets.integrity import too_much_lost
 
     began = time.perf_counter()
     device = torch.device(device_type)
     corpus, store = open_data(location, cell.image_size, report)
+    if reason := too_much_lost(corpus, store.missing, data_sets.get(cell.dataset).sparse):
+        raise DataError(f"{corpus.name}: {reason}")
     copies = copies_of(location, report)
     parts, found_twice = parted(corpus, cell.protocol, cell.fold, store.content, copies, cell.allow_leaks)
     keys = {cell.architecture: about["key"], **about["keys_below"]}

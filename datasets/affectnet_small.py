@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
 from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.integrity import FEW_FILES, MOST_FRAMES
 from ferbench.datasets.splits import stable_rank
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.expressions import expression_units
@@ -127,7 +128,7 @@ def npy_faces(root: Path, folder: str, part: str) -> Iterator[Face]:
     annotations = root / folder / "annotations"
     notes = names_in(annotations, "_exp.npy")
     unmatched = sorted(images ^ notes)
-    if not images or len(unmatched) > 0.01 * len(images | notes):
+    if not images or not notes or len(unmatched) > max(FEW_FILES, MOST_FRAMES * len(images | notes)):
         name = unmatched[0] if unmatched else "any"
         raise DataError(f"{root / folder}: {len(images)} images but {len(notes)} annotations ({name} has only one of "
                         "the two): the copy of AffectNet is incomplete; copy it again")  # fmt: skip
@@ -239,9 +240,9 @@ def image_path(file: Path, line: int, written: str) -> str:
 
 
 def refuse_half_copy(root: Path, faces: list[Face]) -> None:
-    """Raises DataError when more than 1% of the images that a CSV file names are not there."""
+    """Raises DataError when too many of the images that a CSV file names are not there."""
     missing = [face.path for face in faces if not (root / face.path).is_file()]
-    if len(missing) > 0.01 * len(faces):
+    if len(missing) > max(FEW_FILES, MOST_FRAMES * len(faces)):
         raise DataError(f"{root}: {len(missing)} of {len(faces)} images are missing, {missing[0]} first: the copy of "
                         "AffectNet is incomplete; copy it again")  # fmt: skip
 

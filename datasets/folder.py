@@ -60,8 +60,8 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     """Opens the folder.
 
     Raises:
-        DataError: no part, no class or no sample; a part without a class that it needs; a video that cannot be decoded;
-            a link or a path of subjects.csv that leads out; a subjects.csv that cannot be used.
+        DataError: no part, no class or no sample; a part without a class that it needs; a
+            link or a path of subjects.csv that leads out; a subjects.csv that cannot be used.
     """
     rate = protocol.options["rate"]
     if rate < 1:
@@ -140,8 +140,7 @@ def samples_below(
             if entry.is_dir(follow_symlinks=False):
                 yield from samples_below(root, Path(entry.path), rate, left_out, top=False)
             elif is_video(entry.name):
-                times = sample_times(read_duration(Path(entry.path)), rate)
-                yield path, tuple(frame_name(path, time) for time in times.tolist())
+                yield path, tuple(frame_name(path, time) for time in times_of(Path(entry.path), rate))
             elif entry.name.lower().endswith(PICTURES):
                 pictures.append(path)
             else:
@@ -150,6 +149,15 @@ def samples_below(
         yield from ((picture, (picture,)) for picture in pictures)
     elif pictures:
         yield place, tuple(pictures)
+
+
+def times_of(video: Path, rate: int) -> list[float]:
+    """Seconds of the frames that are taken; of a video that cannot be decoded its start, which is counted as lost."""
+    try:
+        length = read_duration(video)
+    except DataError:
+        length = 0
+    return sample_times(length, rate).tolist()
 
 
 def by_number(name: str) -> list[tuple[str, int]]:

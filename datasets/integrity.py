@@ -1,4 +1,4 @@
-"""Whether the files that a corpus names are there and whole: every picture decoded, every video opened.
+"""What is wrong with the files that a corpus names, and how much may be before nothing is to be done with it.
 
 A copy that stopped half-way leaves files that are absent, empty, or end before their end; damage leaves files of full
 length with wrong bytes. The two ask for different things: copy the rest, or look for a broken disk. A wrong byte that
@@ -7,162 +7,65 @@ still gives a picture cannot be seen without checksums, which no release has.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from ferbench.datasets.corpus import Corpus
-from ferbench.datasets.decoding import content_hash, face_of
 
-SIZE = 32
-"""Pixels a side at which faces are compared."""
-FEWEST_FOR_PROCESSES = 2000
-RUN = 500
-"""Pictures a task of the process pool."""
+MOST_FRAMES = 0.01
+"""Share of the frames that may be lost."""
+FEW_FILES = 3
+"""So many files may be lost whatever share they are: one bad clip of 28 costs one clip."""
 Fault = Literal["missing", "cut short", "damaged"]
-Progress = Callable[[int, int], None]
 
 
-@dataclass(frozen=True)
-class Integrity:
-    """What was found of the files of a corpus."""
+def faults_of(corpus: Corpus, lost: NDArray[np.bool_]) -> dict[str, Fault]:
+    """What is wrong, by file, in the order of the corpus.
 
-    content: NDArray[np.uint64]
-    """(N,) hash of each face at 32 pixels a side (of a video's bytes and the second); 0 where it cannot be read."""
-    faults: dict[str, Fault]
-    """What is wrong, by file, in the order of the corpus."""
-
-    def files(self, fault: Fault) -> list[str]:
-        """Files with this fault."""
-        return [file for file, found in self.faults.items() if found == fault]
-
-
-def examine(corpus: Corpus, processes: int = 1, progress: Progress | None = None) -> Integrity:
-    """Reads every file of a corpus; `progress` hears of files done and files in all."""
-    content = np.zeros(len(corpus.frames), dtype=np.uint64)
-    tasks = _tasks(corpus)
-    total, done = sum(task.files for task in tasks), 0
-    for task, hashes in _carried_out(tasks, processes if len(corpus.frames) >= FEWEST_FOR_PROCESSES else 1):
-        content[task.places] = hashes
-        done += task.files
-        if progress:
-            progress(done, total)
-    faults: dict[str, Fault] = {}
-    for i in np.flatnonzero(content == 0).tolist():
-        file = corpus.frames[i].partition("#t=")[0]
-        if file not in faults:
-            faults[file] = fault_of(corpus.root / file)
-    return Integrity(content, faults)
-
-
-@dataclass(frozen=True)
-class _Task:
-    """A run of pictures, or a video with the seconds that are asked of it."""
-
-    root: Path
-    places: list[int]
-    names: list[str]
-    boxes: NDArray[np.float64] | None
-    video: str = ""
-    seconds: tuple[float, ...] = ()
-
-    @property
-    def files(self) -> int:
-        return 1 if self.video else len(self.names)
-
-    def hashes(self) -> list[int]:
-        """Of each place; 0 where nothing can be read."""
-        if not self.video:
-            boxes = [None] * len(self.names) if self.boxes is None else self.boxes
-            return [picture_hash(self.root / name, box) for name, box in zip(self.names, boxes, strict=True)]
-        whole = video_hash(self.root / self.video, self.seconds)
-        if not whole:
-            return [0] * len(self.places)
-        cuts = [b""] * len(self.places) if self.boxes is None else [box.tobytes() for box in self.boxes]
-        return [_hash_of(f"{whole} {second}".encode() + cut) for second, cut in zip(self.seconds, cuts, strict=True)]
-
-
-def _tasks(corpus: Corpus) -> list[_Task]:
-    """Every file of a corpus, the videos first: they take longest."""
-    pictures: list[int] = []
-    videos: dict[str, list[tuple[float, int]]] = {}
-    for i, frame in enumerate(corpus.frames):
-        file, _, second = frame.partition("#t=")
-        if second:
-            videos.setdefault(file, []).append((float(second), i))
-        else:
-            pictures.append(i)
-
-    def boxes(places: list[int]) -> NDArray[np.float64] | None:
-        return None if corpus.boxes is None else corpus.boxes[places]
-
-    tasks = []
-    for video, wanted in videos.items():
-        places = [place for _, place in sorted(wanted)]
-        seconds = tuple(second for second, _ in sorted(wanted))
-        tasks.append(_Task(corpus.root, places, [], boxes(places), video, seconds))
-    for begin in range(0, len(pictures), RUN):
-        places = pictures[begin : begin + RUN]
-        tasks.append(_Task(corpus.root, places, [corpus.frames[i] for i in places], boxes(places)))
-    return tasks
-
-
-def _carried_out(tasks: list[_Task], processes: int) -> Iterator[tuple[_Task, list[int]]]:
-    if processes == 1:
-        for task in tasks:
-            yield task, task.hashes()
-        return
-    with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-        yield from zip(tasks, pool.map(_Task.hashes, tasks), strict=True)
-
-
-def picture_hash(file: Path, box: NDArray[np.float64] | None = None) -> int:
-    """Hash of the face in a picture; 0 where it cannot be read.
-
-    A JPEG is decoded whole but straight to a small size (2 to 5 times as fast), which shows where it breaks off too.
+    lost: (N,) whether each frame cannot be read.
     """
-    try:
-        with Image.open(file) as image:
-            width, height = image.size
-            side = min(width, height) if box is None else max(1.0, min(float(box[2]), float(box[3])))
-            if side > SIZE:
-                image.draft("RGB", (int(width * SIZE / side), int(height * SIZE / side)))
-            if box is not None:
-                box = box * np.tile([image.width / width, image.height / height], 2)
-            face = face_of(image, SIZE, box)
-    except (OSError, ValueError, SyntaxError):
-        return 0
-    return 0 if face is None else content_hash(face)
+    files = dict.fromkeys(corpus.frames[i].partition("#t=")[0] for i in np.flatnonzero(lost).tolist())
+    return {file: fault_of(corpus.root / file) for file in files}
 
 
-def video_hash(file: Path, seconds: tuple[float, ...]) -> int:
-    """Hash of a video's bytes; 0 where its first or its last wanted picture cannot be decoded.
+def copy_state(faults: dict[str, Fault], sparse: bool) -> str:
+    """What is wrong with the files as a whole, and what to do about it.
 
-    What lies between is not decoded: that would take as long as building a store does.
+    sparse: the release itself lacks frames, so that a missing file is no fault.
     """
-    from ferbench.datasets.video import read_frames
-
-    ends = np.array([seconds[0], seconds[-1]])
-    if any(picture is None for picture in read_frames(file, ends)):
-        return 0
-    with file.open("rb") as opened:
-        return _int_of(hashlib.file_digest(opened, lambda: hashlib.blake2b(digest_size=8)).digest())
-
-
-def _hash_of(data: bytes) -> int:
-    return _int_of(hashlib.blake2b(data, digest_size=8).digest())
+    found = list(faults.values())
+    absent = 0 if sparse else found.count("missing")
+    short, wrong = found.count("cut short"), found.count("damaged")
+    states = []
+    if absent or short:
+        states.append(f"half-copied ({absent} missing, {short} cut short): copy the rest")
+    if wrong:
+        states.append(f"damaged ({wrong} with wrong bytes): copy these again and look at the disk")
+    return "; ".join(states) or "whole"
 
 
-def _int_of(digest: bytes) -> int:
-    return int.from_bytes(digest, "little") or 1
+def too_much_lost(corpus: Corpus, lost: NDArray[np.bool_], sparse: bool) -> str | None:
+    """Why these data are not to be used, where more frames are lost than the rule for missing frames is meant for.
+
+    A sparse release lacks frames by nature; there only those of tracks without any frame are lost.
+    """
+    if lost.sum() <= MOST_FRAMES * len(lost):
+        return None
+    faults = faults_of(corpus, lost)
+    if sparse:
+        there = np.array([faults.get(frame.partition("#t=")[0]) != "missing" for frame in corpus.frames])
+        empty = np.logical_and.reduceat(lost, corpus.track_start[:-1])
+        lost = lost & (there | np.repeat(empty, np.diff(corpus.track_start)))
+    files = dict.fromkeys(corpus.frames[i].partition("#t=")[0] for i in np.flatnonzero(lost).tolist())
+    if lost.sum() <= MOST_FRAMES * len(lost) or len(files) <= FEW_FILES:
+        return None
+    return (
+        f"{lost.sum()} of {len(lost)} frames cannot be read, {next(iter(files))} first, more than {MOST_FRAMES:.0%} "
+        f"and in more than {FEW_FILES} files: {copy_state(faults, sparse)}"
+    )
 
 
 def fault_of(file: Path) -> Fault:

@@ -99,6 +99,8 @@ class Story:
     """Of each sample, -1 to 1."""
     past_the_end: int
     """Rated half seconds without a frame."""
+    fault: str = ""
+    """Why the frames of the whole clip are asked for, though its video does not have them."""
 
 
 def read(root: Path, protocol: Protocol) -> Corpus:
@@ -185,19 +187,28 @@ def find_videos(root: Path) -> dict[Clip, Path]:
 def open_story(root: Path, clip: Clip, part: str, ratings: Path, video: Path, scale: Scale, rate: int) -> Story:
     """Joins a clip's ratings with the frames of its video, on time.
 
+    Of a video that is cut short or cannot be decoded all that is rated is asked for: what is lost is counted then.
+
     Raises:
-        DataError: the video cannot be decoded, lies in another part, or ends before half of its ratings.
+        DataError: the video lies in another part than its ratings.
     """
     if video.parent.name in PARTS and video.parent.name != part:
         raise DataError(f"{video}: its ratings are in {part}: move the video there")
-    times = sample_times(read_duration(video), rate)
     steps, valence = read_ratings(ratings, scale)
+    end, fault = (steps[-1] + 1) * STEP, ""
+    try:
+        times = sample_times(read_duration(video), rate)
+    except DataError as error:
+        times, fault = sample_times(0, rate), str(error).replace(f"{root}/", "")
     seen = np.searchsorted(times, (steps + 1) * STEP - 1e-6) > np.searchsorted(times, steps * STEP - 1e-6)
     if seen.sum() <= len(steps) / 2:
-        raise DataError(f"{video}: it ends at {times[-1]:.1f} s and its ratings at {(steps[-1] + 1) * STEP:.1f} s: it "
-                        "is cut short or belongs to another clip; copy it again")  # fmt: skip
+        fault = (
+            fault
+            or f"{video.relative_to(root)}: it ends at {times[-1]:.1f} s and its ratings at {end:.1f} s: copy it again"
+        )
+        times, seen = sample_times(end, rate), np.ones_like(seen)
     name = video.relative_to(root).as_posix()
-    return Story(clip, PARTS[part], name, times, steps[seen], valence[seen], int((~seen).sum()))
+    return Story(clip, PARTS[part], name, times, steps[seen], valence[seen], int((~seen).sum()), fault)
 
 
 def read_ratings(file: Path, scale: Scale) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
@@ -250,6 +261,9 @@ def notes_of(stories: list[Story], ratings: dict[Clip, tuple[str, Path]], videos
         yield f"{len(absent)} of {len(ratings)} rated clips have no video ({absent[0]} first): not scored"
     if unrated:
         yield f"{len(unrated)} videos have no rating ({unrated[0]} first): left out"
+    faults = [story.fault for story in stories if story.fault]
+    if faults:
+        yield f"{len(faults)} videos are cut short or cannot be decoded ({faults[0]})"
     past = [story for story in stories if story.past_the_end]
     if past:
         worst = max(past, key=lambda story: story.past_the_end)

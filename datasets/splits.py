@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import Protocol
+
+PAIRS_OF_PARTS = (("train", "test"), ("train", "validation"), ("validation", "test"))
 
 
 @dataclass(frozen=True)
@@ -37,49 +40,80 @@ def split(corpus: Corpus, protocol: Protocol, fold: int, content: NDArray[np.uin
     """The fold's parts: official ones where the release has them, else `subjects[fold::folds]` for the test.
 
     The validation part is the official one, or else cut from training by subject (by group, where the corpus says that
-    more than a subject must stay together). Where subjects are unknown it is cut by image content
-    (`content` is a hash of each frame), so that a picture that the release holds twice stays on one side.
+    more than a subject must stay together), so that each class keeps a training sample where it can. Where subjects are
+    unknown it is cut by image content, so that a picture that the release holds twice stays on one side.
+
+    A sample of which no frame can be read is tested all the same, and neither trained on nor used to choose.
+
+    Args:
+        content: (N,) hash of each frame, the same for copies of one picture; 0 where it cannot be read.
 
     Raises:
-        DataError: no such fold, a part without samples, a subject or an image in two parts.
+        DataError: no such fold, or a part without samples.
     """
     if not 0 <= fold < protocol.folds:
         raise DataError(f"{corpus.name}: no fold {fold}: the protocol has {protocol.folds}, counted from 0")
     groups = groups_of(corpus, content)
-    part = np.array(corpus.part)
+    part, seen = np.array(corpus.part), ~unseen(corpus, content)
     if any(corpus.part):
         test = part == "test"
-        rest = part == "train"
+        rest = (part == "train") & seen
     else:
         subjects = sorted(set(groups.tolist()))
         test = np.isin(groups, subjects[fold :: protocol.folds])
-        rest = ~test
-    validation = part == "validation"
+        rest = ~test & seen
+    validation = (part == "validation") & seen
     if not validation.any():
-        candidates = sorted(set(groups[rest].tolist()))
-        order = stable_rank(candidates, salt=f"validation of {corpus.dataset}, fold {fold}")
-        chosen = [candidates[i] for i in order[: max(1, round(protocol.validation * len(candidates)))]]
-        validation = rest & np.isin(groups, chosen)
+        validation = rest & np.isin(groups, _for_validation(corpus, protocol, fold, groups, rest))
     result = Split(
         train=np.flatnonzero(rest & ~validation), validation=np.flatnonzero(validation), test=np.flatnonzero(test)
     )
     refuse_empty_parts(corpus, result)
-    refuse_shared_subjects(corpus, result)
-    refuse_shared_images(corpus, result, content)
     return result
+
+
+def unseen(corpus: Corpus, content: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    """(S,) samples of which no frame can be read."""
+    readable = np.concatenate([[0], np.cumsum(content != 0)])
+    return readable[corpus.stop] == readable[corpus.start]
+
+
+def _for_validation(
+    corpus: Corpus, protocol: Protocol, fold: int, groups: NDArray[np.str_], rest: NDArray[np.bool_]
+) -> list[str]:
+    """The groups that are cut from training, the first in the order of their hashes that leave it every class."""
+    candidates = sorted(set(groups[rest].tolist()))
+    order = stable_rank(candidates, salt=f"validation of {corpus.dataset}, fold {fold}")
+    ranked = [candidates[i] for i in order]
+    number = {name: i for i, name in enumerate(candidates)}
+    held = np.zeros((len(candidates), len(corpus.classes)), dtype=np.int64)
+    np.add.at(held, (np.array([number[name] for name in groups[rest].tolist()]), corpus.label[rest]), 1)
+    left, wanted = held.sum(axis=0), max(1, round(protocol.validation * len(candidates)))
+    chosen: list[str] = []
+    for name in ranked:
+        own = held[number[name]]
+        if len(chosen) < wanted and (left[own > 0] > own[own > 0]).all():
+            chosen.append(name)
+            left = left - own
+    return chosen or ranked[:1]
 
 
 def groups_of(corpus: Corpus, content: NDArray[np.uint64]) -> NDArray[np.str_]:
     """(S,) what must stay together: the group or the subject, or where both are unknown what shows the same image.
 
-    Such a group has the first of its samples' names, so that it does not depend on how large the frames were read.
+    Such a group has the first of its samples' names, so that it does not depend on how large the frames were read; one
+    that is spelled in several ways has the first of its spellings.
     """
+    groups = corpus.group
+    spelled: dict[str, str] = {}
+    for name in sorted({name for name in groups if name is not None}):
+        spelled.setdefault(plain(name), name)
     first: dict[int, str] = {}
-    images = [int(i) for i in content[corpus.stop - 1]]
+    images = content[corpus.stop - 1].tolist()
     for image, name in sorted(zip(images, corpus.sample_id, strict=True), key=lambda pair: pair[1]):
         first.setdefault(image, name)
-    names = zip(corpus.group, images, corpus.sample_id, strict=True)
-    return np.array([s if s is not None else first[i] if i else name for s, i, name in names])
+    names = zip(groups, images, corpus.sample_id, strict=True)
+    return np.array([spelled[plain(s)] if s is not None else first[i] if i else name for s, i, name in names])
 
 
 def refuse_empty_parts(corpus: Corpus, parts: Split) -> None:
@@ -89,33 +123,52 @@ def refuse_empty_parts(corpus: Corpus, parts: Split) -> None:
             raise DataError(f"{corpus.name} in {corpus.root}: the {name} part is empty: add data or use fewer folds")
 
 
-def refuse_shared_subjects(corpus: Corpus, parts: Split) -> None:
-    """Raises DataError where a subject is in two parts: scores across such a split mean nothing."""
+def leaks_of(corpus: Corpus, parts: Split, content: NDArray[np.uint64]) -> list[str]:
+    """What parts share, in words, one line for each pair of parts that share people and for each that share pictures.
+
+    content: as for `split`.
+    """
+    people = {name: _people(corpus, samples) for name, samples in parts.parts.items()}
+    frames = {name: _frames_of(corpus, samples) for name, samples in parts.parts.items()}
+    return [
+        *(line for pair in PAIRS_OF_PARTS if (line := _shared_people(people, *pair))),
+        *(line for pair in PAIRS_OF_PARTS if (line := _shared_pictures(corpus, content, frames, *pair))),
+    ]
+
+
+def plain(name: str) -> str:
+    """A subject's name without case and blanks: releases spell one in several ways."""
+    return re.sub(r"\s+", "", name).casefold()
+
+
+def _shared_people(people: dict[str, dict[str, str]], one: str, other: str) -> str:
+    first, second = people[one], people[other]
+    shared = sorted(first.keys() & second.keys())
+    if not shared:
+        return ""
+    name, other_name = first[shared[0]], second[shared[0]]
+    also = "" if name == other_name else f", as {other_name!r}"
+    return f"subject {name!r} is in the {one} part and in the {other} part{also} ({len(shared)} in all)"
+
+
+def _people(corpus: Corpus, samples: NDArray[np.int64]) -> dict[str, str]:
+    """Who is seen in samples, and what they must stay together with, by plain name."""
     subject, group = corpus.subject, corpus.group
-    members = {
-        name: ({subject[i] for i in rows} | {group[i] for i in rows}) - {None} for name, rows in parts.parts.items()
-    }
-    for one, other in (("train", "test"), ("train", "validation"), ("validation", "test")):
-        shared = members[one] & members[other]
-        if shared:
-            raise DataError(
-                f"{corpus.name}: subject {min(map(str, shared))} is in the {one} and the {other} part "
-                f"({len(shared)} in all): give every subject one part"
-            )
+    return {plain(name): name for i in samples.tolist() for name in (group[i], subject[i]) if name is not None}
 
 
-def refuse_shared_images(corpus: Corpus, parts: Split, content: NDArray[np.uint64]) -> None:
-    """Raises DataError where the same image (by content hash of each frame) is in two parts."""
-    frames = {name: _frames_of(corpus, rows) for name, rows in parts.parts.items()}
-    for one, other in (("train", "test"), ("train", "validation"), ("validation", "test")):
-        shared = np.intersect1d(content[frames[one]], content[frames[other]])
-        shared = shared[shared != 0]
-        if len(shared):
-            first, second = (next(f for f in frames[n] if content[f] == shared[0]) for n in (one, other))
-            raise DataError(
-                f"{corpus.name}: the same image is in the {one} and the {other} part: {corpus.frames[first]} and "
-                f"{corpus.frames[second]} ({len(shared)} in all): remove one of each"
-            )
+def _shared_pictures(
+    corpus: Corpus, content: NDArray[np.uint64], frames: dict[str, NDArray[np.int64]], one: str, other: str
+) -> str:
+    shared = np.intersect1d(content[frames[one]], content[frames[other]])
+    shared = shared[shared != 0]
+    if not len(shared):
+        return ""
+    files = [corpus.frames[next(f for f in frames[name] if content[f] == shared[0])] for name in (one, other)]
+    return (
+        f"the same image is in the {one} and the {other} part: {' and '.join(files)} ({len(shared)} in all, with "
+        "copies that are re-encoded, resized, cropped, mirrored, turned or brighter)"
+    )
 
 
 def _frames_of(corpus: Corpus, samples: NDArray[np.int64]) -> NDArray[np.int64]:

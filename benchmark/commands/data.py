@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferbench.benchmark.errors import RequestError
-from ferbench.benchmark.planning.data import locate_folder, read_corpus_once, twin_facts
+from ferbench.benchmark.planning.data import Location, Report, locate_folder, open_data, read_corpus_once, twin_facts
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.records.provenance import available_cores
 from ferbench.benchmark.running.processes import guarded
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
-from ferbench.datasets.integrity import Integrity, examine
+from ferbench.datasets.integrity import Fault, copy_state, faults_of, too_much_lost
+from ferbench.datasets.splits import plain
 
 if TYPE_CHECKING:  # it imports torch
     from ferbench.datasets.leaks import Copies
@@ -190,12 +191,13 @@ def verify(name: str, folder: Path) -> Verification:
     corpus = read_corpus_once(location)
     with guarded(), Progress(transient=True) as bar:
         task = bar.add_task(f"{name}: files")
-        found = examine(
-            corpus, available_cores(), lambda done, total: bar.update(task, completed=done, total=total)
-        )  # fmt: skip
-        copies = NO_COPIES
-        if found.content.any():
-            copies = copies_of(location, lambda text: bar.update(task, description=text), available_cores())
+
+        def report(text: str) -> None:
+            bar.update(task, description=text)
+
+        content, lost = _read_all(location, report)
+        copies = copies_of(location, report, available_cores()) if content.any() else NO_COPIES
+    faults = faults_of(corpus, lost)
     labels = Counter(corpus.classes[label] for label in corpus.label.tolist())
     subjects = len(set(corpus.track_subject)) if corpus.subjects_known else None
     return Verification(
@@ -206,50 +208,37 @@ def verify(name: str, folder: Path) -> Verification:
         official=dict(dataset.official_counts),
         labels={name: labels[name] for name in corpus.classes},
         absent_classes=list(corpus.absent_classes),
-        copy=copy_state(found, sparse=dataset.sparse),
-        missing=found.files("missing"),
-        cut_short=found.files("cut short"),
-        damaged=found.files("damaged"),
-        duplicates=duplicates(corpus, found.content),
-        copies=other_forms(corpus, found.content, copies),
-        two_classes=[list(pair) for pair in under_two_classes(corpus, one_content(found.content, copies))],
+        copy=copy_state(faults, sparse=dataset.sparse),
+        missing=_files(faults, "missing"),
+        cut_short=_files(faults, "cut short"),
+        damaged=_files(faults, "damaged"),
+        duplicates=duplicates(corpus, content),
+        copies=other_forms(corpus, content, copies),
+        two_classes=[list(pair) for pair in under_two_classes(corpus, one_content(content, copies))],
         subjects=subjects,
         shared_subjects=shared_subjects(corpus),
         notes=list(corpus.notes),
         faults=[
-            *lost_frames(corpus, found, sparse=dataset.sparse),
-            *refusals(corpus, dataset.protocol, found.content, copies),
+            *([reason] if (reason := too_much_lost(corpus, lost, dataset.sparse)) else []),
+            *refusals(corpus, dataset.protocol, content, copies),
         ],
     )
 
 
-def copy_state(found: Integrity, sparse: bool) -> str:
-    """What is wrong with the files as a whole, and what to do about it."""
-    absent = 0 if sparse else len(found.files("missing"))
-    short, wrong = len(found.files("cut short")), len(found.files("damaged"))
-    states = []
-    if absent or short:
-        states.append(f"half-copied ({absent} missing, {short} cut short): copy the rest")
-    if wrong:
-        states.append(f"damaged ({wrong} with wrong bytes): copy these again and look at the disk")
-    return "; ".join(states) or "whole"
+def _read_all(location: Location, report: Report) -> tuple[NDArray[np.uint64], NDArray[np.bool_]]:
+    """(N,) content of each frame as a run reads it, and (N,) which of those that it uses cannot be read."""
+    from ferbench.datasets.leaks import SIDE
+
+    corpus = read_corpus_once(location)
+    try:
+        _, store = open_data(location, SIDE, report, available_cores())
+    except DataError:  # none of them
+        return np.zeros(len(corpus.frames), dtype=np.uint64), np.ones(len(corpus.frames), dtype=np.bool_)
+    return store.content, store.missing
 
 
-def lost_frames(corpus: Corpus, found: Integrity, sparse: bool) -> list[str]:
-    """Faults where more frames cannot be read than the rule for missing frames is meant for.
-
-    A sparse release lacks frames by nature; there only those of tracks without any frame are lost.
-    """
-    lost = found.content == 0
-    if sparse:
-        absent = set(found.files("missing"))
-        gone = np.array([frame.partition("#t=")[0] in absent for frame in corpus.frames])
-        empty = np.bitwise_and.reduceat(lost, corpus.track_start[:-1])
-        lost &= ~gone | np.repeat(empty, np.diff(corpus.track_start))
-    count = int(lost.sum())
-    if count <= 0.01 * len(lost):
-        return []
-    return [f"{count} of {len(lost)} frames cannot be read, more than 1%: {copy_state(found, sparse)}"]
+def _files(faults: dict[str, Fault], fault: Fault) -> list[str]:
+    return [file for file, found in faults.items() if found == fault]
 
 
 def duplicates(corpus: Corpus, content: NDArray[np.uint64]) -> list[list[str]]:
@@ -264,11 +253,12 @@ def duplicates(corpus: Corpus, content: NDArray[np.uint64]) -> list[list[str]]:
 
 
 def shared_subjects(corpus: Corpus) -> list[str]:
-    """Subjects who are in more than one of the official parts."""
+    """Subjects who are in more than one of the official parts, by one of their spellings."""
     parts: dict[str, set[str]] = {}
+    spelled: dict[str, str] = {}
     for subject, part in zip(corpus.subject, corpus.part, strict=True):
         if subject is not None and part:
-            parts.setdefault(subject, set()).add(part)
+            parts.setdefault(spelled.setdefault(plain(subject), subject), set()).add(part)
     return sorted(subject for subject, where in parts.items() if len(where) > 1)
 
 

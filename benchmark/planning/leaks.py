@@ -6,8 +6,8 @@ searched: its people are drawn apart.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from zipfile import BadZipFile
@@ -23,14 +23,13 @@ from ferbench.benchmark.records.provenance import code_hash, hash_of
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import Protocol
 from ferbench.datasets.leaks import SIDE, Copies, find_copies
-from ferbench.datasets.splits import Split, split
+from ferbench.datasets.splits import Split, leaks_of, plain, split, unseen
 
 OF_A_TRACK = 64
 """Most frames of one track that are compared, evenly spaced."""
 SEARCHED_WHOLE = 120_000
 """Faces up to which all are compared with all; of more, those outside of the largest part with all."""
 NO_COPIES = Copies(np.empty((0, 2), dtype=np.int64), np.empty(0, dtype=np.float32))
-PAIRS_OF_PARTS = (("train", "test"), ("train", "validation"), ("validation", "test"))
 
 
 def copies_of(location: Location, report: Report, processes: int = 1) -> Copies:
@@ -108,11 +107,6 @@ def _asking(corpus: Corpus, frames: NDArray[np.int64]) -> NDArray[np.bool_] | No
     return parts[_track_of(corpus)[frames]] != largest
 
 
-def plain(name: str) -> str:
-    """A subject's name without case and blanks: releases spell one in several ways."""
-    return re.sub(r"\s+", "", name).casefold()
-
-
 def parted(
     corpus: Corpus, protocol: Protocol, fold: int, content: NDArray[np.uint64], copies: Copies, allowed: bool = False
 ) -> tuple[Split, list[str]]:
@@ -128,15 +122,28 @@ def parted(
         DataError: parts that share pictures or people; whatever `split` refuses.
     """
     content = one_content(content, copies)
-    parts = _parts_as_they_are(corpus, protocol, fold, content)
-    leaks = [*_shared_people(corpus, parts), *_shared_pictures(corpus, parts, content)]
+    parts = split(corpus, protocol, fold, content)
+    leaks = leaks_of(corpus, parts, content)
     if leaks and not allowed:
         raise DataError(f"{corpus.name}: {leaks[0]}: remove one of each, or use --allow-leaks, which marks every row")
-    notes = [f"leaks allowed: {leak}" for leak in leaks]
-    twice = under_two_classes(corpus, content)
-    if twice:
-        notes.append(f"{len(twice)} pictures stand under two classes")
-    return parts, notes
+    return parts, [*(f"leaks allowed: {leak}" for leak in leaks), *_shortcomings(corpus, parts, content)]
+
+
+def _shortcomings(corpus: Corpus, parts: Split, content: NDArray[np.uint64]) -> Iterator[str]:
+    """What the board must say of the samples of a fold."""
+    if twice := len(under_two_classes(corpus, content)):
+        yield f"{twice} pictures stand under two classes"
+    hidden = unseen(corpus, content)
+    tested = int(hidden[parts.test].sum())
+    if tested:
+        yield (
+            f"of {tested} test samples no frame can be read: they are scored all the same, on the nearest earlier "
+            "frame of the same recording, or else on a black picture"
+        )
+    if left_out := int(hidden.sum()) - tested:
+        yield f"of {left_out} samples no frame can be read: they are not trained on"
+    if corpus.target is None and (never := np.setdiff1d(corpus.label[parts.test], corpus.label[parts.train]).tolist()):
+        yield f"the training part of a fold has no {', '.join(corpus.classes[code] for code in never)}"
 
 
 def one_content(content: NDArray[np.uint64], copies: Copies) -> NDArray[np.uint64]:
@@ -156,55 +163,6 @@ def one_content(content: NDArray[np.uint64], copies: Copies) -> NDArray[np.uint6
         return content
     values, place = np.unique(content, return_inverse=True)
     return np.array([first(value) for value in values.tolist()], dtype=np.uint64)[place]
-
-
-def _parts_as_they_are(corpus: Corpus, protocol: Protocol, fold: int, content: NDArray[np.uint64]) -> Split:
-    """The parts of a fold, whatever pictures they share."""
-    official = sorted(set(corpus.part))
-    held = [np.unique(content[_frames(corpus, np.flatnonzero(np.array(corpus.part) == name))]) for name in official]
-    values, times = np.unique(np.concatenate(held), return_counts=True)
-    in_several = np.isin(content, values[times > 1])
-    try:
-        return split(corpus, protocol, fold, np.where(in_several, np.uint64(0), content))
-    except DataError:  # people who are known and share pictures; or something else, which comes again
-        return split(corpus, protocol, fold, np.zeros_like(content))
-
-
-def _frames(corpus: Corpus, samples: NDArray[np.int64]) -> NDArray[np.int64]:
-    ranges = [np.arange(corpus.start[i], corpus.stop[i]) for i in samples]
-    return np.concatenate(ranges) if ranges else np.empty(0, dtype=np.int64)
-
-
-def _shared_pictures(corpus: Corpus, parts: Split, content: NDArray[np.uint64]) -> list[str]:
-    """By pair of parts that share any, in words."""
-    frames = {name: _frames(corpus, rows) for name, rows in parts.parts.items()}
-    found = []
-    for one, other in PAIRS_OF_PARTS:
-        shared = np.intersect1d(content[frames[one]], content[frames[other]])
-        shared = shared[shared != 0]
-        if len(shared):
-            first, second = (next(f for f in frames[n] if content[f] == shared[0]) for n in (one, other))
-            found.append(
-                f"the same image is in the {one} and the {other} part: {corpus.frames[first]} and "
-                f"{corpus.frames[second]} ({len(shared)} in all, with copies that are re-encoded, resized, cropped, "
-                "mirrored, turned or brighter)"
-            )
-    return found
-
-
-def _shared_people(corpus: Corpus, parts: Split) -> list[str]:
-    """By pair of parts that share any under spellings of one name, in words."""
-    subject = corpus.subject
-    found = []
-    for one, other in PAIRS_OF_PARTS:
-        names = [{plain(name): name for i in parts.parts[n] if (name := subject[i]) is not None} for n in (one, other)]
-        shared = sorted(names[0].keys() & names[1].keys())
-        if shared:
-            found.append(
-                f"subject {names[0][shared[0]]!r} is in the {one} part and {names[1][shared[0]]!r} in the {other} "
-                f"part ({len(shared)} in all)"
-            )
-    return found
 
 
 def under_two_classes(corpus: Corpus, content: NDArray[np.uint64]) -> list[tuple[str, str]]:

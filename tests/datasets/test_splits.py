@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from itertools import combinations
 
@@ -11,7 +12,7 @@ from made_corpus import different_images, made_corpus
 
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
 from ferbench.datasets.dataset import Protocol
-from ferbench.datasets.splits import Split, refuse_shared_subjects, split, stable_rank
+from ferbench.datasets.splits import Split, leaks_of, split, stable_rank, unseen
 
 PROTOCOL = Protocol(folds=10, image_frames=3, neutral="first_frame")
 SUBJECTS = [f"P{i:03d}" for i in range(1, 81)]
@@ -74,24 +75,74 @@ def test_one_image_twice_in_training_stays_on_one_side_of_the_cut() -> None:
     assert not set(content[parts.train]) & set(content[parts.validation])
 
 
-def test_a_subject_in_two_official_parts_is_refused() -> None:
-    corpus = made_corpus(["anna", "ben", "carl", "anna"], parts=["train", "train", "train", "test"])
-    with pytest.raises(DataError, match="subject anna is in the train and the test part"):
-        split(corpus, replace(PROTOCOL, folds=1, validation=0.3), 0, different_images(corpus))
+def test_a_subject_in_two_official_parts_is_found() -> None:
+    corpus = made_corpus(["anna", "ben", "carl", "Anna "], parts=["train", "train", "train", "test"])
+    content = different_images(corpus)
+    parts = split(corpus, replace(PROTOCOL, folds=1, validation=0.3), 0, content)
+    assert leaks_of(corpus, parts, content) == [
+        "subject 'anna' is in the train part and in the test part, as 'Anna ' (1 in all)"
+    ]
 
 
-def test_a_subject_in_training_and_validation_is_refused() -> None:
+def test_a_subject_in_training_and_validation_is_found() -> None:
     corpus = made_corpus(["anna", "anna", "ben"])
-    with pytest.raises(DataError, match=r"subject anna is in the train and the validation part \(1 in all\)"):
-        refuse_shared_subjects(corpus, Split(np.array([0]), np.array([1]), np.array([2])))
+    parts = Split(np.array([0]), np.array([1]), np.array([2]))
+    (leak,) = leaks_of(corpus, parts, different_images(corpus))
+    assert leak == "subject 'anna' is in the train part and in the validation part (1 in all)"
 
 
-def test_one_image_in_two_parts_is_refused_and_both_files_are_named() -> None:
+def test_both_people_of_a_video_count_as_one() -> None:
+    corpus = replace(made_corpus(["anna", "ben", "carl"]), split_group=("video 1", "video 1", None))
+    parts = Split(np.array([0]), np.array([2]), np.array([1]))
+    (leak,) = leaks_of(corpus, parts, different_images(corpus))
+    assert leak.startswith("subject 'video 1' is in the train part and in the test part")
+
+
+def test_one_image_in_two_parts_is_found_and_both_files_are_named() -> None:
     corpus = made_corpus([None] * 40, parts=["train"] * 30 + ["test"] * 10)
     content = different_images(corpus)
     content[35] = content[4]
-    with pytest.raises(DataError, match=r"same image is in the .* and the test part: 004.png and 035.png"):
-        split(corpus, replace(PROTOCOL, folds=1), 0, content)
+    (leak,) = leaks_of(corpus, split(corpus, replace(PROTOCOL, folds=1), 0, content), content)
+    assert re.match(r"the same image is in the \w+ and the test part: 004.png and 035.png \(1 in all", leak)
+
+
+def test_one_person_under_two_spellings_is_in_one_part() -> None:
+    spelled = made_corpus([name.lower() if i % 2 else name for name in SUBJECTS for i in range(2)])
+    for fold in range(10):
+        content = different_images(spelled)
+        parts = split(spelled, PROTOCOL, fold, content)
+        assert leaks_of(spelled, parts, content) == []
+        assert {str(name).upper() for name in people(spelled, parts.test)} == set(SUBJECTS[fold::10])
+
+
+def test_each_class_keeps_a_training_sample() -> None:
+    """Of nine subjects of one class and two of another, the cut would often take both of the other."""
+    labels = np.array([0] * 9 + [1] * 2 + [0, 1])
+    for fold in range(20):
+        names = [f"{fold}-{i}" for i in range(13)]
+        corpus = replace(made_corpus(names, parts=["train"] * 11 + ["test"] * 2), label=labels)
+        parts = split(corpus, replace(PROTOCOL, folds=1, validation=0.6), 0, different_images(corpus))
+        assert len(parts.validation) == 7
+        assert set(labels[parts.train]) == {0, 1}
+
+
+def test_where_every_training_sample_is_the_only_one_of_its_class_one_is_cut_all_the_same() -> None:
+    corpus = made_corpus(["a", "b", "c", "d"], parts=["train"] * 3 + ["test"])
+    parts = split(corpus, replace(PROTOCOL, folds=1), 0, different_images(corpus))
+    assert (len(parts.train), len(parts.validation)) == (2, 1)
+
+
+def test_what_cannot_be_shown_is_tested_and_neither_trained_on_nor_chosen_by() -> None:
+    corpus = made_corpus([None] * 40, [2] * 40, parts=["train"] * 20 + ["validation"] * 10 + ["test"] * 10)
+    content = different_images(corpus)
+    for track in (3, 25, 35):
+        content[2 * track : 2 * track + 2] = 0
+    content[2 * 7] = 0  # another frame of its track stands in
+    assert np.flatnonzero(unseen(corpus, content)).tolist() == [3, 25, 35]
+    parts = split(corpus, replace(PROTOCOL, folds=1), 0, content)
+    assert parts.train.tolist() == [i for i in range(20) if i != 3]
+    assert parts.validation.tolist() == [i for i in range(20, 30) if i != 25]
+    assert parts.test.tolist() == list(range(30, 40))
 
 
 def test_frames_that_are_missing_are_not_the_same_image() -> None:

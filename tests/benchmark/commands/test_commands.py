@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 import pytest
@@ -15,8 +14,6 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import locate_folder, open_data, read_corpus_once
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.records.record import read_records
-from ferbench.datasets.corpus import Corpus
-from ferbench.datasets.integrity import Fault, Integrity
 from tests.benchmark.written_cells import write_cell
 from tests.datasets.made_corpus import made_corpus
 
@@ -126,48 +123,6 @@ def test_the_committed_board_is_found_from_another_folder(checkout: Path, monkey
 
 
 # data verify
-
-
-def integrity_of(corpus: Corpus, **faults: str) -> Integrity:
-    """What was found of a corpus in which these frames have a fault, by their number."""
-    found = {corpus.frames[int(i.removeprefix("f"))]: fault for i, fault in faults.items()}
-    content = np.array([0 if frame in found else i + 1 for i, frame in enumerate(corpus.frames)], dtype=np.uint64)
-    return Integrity(content, cast("dict[str, Fault]", found))
-
-
-def test_a_half_copy_is_told_apart_from_a_damaged_one() -> None:
-    corpus = made_corpus(["anna", "ben"], [4, 4])
-    for faults, state in (
-        ({}, "whole"),
-        ({"f0": "missing", "f1": "cut short"}, "half-copied (1 missing, 1 cut short): copy the rest"),
-        ({"f0": "damaged"}, "damaged (1 with wrong bytes): copy these again and look at the disk"),
-        (
-            {"f0": "damaged", "f7": "cut short"},
-            "half-copied (0 missing, 1 cut short): copy the rest; damaged (1 with wrong bytes): copy these again and "
-            "look at the disk",
-        ),
-    ):
-        found = integrity_of(corpus, **faults)
-        assert data.copy_state(found, sparse=False) == state
-        lost = data.lost_frames(corpus, found, sparse=False)
-        assert lost == ([f"{len(faults)} of 8 frames cannot be read, more than 1%: {state}"] if faults else [])
-
-
-def test_a_sparse_release_lacks_frames_but_no_whole_tracks_and_has_no_damage() -> None:
-    corpus = made_corpus(["anna", "ben"], [4, 4])
-    gaps = integrity_of(corpus, f0="missing", f5="missing")
-    assert data.copy_state(gaps, sparse=True) == "whole"
-    assert data.lost_frames(corpus, gaps, sparse=True) == []
-    gone = integrity_of(corpus, f0="missing", **{f"f{i}": "missing" for i in range(4, 8)})
-    assert data.lost_frames(corpus, gone, sparse=True)[0].startswith("4 of 8 frames cannot be read")
-    wrong = integrity_of(corpus, f0="missing", f5="damaged")
-    assert data.lost_frames(corpus, wrong, sparse=True)[0].startswith("1 of 8 frames cannot be read")
-
-
-def test_one_frame_of_a_hundred_may_be_lost() -> None:
-    corpus = made_corpus(["anna"], [100])
-    assert data.lost_frames(corpus, integrity_of(corpus, f3="damaged"), sparse=False) == []
-    assert len(data.lost_frames(corpus, integrity_of(corpus, f3="damaged", f4="missing"), sparse=False)) == 1
 
 
 def test_files_with_the_same_content_are_grouped_and_a_video_is_one_file() -> None:

@@ -97,10 +97,24 @@ def test_copies_of_copies_have_one_content() -> None:
 def test_people_whose_names_differ_in_case_or_blanks_are_one() -> None:
     assert plain(" Subject 07") == plain("subject07 ")
     corpus = made_corpus(["S1", "s2", "s3", "S 1"], parts=["train", "train", "validation", "test"])
-    with pytest.raises(DataError, match="subject 'S1' is in the train part and 'S 1' in the test part"):
+    with pytest.raises(DataError, match="subject 'S1' is in the train part and in the test part, as 'S 1'"):
         parted(corpus, PROTOCOL, 0, contents(4), copies())
     _, notes = parted(corpus, PROTOCOL, 0, contents(4), copies(), allowed=True)
     assert len(notes) == 1
+
+
+def test_the_board_hears_of_what_is_not_shown_and_of_classes_that_were_never_learned() -> None:
+    corpus = made_corpus([None] * 12, parts=["train"] * 5 + ["validation"] * 3 + ["test"] * 4)
+    content = contents(12)
+    content[[2, 5, 6, 9]] = 0  # the only training sample of the third class among them
+    parts, notes = parted(corpus, PROTOCOL, 0, content, copies())
+    assert len(parts.test) == 4
+    assert notes == [
+        "of 1 test samples no frame can be read: they are scored all the same, on the nearest earlier frame of the "
+        "same recording, or else on a black picture",
+        "of 3 samples no frame can be read: they are not trained on",
+        "the training part of a fold has no Sadness",
+    ]
 
 
 def test_a_picture_under_two_classes_is_told_and_under_one_is_not() -> None:
