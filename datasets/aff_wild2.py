@@ -35,6 +35,7 @@ from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.numbered_frames import NumberedFrames, numbered_images
+from ferbench.datasets.spelling import is_shown, whole_number
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.action_units import unit_vector
 from ferbench.datasets.synthetic.expressions import add_blinks, add_speech, expression_units, smoothstep
@@ -66,6 +67,10 @@ class Person:
     """Label of each of the first frames; -1 where there is none."""
     missing: int
     """Labelled frames without a crop."""
+    suffix: str
+    """Ending of the names of its crops."""
+    others: dict[int, str]
+    """Names of those that are not called by their number in five digits and this ending, by number."""
 
     @property
     def video(self) -> str:
@@ -109,7 +114,7 @@ def read_release(root: Path, protocol: Protocol, dataset: str, classes: tuple[st
             dataset=dataset,
             root=root,
             classes=classes,
-            frames=NumberedFrames(tuple(person.folder for person in people), bounds),
+            frames=frames_of(people, bounds),
             track_start=bounds,
             track_subject=tuple(person.name for person in people),
             sample_id=tuple(f"{p.name}/{n:05d}" for p, f in zip(people, chosen, strict=True) for n in (f + 1).tolist()),
@@ -128,6 +133,17 @@ def read_release(root: Path, protocol: Protocol, dataset: str, classes: tuple[st
     )
 
 
+def frames_of(people: Sequence[Person], bounds: NDArray[np.int64]) -> NumberedFrames:
+    """All frames of all people."""
+    others = {
+        first + number - 1: f"{person.folder}/{name}"
+        for first, person in zip(bounds.tolist(), people, strict=False)
+        for number, name in person.others.items()
+    }
+    folders, suffixes = zip(*((person.folder, person.suffix) for person in people), strict=True)
+    return NumberedFrames(folders, bounds, suffixes, others)
+
+
 def find_tree(root: Path, classes: tuple[str, ...]) -> Path:
     """The folder with the training and validation labels of these classes.
 
@@ -144,7 +160,7 @@ def find_tree(root: Path, classes: tuple[str, ...]) -> Path:
             refuse_link_outside(root, folder)
         first = next(file for files in label_files(tree).values() for file in files)
         kind[tree] = header_of(first)
-    own = [tree for tree in trees if kind[tree] == classes]
+    own = [tree for tree in trees if kind[tree] == same_case(classes)]
     if len(own) > 1:
         raise DataError(f"{own[0]} and {own[1]} both hold labels of {len(classes)} classes: move one of them away")
     if not own:
@@ -165,7 +181,8 @@ def label_files(tree: Path) -> dict[str, list[Path]]:
         raise DataError(f"{tree}: both {TRAINING[0]}/ and {TRAINING[1]}/ are there: move one of them away")
     found = {}
     for part, folder in (("train", training[0] if training else tree / TRAINING[0]), ("test", tree / VALIDATION)):
-        found[part] = sorted(file for file in folder.glob("*.txt") if not file.name.startswith("."))
+        files = sorted(folder.iterdir()) if folder.is_dir() else []
+        found[part] = [file for file in files if is_shown(file) and file.suffix.lower() == ".txt"]
         if not found[part]:
             raise DataError(f"{folder}: no label files: the copy of Aff-Wild2 is incomplete; copy it again")
     return found
@@ -180,9 +197,14 @@ def text_of(file: Path) -> list[str]:
 
 
 def header_of(file: Path) -> tuple[str, ...]:
-    """Classes that the first line names."""
+    """Classes that the first line names, in small letters."""
     lines = text_of(file)
-    return tuple(name.strip() for name in lines[0].split(",")) if lines else ()
+    return same_case(lines[0].split(",")) if lines else ()
+
+
+def same_case(names: Sequence[str]) -> tuple[str, ...]:
+    """Names in small letters, without blanks around them."""
+    return tuple(name.strip().lower() for name in names)
 
 
 def labels_of(file: Path, classes: tuple[str, ...]) -> NDArray[np.int8]:
@@ -192,18 +214,26 @@ def labels_of(file: Path, classes: tuple[str, ...]) -> NDArray[np.int8]:
         DataError: the header names other classes, or a line is no label of them.
     """
     header, *lines = text_of(file) or [""]
-    if tuple(name.strip() for name in header.split(",")) != classes:
+    if same_case(header.split(",")) != same_case(classes):
         raise DataError(f"{file}: the header is {header[:80]!r}, not {','.join(classes)!r} as in the other files: "
                         "releases of 7 and of 8 classes must not be mixed")  # fmt: skip
     try:
         label = np.array(lines, dtype=np.int64)
     except ValueError:
-        label = np.array([int(line) if re.fullmatch(r"\s*-?\d{1,9}\s*", line) else -2 for line in lines])
+        label = np.array([label_of(line) for line in lines], dtype=np.int64)
     wrong = np.flatnonzero((label < -1) | (label >= len(classes)))
     if len(wrong):
         raise DataError(f"{file}, line {wrong[0] + 2}: {lines[wrong[0]][:40]!r} is no label: labels are -1 to "
                         f"{len(classes) - 1}")  # fmt: skip
     return label.astype(np.int8)
+
+
+def label_of(line: str) -> int:
+    """The label in a line; -2 where it holds none."""
+    try:
+        return whole_number(line)
+    except ValueError:
+        return -2
 
 
 def refuse_divided_videos(root: Path, files: Mapping[str, Sequence[Path]]) -> None:
@@ -266,7 +296,9 @@ def person_of(
     present = np.zeros(frames, dtype=np.bool_)
     present[np.fromiter(images, dtype=np.int64, count=len(images)) - 1] = True
     missing = int(((label >= 0) & ~present[: len(label)]).sum())
-    return Person(file.stem, part, folders[0].relative_to(root).as_posix(), frames, label, missing)
+    suffix = Path(images[min(images)]).suffix
+    others = {number: name for number, name in images.items() if name != f"{number:05d}{suffix}"}
+    return Person(file.stem, part, folders[0].relative_to(root).as_posix(), frames, label, missing, suffix, others)
 
 
 def refuse_half_copy(root: Path, people: Sequence[Person]) -> None:

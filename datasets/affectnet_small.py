@@ -27,7 +27,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -39,6 +39,7 @@ from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import FEW_FILES, MOST_FRAMES
+from ferbench.datasets.spelling import csv_rows, pictures_in, whole_number
 from ferbench.datasets.splits import stable_rank
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.expressions import expression_units
@@ -50,6 +51,7 @@ TRAIN_COUNTS = (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750)
 VALIDATION_COUNTS = (500, 500, 500, 500, 500, 500, 500, 499)
 SMALL_COUNTS = tuple(count // 10 for count in TRAIN_COUNTS)
 """7,487 / 13,441 / 2,545 / 1,409 / 637 / 380 / 2,488 / 375: 28,762 in all."""
+PARTS = (("training.csv", "train"), ("validation.csv", "test"))
 IMAGES = "Manually_Annotated_Images"
 COLUMNS = ("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "expression")
 LANDMARKS = "facial_landmarks"
@@ -90,8 +92,7 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     if (root / "train_set").is_dir() and (root / "val_set").is_dir():
         faces = [*npy_faces(root, "train_set", "train"), *npy_faces(root, "val_set", "test")]
     elif (root / "training.csv").is_file() and (root / "validation.csv").is_file():
-        faces = [*csv_faces(root, "training.csv", "train"), *csv_faces(root, "validation.csv", "test")]
-        refuse_half_copy(root, faces)
+        faces = located(root, [face for file, part in PARTS for face in csv_faces(root, file, part)])
     else:
         raise DataError(f"{root}: no AffectNet here: expected train_set/ and val_set/ (2021 release), or training.csv, "
                         f"validation.csv and {IMAGES}/ (first release)")  # fmt: skip
@@ -124,25 +125,26 @@ def read(root: Path, protocol: Protocol) -> Corpus:
 
 def npy_faces(root: Path, folder: str, part: str) -> Iterator[Face]:
     """Faces of one part of the 2021 release, in the order of their ids."""
-    images = names_in(root / folder / "images", ".jpg")
+    images = pictures_in(root / folder / "images", root)
     annotations = root / folder / "annotations"
     notes = names_in(annotations, "_exp.npy")
-    unmatched = sorted(images ^ notes)
-    if not images or not notes or len(unmatched) > max(FEW_FILES, MOST_FRAMES * len(images | notes)):
+    unmatched = sorted(images.keys() ^ notes)
+    if not images or not notes or len(unmatched) > max(FEW_FILES, MOST_FRAMES * len(images.keys() | notes)):
         name = unmatched[0] if unmatched else "any"
         raise DataError(f"{root / folder}: {len(images)} images but {len(notes)} annotations ({name} has only one of "
                         "the two): the copy of AffectNet is incomplete; copy it again")  # fmt: skip
     codes = codes_of(str(annotations), annotations.stat().st_mtime_ns)
     for name in sorted(notes):
         if codes[name] < len(CLASSES):
-            yield Face(f"{folder}/images/{name}.jpg", codes[name], part)
+            yield Face(f"{folder}/images/{images.get(name, f'{name}.jpg')}", codes[name], part)
 
 
 def names_in(folder: Path, ending: str) -> set[str]:
     """Names of the files of a folder with this ending, without it; no name where there is no folder."""
     if not folder.is_dir():
         return set()
-    return {name.removesuffix(ending) for name in os.listdir(folder) if name.endswith(ending)}
+    with os.scandir(folder) as entries:
+        return {entry.name.removesuffix(ending) for entry in entries if entry.name.endswith(ending) and entry.is_file()}
 
 
 @lru_cache(maxsize=4)
@@ -187,32 +189,24 @@ def dtype_of(header: bytes) -> np.dtype[Any]:
 
 def csv_faces(root: Path, file: str, part: str) -> Iterator[Face]:
     """Faces of one part of the first release, in the order of the file."""
-    try:
-        with (root / file).open(encoding="utf-8", newline="") as lines:
-            rows = csv.DictReader(lines)
-            absent = [column for column in COLUMNS if column not in (rows.fieldnames or ())]
-            if absent:
-                raise DataError(f"{root / file}: no column {absent[0]!r}: this is not AffectNet's first release")
-            for row in rows:
-                face = csv_face(root / file, rows.line_num, row, part)
-                if face is not None:
-                    yield face
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{root / file}: not a text file: copy the file again") from error
+    for line, row in csv_rows(root / file, COLUMNS):
+        face = csv_face(root / file, line, row, part)
+        if face is not None:
+            yield face
 
 
 def csv_face(file: Path, line: int, row: dict[str, str], part: str) -> Face | None:
     """The face of a row; None where it has no expression or no box."""
     try:
-        code = int(row["expression"])
-        x, y, width, height = (float(row[column]) for column in COLUMNS[1:5])
-    except (TypeError, ValueError):
+        code = whole_number(row["expression"])
+        x, y, width, height = (float(row[column.lower()]) for column in COLUMNS[1:5])
+    except (KeyError, ValueError):
         raise DataError(f"{file}, line {line}: a number cannot be read: copy the file again") from None
     if not 0 <= code <= 10:
         raise DataError(f"{file}, line {line}: expression {code} is out of range: codes are 0 to 10")
     if code >= len(CLASSES) or not (width > 0 and height > 0):
         return None
-    path, box = image_path(file, line, row["subDirectory_filePath"]), (x, y, width, height)
+    path, box = image_path(file, line, row[COLUMNS[0].lower()]), (x, y, width, height)
     return Face(path, code, part, box, landmark_crop(file, line, row.get(LANDMARKS) or "", box))
 
 
@@ -233,18 +227,35 @@ def landmark_crop(file: Path, line: int, written: str, box: Box) -> Box | None:
 
 def image_path(file: Path, line: int, written: str) -> str:
     """Path below the root of an image named in a CSV file; refuses one that leads out of the data folder."""
-    path = Path(written)
+    path = Path(written.replace("\\", "/"))
     if path.is_absolute() or ".." in path.parts:
         raise DataError(f"{file}, line {line}: {written!r} leads out of the data folder: copy the file again")
     return f"{IMAGES}/{path.as_posix()}"
 
 
-def refuse_half_copy(root: Path, faces: list[Face]) -> None:
-    """Raises DataError when too many of the images that a CSV file names are not there."""
-    missing = [face.path for face in faces if not (root / face.path).is_file()]
+def located(root: Path, faces: list[Face]) -> list[Face]:
+    """The faces, each with the file that its image lies in: its ending may be spelled otherwise than the CSV file says.
+
+    Raises:
+        DataError: more than 1% of the images that a CSV file names are not there.
+    """
+    listed: dict[str, dict[str, str]] = {}
+
+    def file_of(face: Face) -> Face | None:
+        if (root / face.path).is_file():
+            return face
+        folder, _, name = face.path.rpartition("/")
+        if folder not in listed:
+            listed[folder] = pictures_in(root / folder, root)
+        same = listed[folder].get(name.rpartition(".")[0])
+        return replace(face, path=f"{folder}/{same}") if same else None
+
+    found = [file_of(face) for face in faces]
+    missing = [face.path for face, there in zip(faces, found, strict=True) if there is None]
     if len(missing) > max(FEW_FILES, MOST_FRAMES * len(faces)):
         raise DataError(f"{root}: {len(missing)} of {len(faces)} images are missing, {missing[0]} first: the copy of "
                         "AffectNet is incomplete; copy it again")  # fmt: skip
+    return [there or face for face, there in zip(faces, found, strict=True)]
 
 
 def refuse_links(root: Path, faces: list[Face]) -> None:

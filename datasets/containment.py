@@ -17,7 +17,11 @@ def path_inside(root: Path, written: str, where: str) -> str:
         DataError: the path is absolute, climbs out with `..`, or leads out through a link.
     """
     path = Path(written.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or not (root / path).resolve().is_relative_to(root.resolve()):
+    try:
+        inside = (root / path).resolve().is_relative_to(root.resolve())
+    except (ValueError, RuntimeError, OSError) as error:  # a NUL, links in circles, too long a name
+        raise DataError(f"{where}: {written[:80]!r} is no path of a file ({error}): correct it") from None
+    if path.is_absolute() or ".." in path.parts or not inside:
         raise DataError(f"{where}: {written!r} leads out of the data folder: name a file below {root}")
     return path.as_posix()
 
@@ -27,5 +31,9 @@ def refuse_link_outside(root: Path, found: Path) -> None:
 
     The data folder itself may be a link.
     """
-    if found.is_symlink() and not found.resolve().is_relative_to(root.resolve()):
+    try:
+        outside = found.is_symlink() and not found.resolve().is_relative_to(root.resolve())
+    except (RuntimeError, OSError):
+        raise DataError(f"{found}: the link leads in circles: remove it") from None
+    if outside:
         raise DataError(f"{found}: the link leads out of the data folder: put the file itself there")

@@ -6,6 +6,7 @@ Columns, not objects: a corpus of millions of frames stays a few arrays.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Source = Literal["real", "twin"]
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_SECOND = re.compile(r"\d+(\.\d+)?")
 TWIN_FILE = "twin.json"
 """The file at the top of a folder that says that what lies there is a twin."""
 
@@ -65,6 +68,9 @@ class Corpus:
     """What must stay in one part with each track where that is more than the subject: both people of one video."""
 
     def __post_init__(self) -> None:
+        # Frames that bear numbers are not listed: the folders that they lie in are.
+        refuse_names(getattr(self.frames, "folders", self.frames), self.root)
+        refuse_names([*self.classes, *self.sample_id, *(name for name in set(self.track_subject) if name)], self.root)
         if len(set(self.sample_id)) < len(self.sample_id):
             twice = Counter(self.sample_id).most_common(1)[0][0]
             raise DataError(f"{self.dataset} in {self.root}: two samples claim to be {twice!r}: remove one of them")
@@ -131,6 +137,24 @@ class Corpus:
                 digest.update(np.ascontiguousarray(values).tobytes())
         digest.update("\0".join(map(str, self.split_group or ())).encode())
         return digest.hexdigest()[:16]
+
+
+def refuse_names(names: Sequence[str], root: Path) -> None:
+    """Raises DataError for a name that cannot be written down, or that means something else to this project."""
+    together = "".join(names)
+    try:
+        together.encode()
+    except UnicodeEncodeError:
+        name = next(name for name in names if not name.isprintable())
+        raise DataError(f"{root}: the name {name!a} is not UTF-8 text: rename it") from None
+    if _CONTROL.search(together):
+        name = next(name for name in names if _CONTROL.search(name))
+        raise DataError(f"{root}: the name {name!a} has a control character in it: rename it")
+    if "#t=" in together:
+        for name in names:
+            second = name.partition("#t=")[2]
+            if second and not _SECOND.fullmatch(second):
+                raise DataError(f"{root}: the name {name!a} has #t= in it, which marks a second of a video: rename it")
 
 
 def _state(file: Path) -> tuple[int, int] | None:

@@ -26,6 +26,7 @@ from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.numbered_frames import numbered_images
+from ferbench.datasets.spelling import folders_in
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.expressions import add_blinks, add_speech, sequence_units
 from ferbench.datasets.synthetic.film import Film, Shot
@@ -116,16 +117,14 @@ def recordings_of(subject: Path, root: Path) -> list[Recording]:
         DataError: an expression is missing, without images, or has a name that is not one of the seven.
     """
     refuse_link_outside(root, subject)
-    folders = {folder.name: folder for folder in subject.iterdir() if folder.is_dir()}
-    unknown = sorted(folders.keys() - set(CLASSES))
+    folders = folders_in(subject, root)
+    unknown = sorted(folders.keys() - {name.lower() for name in CLASSES})
     if unknown:
-        raise DataError(f"{subject / unknown[0]}: not an expression of CTBC: rename it to one of {', '.join(CLASSES)}")
+        raise DataError(f"{folders[unknown[0]]}: not an expression of CTBC: rename it to one of {', '.join(CLASSES)}")
     recordings = []
     for label, emotion in enumerate(CLASSES):
-        folder = subject / emotion
-        if emotion in folders:
-            refuse_link_outside(root, folder)
-        images = numbered_images(folder, root) if emotion in folders else {}
+        folder = folders.get(emotion.lower(), subject / emotion)
+        images = numbered_images(folder, root) if folder.is_dir() else {}
         if not images:
             raise DataError(f"{folder}: no images of this expression: the copy of CTBC is incomplete; copy it again")
         below = folder.relative_to(root).as_posix()

@@ -33,6 +33,7 @@ import numpy as np
 from ferbench.datasets.containment import path_inside, refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.spelling import csv_rows, is_shown
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.expressions import sequence_units
 from ferbench.datasets.synthetic.film import Film, Shot
@@ -42,6 +43,8 @@ PARTS = {"train": "train", "val": "validation", "valid": "validation", "validati
 """Name of a top folder -> what the harness calls the part."""
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 SUBJECTS = "subjects.csv"
+DEEPEST = 32
+"""Folders within one another below that of a class."""
 TWIN_CLASSES = ("Happiness", "Neutral", "Sadness", "Surprise")
 TWIN_PEOPLE = {"train": 60, "val": 20, "test": 20}
 
@@ -120,16 +123,18 @@ def items_of(root: Path, part: Path, rate: int, left_out: list[str]) -> Iterator
         if not entry.is_dir():
             left_out.append(entry.relative_to(root).as_posix())
             continue
-        for path, frames in samples_below(root, entry, rate, left_out, top=True):
+        for path, frames in samples_below(root, entry, rate, left_out):
             yield Item(path, PARTS[part.name], entry.name, frames)
 
 
 def samples_below(
-    root: Path, folder: Path, rate: int, left_out: list[str], top: bool
+    root: Path, folder: Path, rate: int, left_out: list[str], depth: int = 0
 ) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Path and frames of each sample of a folder; pictures are samples at the `top` and frames of one below it."""
+    """Path and frames of each sample of a folder; pictures are samples at the top and frames of one below it."""
     pictures = []
     place = folder.relative_to(root).as_posix()
+    if depth > DEEPEST:
+        raise DataError(f"{root}: more than {DEEPEST} folders within one another below {place[:60]}...: move them up")
     with os.scandir(folder) as entries:
         for entry in sorted(entries, key=lambda entry: by_number(entry.name)):
             path = f"{place}/{entry.name}"
@@ -138,14 +143,16 @@ def samples_below(
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                yield from samples_below(root, Path(entry.path), rate, left_out, top=False)
+                yield from samples_below(root, Path(entry.path), rate, left_out, depth + 1)
+            elif not is_shown(Path(entry.path)):
+                left_out.append(path)
             elif is_video(entry.name):
                 yield path, tuple(frame_name(path, time) for time in times_of(Path(entry.path), rate))
             elif entry.name.lower().endswith(PICTURES):
                 pictures.append(path)
             else:
                 left_out.append(path)
-    if top:
+    if depth == 0:
         yield from ((picture, (picture,)) for picture in pictures)
     elif pictures:
         yield place, tuple(pictures)
@@ -186,23 +193,15 @@ def read_subjects(root: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
     found: dict[str, str] = {}
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.DictReader(lines, skipinitialspace=True)
-            rows.fieldnames = [name.strip() for name in rows.fieldnames or ()]
-            if not {"path", "subject"} <= set(rows.fieldnames):
-                raise DataError(f"{file}: its first line must be path,subject")
-            for row in rows:
-                where = f"{file}, line {rows.line_num}"
-                path, subject = (row["path"] or "").strip(), (row["subject"] or "").strip()
-                if not path or not subject:
-                    raise DataError(f"{where}: a path or a subject is missing: give both")
-                path = path_inside(root, path, where)
-                if path in found:
-                    raise DataError(f"{where}: {path!r} is there already: name each file or folder once")
-                found[path] = subject
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{file}: not a text file in UTF-8: save it as one ({type(error).__name__})") from None
+    for line, row in csv_rows(file, ("path", "subject")):
+        where = f"{file}, line {line}"
+        path, subject = row.get("path", "").strip(), row.get("subject", "").strip()
+        if not path or not subject:
+            raise DataError(f"{where}: a path or a subject is missing: give both")
+        path = path_inside(root, path, where)
+        if path in found:
+            raise DataError(f"{where}: {path!r} is there already: name each file or folder once")
+        found[path] = subject
     return found
 
 

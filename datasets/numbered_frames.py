@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import DataError
+from ferbench.datasets.spelling import PICTURES, files_in
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
+FAR = 100_000
+"""A frame of a higher number is taken for a stray file where there are few others."""
+FEWEST = 0.01
+"""Share of the numbers up to the highest that must be there then."""
 
 
 @dataclass(frozen=True)
 class NumberedFrames(Sequence[str]):
     """Paths `<folder>/00001.jpg`, `<folder>/00002.jpg`, ... of each track, counted from 1, whether they exist or not.
 
-    Holds one text and one number a track; a path is made when it is read.
+    Holds two texts and one number a track; a path is made when it is read.
     """
 
     folders: tuple[str, ...]
     """Folder of each track below the root."""
     track_start: NDArray[np.int64]
     """(tracks + 1,) place of each track's first frame, and the number of frames in all."""
-    suffix: str = ".jpg"
+    suffixes: tuple[str, ...]
+    """Ending of the names of each track."""
+    others: Mapping[int, str] = field(default_factory=dict)
+    """Paths of the frames that are not named so, by their place."""
 
     def __len__(self) -> int:
         return int(self.track_start[-1])
@@ -44,36 +49,37 @@ class NumberedFrames(Sequence[str]):
         if not 0 <= at < len(self):
             raise IndexError(f"frame {place} of {len(self)}")
         track = int(np.searchsorted(self.track_start, at, side="right")) - 1
-        return self._path(track, at - int(self.track_start[track]))
+        return self._path(track, at - int(self.track_start[track]), at)
 
     def __iter__(self) -> Iterator[str]:
-        for track, count in enumerate(np.diff(self.track_start).tolist()):
+        counts = np.diff(self.track_start).tolist()
+        for track, (first, count) in enumerate(zip(self.track_start.tolist(), counts, strict=False)):
             for i in range(count):
-                yield self._path(track, i)
+                yield self._path(track, i, first + i)
 
-    def _path(self, track: int, i: int) -> str:
-        return f"{self.folders[track]}/{i + 1:05d}{self.suffix}"
+    def _path(self, track: int, i: int, place: int) -> str:
+        return self.others.get(place) or f"{self.folders[track]}/{i + 1:05d}{self.suffixes[track]}"
 
 
 def numbered_images(folder: Path, root: Path) -> dict[int, str]:
     """Names of the images of a folder by their numbers, ascending; other files are passed over.
 
     Raises:
-        DataError: a name is no number, two files bear one number, or a link leads out of `root`.
+        DataError: a name is no number, two files bear one number, a number is far from all others, or a link leads out
+            of `root`.
     """
     found: dict[int, str] = {}
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            stem, suffix = os.path.splitext(entry.name)
-            if suffix.lower() not in SUFFIXES or stem.startswith("."):
-                continue
-            if not stem.isdecimal():
-                raise DataError(f"{entry.path}: the name of an image is its frame number, as in 00001.jpg: rename it")
-            if entry.is_symlink():
-                refuse_link_outside(root, Path(entry.path))
-            number = int(stem)
-            if number in found:
-                raise DataError(f"{folder}: {min(found[number], entry.name)} and {max(found[number], entry.name)} "
-                                f"both claim to be frame {number}: remove one of them")  # fmt: skip
-            found[number] = entry.name
+    for name, stem, ending in files_in(folder, root):
+        if ending not in PICTURES:
+            continue
+        if not stem.isdecimal():
+            raise DataError(f"{folder / name}: the name of an image is its frame number, as in 00001.jpg: rename it")
+        number = int(stem[-18:])
+        if number in found:
+            raise DataError(f"{folder}: {min(found[number], name)} and {max(found[number], name)} both claim to be "
+                            f"frame {number}: remove one of them")  # fmt: skip
+        found[number] = name
+    last = max(found, default=0)
+    if last > FAR and len(found) < FEWEST * last:
+        raise DataError(f"{folder / found[last]}: frame {last} among {len(found)} images: rename or remove it")
     return dict(sorted(found.items()))

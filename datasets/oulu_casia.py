@@ -22,6 +22,7 @@ subject's next sequence.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from numpy.typing import NDArray
 
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.numbered_frames import numbered_images
+from ferbench.datasets.spelling import folders_in
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.expressions import sequence_units
 from ferbench.datasets.synthetic.film import Film, Shot
@@ -56,8 +59,8 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     """
     base = find_tree(root, protocol.options["modality"], protocol.options["light"])
     sequences = [
-        Sequence(subject.name, label, tuple(f.relative_to(root).as_posix() for f in found_files(subject / emotion)))
-        for subject in subject_folders(base) for label, emotion in enumerate(CLASSES)
+        Sequence(name, label, found_files(root, folder, emotion))
+        for name, folder in subject_folders(root, base) for label, emotion in enumerate(CLASSES)
     ]  # fmt: skip
     bounds = np.concatenate([[0], np.cumsum([len(s.files) for s in sequences])]).astype(np.int64)
     samples = [(t, *sample) for t, s in enumerate(sequences) for sample in samples_of(s, protocol)]
@@ -111,13 +114,13 @@ def next_first_frames(bounds: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.roll(first, -1, axis=1).ravel()
 
 
-def subject_folders(base: Path) -> list[Path]:
-    """Folders P001, P002, ... in order.
+def subject_folders(root: Path, base: Path) -> list[tuple[str, Path]]:
+    """Names and folders of P001, P002, ... in order; other folders are passed over.
 
     Raises:
         DataError: there is none, or one is missing: the folds of all later subjects would change.
     """
-    found = {folder.name: folder for folder in base.iterdir() if folder.is_dir() and folder.name.startswith("P")}
+    found = {name.upper(): folder for name, folder in folders_in(base, root).items() if re.fullmatch(r"p\d{3}", name)}
     if not found:
         raise DataError(f"{base}: no subject folders P001, P002, ...: the copy of Oulu-CASIA is incomplete")
     expected = [f"P{number:03d}" for number in range(1, len(found) + 1)]
@@ -125,19 +128,21 @@ def subject_folders(base: Path) -> list[Path]:
     if missing:
         raise DataError(f"{base / missing[0]}: this subject is missing but {max(found)} is there: the copy of "
                         "Oulu-CASIA is incomplete; copy it again")  # fmt: skip
-    return [found[name] for name in expected]
+    return [(name, found[name]) for name in expected]
 
 
-def found_files(folder: Path) -> list[Path]:
-    """Files of a sequence.
+def found_files(root: Path, subject: Path, emotion: str) -> tuple[str, ...]:
+    """Files of a sequence below the root, 000 to the last there is; one that is missing in between keeps its place.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none; two claim to be one frame; one has a name that is no number.
     """
-    found = sequence_files(folder)
-    if not found:
+    folder = folders_in(subject, root).get(emotion.lower(), subject / emotion)
+    images = numbered_images(folder, root) if folder.is_dir() else {}
+    if not images:
         raise DataError(f"{folder}: no frames of this sequence: the copy of Oulu-CASIA is incomplete; copy it again")
-    return found
+    below, suffix = folder.relative_to(root).as_posix(), Path(next(iter(images.values()))).suffix
+    return tuple(f"{below}/{images.get(i, f'{i:03d}{suffix}')}" for i in range(max(images) + 1))
 
 
 def find_tree(root: Path, modality: str, light: str) -> Path:
@@ -159,15 +164,6 @@ def find_tree(root: Path, modality: str, light: str) -> Path:
         f"{root}: no Oulu-CASIA tree for {modality}/{light}: "
         f"expected PreProcess_Img/{modality}_Acropped/{light}/P001/... or OriginalImg/{modality}/{light}/P001/..."
     )
-
-
-def sequence_files(folder: Path) -> list[Path]:
-    """Files of a sequence, 000 to the last there is; one that is missing in between keeps its place."""
-    found = {int(file.stem): file for file in folder.glob("*.jp*g") if file.stem.isdigit()}
-    if not found:
-        return []
-    suffix = next(iter(found.values())).suffix
-    return [found.get(i, folder / f"{i:03d}{suffix}") for i in range(max(found) + 1)]
 
 
 def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:

@@ -25,7 +25,6 @@ A value on a cut belongs to the class above it.
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -38,6 +37,7 @@ from numpy.typing import NDArray
 from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
 from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.spelling import csv_rows
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.expressions import add_blinks, add_speech, expression_units
 from ferbench.datasets.synthetic.film import Film, Shot
@@ -151,7 +151,7 @@ def find_ratings(root: Path, rating: str) -> dict[Clip, tuple[str, Path]]:
     for part in PARTS:
         for file in sorted((root / "ratings" / part).glob(scale.pattern)):
             match = scale.name.fullmatch(file.name)
-            if match is None:
+            if match is None or not file.is_file():
                 continue
             refuse_link_outside(root, file)
             clip = Clip(*map(int, match.groups()))
@@ -174,7 +174,7 @@ def find_videos(root: Path) -> dict[Clip, Path]:
         for folder in (top, *(top / part for part in PARTS)):
             for file in sorted(folder.glob("*.[mM][pP]4")):
                 match = VIDEO.fullmatch(file.name)
-                if match is None:
+                if match is None or not file.is_file():
                     continue
                 refuse_link_outside(root, file)
                 clip = Clip(*map(int, match.groups()))
@@ -231,27 +231,15 @@ def read_ratings(file: Path, scale: Scale) -> tuple[NDArray[np.int64], NDArray[n
 
 def csv_numbers(file: Path, scale: Scale) -> Iterator[tuple[float, float]]:
     """Time and rating of each line. Names of columns may begin with a space, as those of the release do."""
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            rows = csv.reader(lines)
-            names = [name.strip() for name in next(rows, [])]
-            for column in ("time", scale.column):
-                if column not in names:
-                    raise DataError(f"{file}: no column {column!r}: these are not ratings of SENDv1")
-            at, of = names.index("time"), names.index(scale.column)
-            for row in rows:
-                if not row:
-                    continue
-                try:
-                    time, value = float(row[at]), float(row[of])
-                except (ValueError, IndexError):
-                    raise DataError(f"{file}, line {rows.line_num}: a number cannot be read: copy it again") from None
-                if not (0 <= value <= scale.top and 0 <= time < np.inf):
-                    raise DataError(f"{file}, line {rows.line_num}: time {time:g} and rating {value:g} are out of "
-                                    f"range: times begin at 0, ratings are 0 to {scale.top:g}")  # fmt: skip
-                yield time, value
-    except (UnicodeDecodeError, csv.Error, OSError) as error:
-        raise DataError(f"{file}: not a text file in UTF-8: copy it again ({type(error).__name__})") from None
+    for line, row in csv_rows(file, ("time", scale.column)):
+        try:
+            time, value = float(row["time"]), float(row[scale.column.lower()])
+        except (ValueError, KeyError):
+            raise DataError(f"{file}, line {line}: a number cannot be read: copy it again") from None
+        if not (0 <= value <= scale.top and 0 <= time < np.inf):
+            raise DataError(f"{file}, line {line}: time {time:g} and rating {value:g} are out of range: times begin at "
+                            f"0, ratings are 0 to {scale.top:g}")  # fmt: skip
+        yield time, value
 
 
 def notes_of(stories: list[Story], ratings: dict[Clip, tuple[str, Path]], videos: dict[Clip, Path]) -> Iterator[str]:

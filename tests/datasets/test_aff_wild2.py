@@ -210,8 +210,8 @@ def test_training_samples_are_thinned_by_label_and_test_samples_never(tmp_path: 
 
 @pytest.mark.parametrize(("frames", "asked", "step"), [(100_000, 0, 1), (100_001, 0, 10), (100_001, 2, 2), (5, 4, 4)])
 def test_the_rule_thins_only_where_there_are_many_training_frames(frames: int, asked: int, step: int) -> None:
-    train = Person("a", "train", "", frames, np.zeros(frames, dtype=np.int8), 0)
-    test = Person("c", "test", "", 10**6, np.zeros(10**6, dtype=np.int8), 0)
+    train = Person("a", "train", "", frames, np.zeros(frames, dtype=np.int8), 0, ".jpg", {})
+    test = Person("c", "test", "", 10**6, np.zeros(10**6, dtype=np.int8), 0, ".jpg", {})
     assert train_step([train, test], asked, "x") == step
 
 
@@ -335,7 +335,7 @@ def test_frames_are_counted_from_1(tmp_path: Path) -> None:
     [
         ([0, 7], "a.txt, line 3: '7' is no label: labels are -1 to 6"),
         ([-2], "a.txt, line 2: '-2' is no label"),
-        ([0, "1.0"], "a.txt, line 3: '1.0' is no label"),
+        ([0, "1.5"], "a.txt, line 3: '1.5' is no label"),
         ([0, "", 0], "a.txt, line 3: '' is no label"),
         ([0, "1,2"], "a.txt, line 3: '1,2' is no label"),
     ],

@@ -258,7 +258,7 @@ def test_a_csv_file_that_is_wrong_is_named_with_its_line(
 def test_a_csv_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
     root = write_release(tmp_path / "copy", [FACE])
     (root / "training.csv").write_bytes(b"\xff\xfe\x00\x00" * 10)
-    with pytest.raises(DataError, match=r"training.csv: not a text file: copy the file again"):
+    with pytest.raises(DataError, match=r"training.csv: not a text file in UTF-8: copy it again"):
         read(root, PROTOCOL)
 
 

@@ -168,9 +168,9 @@ def test_a_wrong_line_of_subjects_is_named(own: Path, rows: list[str], message: 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("path,subject\ntrain,Björn\n".encode("latin-1"), "not a text file in UTF-8: save it as one"),
-        (b"file,person\ntrain,Anna\n", "its first line must be path,subject"),
-        (b"", "its first line must be path,subject"),
+        ("path,subject\ntrain,Björn\n".encode("latin-1"), "not a text file in UTF-8: copy it again"),
+        (b"file,person\ntrain,Anna\n", "no column .path. in its first line"),
+        (b"", "no column .path. in its first line"),
     ],
 )
 def test_a_subjects_file_that_cannot_be_read_is_named(own: Path, content: bytes, message: str) -> None:

@@ -7,8 +7,8 @@ import pytest
 
 from ferbench.datasets.numbered_frames import NumberedFrames
 
-FRAMES = NumberedFrames(("a", "empty", "b/c"), np.array([0, 2, 2, 5]))
-PATHS = ("a/00001.jpg", "a/00002.jpg", "b/c/00001.jpg", "b/c/00002.jpg", "b/c/00003.jpg")
+FRAMES = NumberedFrames(("a", "empty", "b/c"), np.array([0, 2, 2, 5]), (".jpg", ".jpg", ".PNG"), {3: "b/c/2.jpeg"})
+PATHS = ("a/00001.jpg", "a/00002.jpg", "b/c/00001.PNG", "b/c/2.jpeg", "b/c/00003.PNG")
 
 
 def test_all_of_them_in_order() -> None:
@@ -30,5 +30,5 @@ def test_places_count_from_the_end_too_and_end_with_the_frames() -> None:
 
 
 def test_a_place_may_be_a_numpy_number() -> None:
-    assert FRAMES[np.int64(2)] == "b/c/00001.jpg"
-    assert "b/c/00003.jpg" in FRAMES
+    assert FRAMES[np.int64(2)] == "b/c/00001.PNG"
+    assert "b/c/00003.PNG" in FRAMES

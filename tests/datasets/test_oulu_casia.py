@@ -12,7 +12,7 @@ from PIL import Image
 
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import Protocol
-from ferbench.datasets.oulu_casia import CLASSES, DATASET, LIGHTS, MODALITIES, film, read, sequence_files
+from ferbench.datasets.oulu_casia import CLASSES, DATASET, LIGHTS, MODALITIES, film, found_files, read
 from ferbench.datasets.splits import split
 from ferbench.datasets.synthetic.film import Film
 from ferbench.datasets.synthetic.writer import write_film
@@ -206,7 +206,8 @@ def test_a_film_is_drawn_from_its_seed_and_a_smaller_one_is_its_beginning() -> N
 def test_a_frame_that_is_missing_in_between_keeps_its_place(tmp_path: Path) -> None:
     for name in ("000.jpeg", "003.jpeg", "Thumbs.db"):
         (tmp_path / name).touch()
-    assert [file.name for file in sequence_files(tmp_path)] == ["000.jpeg", "001.jpeg", "002.jpeg", "003.jpeg"]
+    files = found_files(tmp_path.parent, tmp_path.parent, tmp_path.name)
+    assert [file.rpartition("/")[2] for file in files] == ["000.jpeg", "001.jpeg", "002.jpeg", "003.jpeg"]
 
 
 def test_a_half_copied_tree_names_the_first_sequence_that_is_not_there(cropped: Path, tmp_path: Path) -> None:

@@ -280,7 +280,7 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(
     ("content", "message"),
     [
         (b"time,evaluatorWeightedEstimate\n0.0,\xff\xfe\n", "not a text file in UTF-8: copy it again"),
-        (b"time,rating\n0.0,1\n", "no column 'evaluatorWeightedEstimate': these are not ratings of SENDv1"),
+        (b"time,rating\n0.0,1\n", "no column 'evaluatorWeightedEstimate' in its first line"),
         (b"time,evaluatorWeightedEstimate\n0.0,many\n", "line 2: a number cannot be read: copy it again"),
         (b"time,evaluatorWeightedEstimate\n0.0\n", "line 2: a number cannot be read: copy it again"),
         (b"time,evaluatorWeightedEstimate\n0.0,50\n0.5,101\n", r"line 3: time 0\.5 and rating 101 are out of range"),
@@ -288,7 +288,7 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(
         (b"time,evaluatorWeightedEstimate\n0.0,nan\n", "line 2: time 0 and rating nan are out of range"),
         (b"time,evaluatorWeightedEstimate\n0.0,50\n0.0,60\n", "line 3: its time is not after that of the line before"),
         (b"time,evaluatorWeightedEstimate\n", "no rating in it: copy it again"),
-        (b"", "no column 'time': these are not ratings of SENDv1"),
+        (b"", "no column 'time' in its first line"),
     ],
 )  # fmt: skip
 def test_a_rating_file_that_cannot_be_used_is_named(release: Path, content: bytes, message: str) -> None:
