@@ -493,7 +493,7 @@ def cost_of(
 ) -> dict[str, Any]:
     """Parameters, multiply-adds, throughput, latency and memory, by the efficiency rules."""
     from ferbench.benchmark.learning.folding import folded
-    from ferbench.benchmark.measures.efficiency import count_macs, count_parameters, measure_inference
+    from ferbench.benchmark.measures.efficiency import count_parameters, known_macs, measure_inference
 
     model, history = training.model, training.history
     params_full, macs_full = _cost_at_full_size(architecture.name, num_classes)
@@ -504,7 +504,7 @@ def cost_of(
     return {
         "params": count_parameters(model),
         "params_trained": training.params_moved,
-        "macs": count_macs(model, architecture.input_shape(cell.size)),
+        "macs": known_macs(model, architecture.input_shape(cell.size)),
         "params_full": params_full,
         "macs_full": macs_full,
         "train_samples_per_s": sum(epoch["samples"] for epoch in history) / seconds,
@@ -522,16 +522,13 @@ def cost_of(
 def _cost_at_full_size(name: str, num_classes: int) -> tuple[int | None, int | None]:
     """Parameters and multiply-adds of the paper's size; None each where there is no such size. A worker that makes
     several folds and seeds of a row counts once."""
-    import torch
-
-    from ferbench.benchmark.measures.efficiency import count_macs, count_parameters
+    from ferbench.benchmark.measures.efficiency import count_parameters, known_macs, without_data
 
     architecture = architectures.get(name)
     if "full" not in architecture.sizes:
         return None, None
-    with torch.device("meta"):
-        model = architecture.sizes["full"].build(num_classes)
-    return count_parameters(model), count_macs(model, architecture.input_shape("full"))
+    model = without_data(lambda: architecture.sizes["full"].build(num_classes))
+    return count_parameters(model), known_macs(model, architecture.input_shape("full"))
 
 
 class Told:

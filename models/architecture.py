@@ -69,6 +69,17 @@ class Stage:
     """Which epoch's weights the stage ends with: the best on the validation part, or the last."""
 
 
+def refuse_lazy_layers(model: nn.Module) -> None:
+    """Raises ValueError where a layer's shape is not known before the model has been called once."""
+    from torch.nn.parameter import is_lazy
+
+    for name, parameter in model.named_parameters():
+        if is_lazy(parameter):
+            raise ValueError(
+                f"{name}: a lazy layer has no shape yet: give it its sizes, or call the model once in build"
+            )
+
+
 @dataclass(frozen=True)
 class Weights:
     """Starting weights that the project ships for a submodule: `models/weights/<file>.safetensors`."""

@@ -19,6 +19,17 @@ def epochs_of(stage: Stage, factor: float, inputs: int) -> int:
     return max(1, round(epochs * factor))
 
 
+def batches_of(order: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:
+    """Inputs in batches that differ by one at most. Where batches are asked for, none has a single input, which a batch
+    normalisation cannot take: one may be larger by one, and a single input comes twice."""
+    if batch_size > 1 and len(order) == 1:
+        return [np.repeat(order, 2)]
+    count = math.ceil(len(order) / batch_size)
+    if batch_size > 1 and len(order) < 2 * count:
+        count = len(order) // 2
+    return np.array_split(order, count)
+
+
 def optimizer(stage: Stage, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The stage's optimiser over the parameters that it trains. SGD has the seeds' momentum of 0.9."""
     trained = list(parameters)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ferbench.benchmark.learning.features import Shelf, features
 from ferbench.benchmark.learning.folding import folded
-from ferbench.benchmark.learning.recipe import epochs_of, learning_rate, optimizer
+from ferbench.benchmark.learning.recipe import batches_of, epochs_of, learning_rate, optimizer
 from ferbench.benchmark.learning.task import Task, task_of
 from ferbench.datasets.augmentation import augment, normalise
 from ferbench.datasets.corpus import Corpus
@@ -30,7 +30,7 @@ from ferbench.datasets.frames import FrameStore
 from ferbench.datasets.splits import Split
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.views import Instances, frames_seen, instances, shuffled
-from ferbench.models.architecture import Architecture, Size, Stage, View
+from ferbench.models.architecture import Architecture, Size, Stage, View, refuse_lazy_layers
 from ferbench.models.weights import start_weights
 
 EVALUATION_BATCH = 64
@@ -117,6 +117,7 @@ def build(architecture: Architecture, size: Size, num_classes: int, run: Run) ->
     """The model with its starting weights on the run's device, and what it starts from in words."""
     torch.manual_seed(number_of(run.seed, "weights", architecture.name))
     model = size.build(num_classes)
+    refuse_lazy_layers(model)
     started_from = start_weights(model, size)
     return size.placed(model, run.device), started_from
 
@@ -250,25 +251,25 @@ def _train_stage(
     loss_of = task.loss(stage, split.train, run.device)
     update = optimizer(stage, (p for p in model.parameters() if p.requires_grad))
     epochs = epochs_of(stage, run.epochs, len(material.instances(split.train)))
-    step = 0
     best: tuple[float, float] = (-math.inf, -math.inf)
     chosen: dict[str, Tensor] = {}
     stays = tuple(f"{part}." for part in stage.frozen)
     for epoch in range(1, epochs + 1):
         drawn = material.instances(split.train, rng)
         order = rng.permutation(len(drawn))[: stage.max_samples]
-        steps = epochs * math.ceil(len(order) / stage.batch_size)
+        dealt = batches_of(order, stage.batch_size)
+        steps = epochs * len(dealt)
         began, total = time.perf_counter(), torch.zeros((), device=run.device)
         set_training(model, stage)
-        for rows in np.array_split(order, math.ceil(len(order) / stage.batch_size)):
+        # Windows are drawn anew in each epoch, and not always as many: each epoch takes its own share of the schedule.
+        for step, rows in enumerate(dealt, start=(epoch - 1) * len(dealt)):
             for group in update.param_groups:
                 group["lr"] = learning_rate(stage, step, steps)
             inputs, truth = batches(drawn.frames[rows], generator), task.truth(drawn.sample[rows]).to(run.device)
             loss = training_step(forward, loss_of, update, inputs, truth, stage, run)
             total += loss * len(rows)
-            step += 1
-            run.report(f"{stage.name} epoch {epoch}/{epochs}, step {step}/{steps}", loss)
-        mean = float(total) / len(order)
+            run.report(f"{stage.name} epoch {epoch}/{epochs}, step {step + 1}/{steps}", loss)
+        mean = float(total) / sum(map(len, dealt))
         seconds = time.perf_counter() - began + (spent if epoch == 1 else 0.0)
         if not math.isfinite(mean):
             raise DivergedError(f"the training loss is {mean} in epoch {epoch} of stage {stage.name!r}: lower its rate")

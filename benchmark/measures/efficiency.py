@@ -25,7 +25,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
+
+from ferbench.models.architecture import refuse_lazy_layers
 
 Precision = Literal["float32", "bfloat16"]
 Shape = Sequence[int]
@@ -55,20 +58,101 @@ SAMPLE_SECONDS = 0.010
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Number of parameters, frozen ones too; a shared one counts once."""
+    """Number of parameters, frozen ones too; a shared one counts once.
+
+    Raises:
+        ValueError: a lazy layer has no shape yet.
+    """
+    refuse_lazy_layers(model)
     return sum(p.numel() for p in model.parameters())
+
+
+def without_data(build: Callable[[], nn.Module]) -> nn.Module:
+    """A model that is only to be counted: on the device `meta`, which takes neither time nor memory, or on the CPU
+    where it cannot be built there."""
+    try:
+        with torch.device("meta"):
+            return build()
+    except Exception:  # whatever a third party's code does with its numbers while it is built
+        return build()
 
 
 def count_macs(model: nn.Module, input_shape: Shape) -> int:
     """Multiply-adds of one forward pass in evaluation mode, for an input of this shape (its batch included).
 
     Counted on a copy without data (device `meta`), so it takes no memory for activations and is exact for recurrent
-    layers and attention, which on a CPU run inside one operator that the counter does not see into.
+    layers and attention, which on a CPU run inside one operator that the counter does not see into. A model whose
+    forward pass looks at its numbers is counted on a copy on the CPU, with such operators taken apart.
+
+    Raises:
+        ValueError: the forward pass fails there too.
     """
-    model = copy.deepcopy(model).to("meta").eval()
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(torch.empty(tuple(input_shape), device="meta"))
+    try:
+        return _macs(copy.deepcopy(model).to("meta"), torch.empty(tuple(input_shape), device="meta"))
+    except Exception:  # `.item()`, a mask, a tensor made without a device: whatever needs numbers
+        try:
+            return _macs_with_numbers(model, input_shape)
+        except Exception as error:
+            raise ValueError(f"its multiply-adds cannot be counted: {type(error).__name__}: {error}") from error
+
+
+def known_macs(model: nn.Module, input_shape: Shape) -> int | None:
+    """Multiply-adds (`count_macs`), or None where they cannot be counted: a trained model is not lost for that."""
+    try:
+        return count_macs(model, input_shape)
+    except ValueError:
+        return None
+
+
+def _macs(model: nn.Module, x: Tensor) -> int:
+    with FlopCounterMode(display=False, custom_mapping=_FLOPS) as counter, torch.no_grad():
+        model.eval()(x)
     return int(counter.get_total_flops()) // 2
+
+
+def _macs_with_numbers(model: nn.Module, input_shape: Shape) -> int:
+    model = copy.deepcopy(model)
+    model = model.to_empty(device="cpu") if any(p.is_meta for p in model.parameters()) else model.to("cpu")
+    x = torch.rand(tuple(input_shape), generator=torch.Generator().manual_seed(0))
+    fast_path = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with warnings.catch_warnings(), sdpa_kernel(SDPBackend.MATH):
+            warnings.simplefilter("ignore", UserWarning)  # of what the flag would mean on a GPU of Intel
+            with torch.backends.mkldnn.flags(enabled=False):
+                return _macs(model, x)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast_path)
+
+
+def _product_flops(*places: int) -> Callable[..., int]:
+    """Of an operator that makes one product of each number of the larger of two factors, at these places."""
+
+    def flops(*shapes: Any, **_: Any) -> int:
+        return 2 * max(math.prod(shapes[place]) for place in places)
+
+    return flops
+
+
+def _sum_of_products_flops(_bias: Shape, one: Shape, other: Shape, **_: Any) -> int:
+    """Batches (B,N,M) and (B,M,P), whose products are summed."""
+    return 2 * math.prod(one) * other[-1]
+
+
+def _bilinear_flops(one: Shape, weight: Shape, *_: Any, **__: Any) -> int:
+    """Factors (B,...) and weights (1,O,I,J), expanded to one another: every weight once an input."""
+    return 2 * one[0] * math.prod(weight)
+
+
+_FLOPS = {
+    torch.ops.aten.mv: _product_flops(0),
+    torch.ops.aten.addmv: _product_flops(1),
+    torch.ops.aten.dot: _product_flops(0),
+    torch.ops.aten.vdot: _product_flops(0),
+    torch.ops.aten.addbmm: _sum_of_products_flops,
+    torch.ops.aten._trilinear: _bilinear_flops,
+}
+"""What torch's counter passes over."""
 
 
 def macs_by_module(model: nn.Module, input_shape: Shape) -> dict[str, int]:

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ferbench.benchmark.learning import training
 from ferbench.benchmark.learning.features import PROBE, Shelf
-from ferbench.benchmark.learning.recipe import epochs_of, learning_rate, loss_function, smoothing_loss
+from ferbench.benchmark.learning.recipe import batches_of, epochs_of, learning_rate, loss_function, smoothing_loss
 from ferbench.benchmark.learning.training import (
     DivergedError,
     FeatureBatches,
@@ -29,6 +31,7 @@ from ferbench.datasets.corpus import Corpus
 from ferbench.datasets.dataset import Protocol
 from ferbench.datasets.frames import FrameStore
 from ferbench.datasets.splits import split
+from ferbench.datasets.views import Instances, instances
 from ferbench.models.architecture import Architecture, Size, Stage, View
 
 CLASSES = ("red", "green", "blue")
@@ -233,6 +236,61 @@ def test_where_one_epoch_is_too_much_a_random_part_of_it_is_trained_on(material:
     assert len(whole) == 3
     assert whole[0]["samples"] > 10
     assert [epoch["samples"] for epoch in part] == [10]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "size", "sizes"),
+    [
+        (10, 4, [4, 3, 3]),
+        (11, 2, [3, 2, 2, 2, 2]),
+        (3, 2, [3]),
+        (1, 2, [2]),
+        (1, 32, [2]),
+        (2, 32, [2]),
+        (3, 1, [1, 1, 1]),
+    ],
+)
+def test_no_batch_has_a_single_input(inputs: int, size: int, sizes: list[int]) -> None:
+    dealt = batches_of(np.arange(inputs), size)
+    assert [len(rows) for rows in dealt] == sizes
+    assert set(np.concatenate(dealt).tolist()) == set(range(inputs))
+
+
+def test_a_single_training_input_is_trained_on(material: Material) -> None:
+    few = replace(
+        material,
+        split=replace(material.split, train=material.split.train[:1]),
+        protocol=replace(material.protocol, image_frames=1),
+    )
+    history = trained(toy(replace(QUICK, batch_size=2), view="image"), few)[1]
+    assert [epoch["samples"] for epoch in history] == [1, 1, 1]
+
+
+def test_the_rate_never_rises_after_its_warm_up_where_epochs_have_not_as_many_inputs(
+    material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rates: list[float] = []
+    draws = iter([40, 40, 41, 25, 40, 24, 41, 24])  # inputs of an epoch; the first time they are counted
+
+    def drawn(self: Material, samples: NDArray[np.int64], rng: np.random.Generator | None = None) -> Instances:
+        whole = instances("image", self.corpus, self.protocol, samples, 1, self.split.train, rng)
+        if samples is not self.split.train:
+            return whole
+        count = next(draws)
+        return Instances(whole.frames[:count], whole.sample[:count])
+
+    def step(*arguments: Any) -> Tensor:
+        rates.append(arguments[2].param_groups[0]["lr"])
+        return torch.zeros(())
+
+    monkeypatch.setattr(Material, "instances", drawn)
+    monkeypatch.setattr(training, "training_step", step)
+    trained(toy(Stage(epochs=7, batch_size=8, lr=1.0), view="image"), material)
+    assert len(rates) == 5 + 6 + 4 + 5 + 3 + 6 + 3
+    peak = int(np.argmax(rates))
+    assert (np.diff(rates[: peak + 1]) > 0).all()
+    assert (np.diff(rates[peak:]) < 0).all()
+    assert rates[-1] < 0.05
 
 
 def test_the_learning_rate_rises_and_falls() -> None:

@@ -21,9 +21,11 @@ from ferbench.benchmark.measures.efficiency import (
     count_macs,
     count_parameters,
     device_name,
+    known_macs,
     macs_by_module,
     measure_inference,
     peak_memory,
+    without_data,
 )
 
 needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -79,6 +81,95 @@ BY_HAND: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], int, int]] = 
         2 * 10 * 4 * 8 * 8 + 2 * 2 * 10 * 10 * 8,
     ),
 }
+
+
+class Calls(nn.Module):
+    """A model whose forward pass is any function of its layer and its input."""
+
+    def __init__(self, layer: nn.Module, forward: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.layer = layer
+        self.function = forward
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(self.layer, x)
+
+
+class Vector(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.v = nn.Parameter(torch.ones(16))
+
+
+# Products that torch's own counter passes over: input, multiply-adds by hand.
+PRODUCTS: dict[str, tuple[nn.Module, Callable[[nn.Module, Tensor], Tensor], tuple[int, ...], int]] = {
+    "matrix times vector": (Vector(), lambda layer, x: x @ layer.v, (8, 16), 128),
+    "batch times vector": (Vector(), lambda layer, x: x @ layer.v, (3, 8, 16), 384),
+    "mv": (Vector(), lambda layer, x: torch.mv(x, layer.v), (8, 16), 128),
+    "addmv": (Vector(), lambda layer, x: torch.addmv(x[:, 0], x, layer.v), (8, 16), 128),
+    "dot": (Vector(), lambda layer, x: torch.dot(x, layer.v), (16,), 16),
+    "vdot": (Vector(), lambda layer, x: torch.vdot(x, layer.v), (16,), 16),
+    "addbmm": (
+        nn.Identity(), lambda layer, x: torch.addbmm(x[0, :, :8], x, x.transpose(1, 2)), (3, 8, 16), 3 * 8 * 8 * 16,
+    ),
+    "bilinear": (nn.Bilinear(16, 16, 4), lambda layer, x: layer(x, x), (8, 16), 8 * 4 * 16 * 16),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PRODUCTS)
+def test_products_of_every_kind_are_counted(case: str) -> None:
+    layer, forward, shape, macs = PRODUCTS[case]
+    assert count_macs(Calls(layer, forward), shape) == macs
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Linear(16, 4),
+        nn.LSTM(16, 4, batch_first=True),
+        nn.GRU(16, 4, bidirectional=True),
+        nn.TransformerEncoderLayer(16, 2, 32, batch_first=True),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda x: x * (1 if x.abs().mean().item() > 0 else 2),
+        lambda x: x + torch.zeros(x.shape, device="cpu"),
+        lambda x: x[x.abs() >= 0].view(x.shape),
+    ],
+    ids=["item", "a tensor on the CPU", "a mask"],
+)
+def test_a_forward_pass_that_looks_at_its_numbers_is_counted_too(
+    layer: nn.Module, look: Callable[[Tensor], Tensor]
+) -> None:
+    assert count_macs(Calls(layer, lambda own, x: own(look(x))), (2, 5, 16)) == count_macs(layer, (2, 5, 16)) > 0
+
+
+def test_what_cannot_be_counted_is_unknown() -> None:
+    def fails(layer: nn.Module, x: Tensor) -> Tensor:
+        raise KeyError("a table that only the GPU has")
+
+    model = Calls(nn.Linear(4, 4), fails)
+    with pytest.raises(ValueError, match="its multiply-adds cannot be counted: KeyError: 'a table"):
+        count_macs(model, (1, 4))
+    assert known_macs(model, (1, 4)) is None
+    assert known_macs(nn.Linear(4, 4), (1, 4)) == 16
+
+
+def test_a_model_that_cannot_be_built_without_data_is_built_with() -> None:
+    def build() -> nn.Module:
+        return nn.Linear(4, int(torch.ones(3).sum().item()))
+
+    model = without_data(build)
+    assert (model.weight.device.type, count_macs(model, (1, 4))) == ("cpu", 12)
+    assert without_data(lambda: nn.Linear(4, 3)).weight.is_meta
+
+
+def test_a_lazy_layer_is_named() -> None:
+    with pytest.raises(ValueError, match=r"0\.weight: a lazy layer has no shape yet: give it its sizes, or call"):
+        count_parameters(nn.Sequential(nn.LazyLinear(4)))
 
 
 @pytest.mark.parametrize("case", BY_HAND)
