@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 NeutralRule = Literal["first_frame", "training_neutral", "enrolment_frame"]
 MissingRule = Literal["nearest earlier frame"]
+MOST = 10_000
+"""Largest number that a protocol's entry may be."""
 RULES: dict[str, tuple[str, ...]] = {"neutral": get_args(NeutralRule), "missing": get_args(MissingRule)}
 """Allowed values of the protocol's fields that take a name."""
 
@@ -126,8 +128,12 @@ class DataSet:
                 raise DataError(f"{where}: {key} must be a share from 0 to 1, not {value}")
         if not 0 < protocol.validation < 1:
             raise DataError(f"{where}: validation must be a share between 0 and 1, not {protocol.validation}")
-        if protocol.context < 0:
-            raise DataError(f"{where}: context must be 0 (the sample alone) or a number of frames")
-        if protocol.folds < 1 or protocol.image_frames < 1:
-            raise DataError(f"{where}: folds and image_frames must be at least 1")
+        if not 0 <= protocol.context <= MOST:
+            raise DataError(f"{where}: context must be 0 (the sample alone) or a number of frames up to {MOST}")
+        for key, value in protocol.options.items():
+            if isinstance(value, int) and abs(value) > MOST:
+                raise DataError(f"{where}: {key} must be at most {MOST}, not {value}")
+        for key in ("folds", "image_frames"):
+            if not 1 <= chosen[key] <= MOST:
+                raise DataError(f"{where}: {key} must be 1 to {MOST}, not {chosen[key]}")
         return protocol

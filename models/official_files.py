@@ -8,12 +8,15 @@ knows the few names with which NumPy writes an array, and builds the arrays itse
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
+import pickletools
 import re
 from collections.abc import Mapping
-from io import BufferedReader
+from io import BufferedIOBase, BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
+from zipfile import ZipFile
 
 import numpy as np
 import torch
@@ -70,6 +73,8 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
     if not tensors:
         raise WeightsError(f"{file}: no weights in it: expected named tensors, as in a state dict")
     for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or tensor.numel() * tensor.itemsize > tensor.untyped_storage().nbytes():
+            raise WeightsError(f"{file}: {name} is larger than what the file holds of it: download the file again")
         if tensor.is_floating_point() and not tensor.isfinite().all():
             raise WeightsError(f"{file}: {name} holds values that are no finite numbers: download the file again")
     return tensors
@@ -79,10 +84,59 @@ def _content(file: Path, head: bytes) -> Any:
     """What stands in a file that begins like this."""
     if head[8:9] == b"{":
         return load_file(file)
-    if head.startswith(b"PK\x03\x04") or head == LEGACY_TORCH:
+    if head.startswith(b"PK\x03\x04"):
+        _refuse_inflated(file)
         return torch.load(file, map_location="cpu", weights_only=True)
+    if head == LEGACY_TORCH:
+        with file.open("rb") as stream:
+            return torch.load(cast("IO[bytes]", _Bounded(stream)), map_location="cpu", weights_only=True)
     with file.open("rb") as stream:
-        return ArrayUnpickler(stream, encoding="latin1").load()  # Python 2's strings
+        _refuse_far_memos(_Bounded(stream))
+        stream.seek(0)
+        return ArrayUnpickler(_Bounded(stream), encoding="latin1").load()  # Python 2's strings
+
+
+def _refuse_inflated(file: Path) -> None:
+    """Raises WeightsError where an archive is much larger than its file: torch's are not compressed."""
+    with ZipFile(file) as archive:
+        inside = sum(entry.file_size for entry in archive.infolist())
+    if inside > 2 * file.stat().st_size + 2**20:
+        raise WeightsError(f"{file}: its {file.stat().st_size} bytes stand for {inside}: no file of weights is packed")
+
+
+class _Bounded(BufferedIOBase):
+    """A file that is never asked for more bytes than it has: a reader takes memory for what it asks for."""
+
+    def __init__(self, stream: BufferedReader) -> None:
+        self.stream = stream
+        self.size = os.fstat(stream.fileno()).st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > self.size:
+            raise EOFError(f"{size} bytes of {self.size}")
+        return self.stream.read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        return self.stream.readline(-1 if size is None else size)
+
+    def readinto(self, buffer: Any, /) -> int:
+        return self.stream.readinto(buffer)
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self.stream.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self.stream.tell()
+
+
+def _refuse_far_memos(stream: _Bounded) -> None:
+    """Raises ValueError where a pickle numbers what it keeps higher than it can hold: room is made for all of them."""
+    for opcode, argument, _ in pickletools.genops(cast("IO[bytes]", stream)):
+        if "PUT" in opcode.name and isinstance(argument, int) and argument > stream.size:
+            raise ValueError(f"{opcode.name} {argument}")
 
 
 def _refusal(file: Path, error: Exception) -> WeightsError:

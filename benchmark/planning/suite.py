@@ -8,13 +8,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from ferbench.benchmark.errors import RequestError, unknown_name
 from ferbench.benchmark.planning.official import GivenWeights
 from ferbench.benchmark.planning.pairs import dealt
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles, is_of_family
+from ferbench.benchmark.planning.yaml_file import read_yaml
 from ferbench.datasets.corpus import DataError
 from ferbench.datasets.dataset import Protocol
 
@@ -40,6 +40,11 @@ LONE_IMAGE_SIZE = 48
 """Pixels a side of the store that a floor opens where no architecture stands beside it."""
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
+MOST_CELLS = 100_000
+"""Of a suite. One of all architectures, data sets and folds with three seeds has some three thousand."""
+
+
 class Twin(BaseModel):
     """How large the twins are that stand in for data that are not there."""
 
@@ -48,10 +53,10 @@ class Twin(BaseModel):
     scale: Annotated[float, Field(gt=0, le=1)] = 1.0
     test_scale: Annotated[float, Field(gt=0, le=1)] | None = None
     """Scale of the test part, of a release that names one; None: as the rest."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
 
 
-Factor = Annotated[float, Field(gt=0)]
+Factor = Annotated[float, Field(gt=0, le=1000)]
 Folds = Literal["all"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
 
@@ -67,13 +72,13 @@ class Suite(BaseModel):
     """Which architecture meets which data set: each one `all` of them, or as they are `dealt` to each other, so that
     each architecture has a data set and each data set an architecture of each view (`planning/pairs.py`)."""
     size: Literal["tiny", "full"]
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = [0]
+    seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     folds: Folds | dict[str, Folds] = [0]
     """Of every data set, or by data set: those that are not named have fold 0."""
     epochs: Factor | dict[str, Factor] = 1.0
     """Factor on every stage's epochs, at least one of which remains; of every data set, or by data set: on those that
     are not named the recipes are as they are."""
-    time_limit: Annotated[int, Field(gt=0)] = 3600
+    time_limit: Annotated[int, Field(gt=0, le=30 * 24 * 3600)] = 3600
     """Seconds that one cell may take; it fails when they are over."""
     twins: dict[str, Twin] = {}
     """By data set; a further task on the same folder has the same twin."""
@@ -167,10 +172,7 @@ def load_suite(name: str) -> tuple[str, Suite]:
         raise RequestError(
             f"{file}: no such suite file: name a file that is there, or one of {', '.join(suite_names())}"
         )
-    try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RequestError(f"{file}: not a YAML file: {' '.join(str(error).split())}") from None
+    content = read_yaml(file)
     if not isinstance(content, dict):
         raise RequestError(f"{file}: a suite is a mapping of keys such as {', '.join(Suite.model_fields)}")
     _refuse_reserved(file)
@@ -205,7 +207,7 @@ def _first_fault(error: ValidationError) -> str:
     allowed_values = "; ".join(
         f["msg"].removeprefix("Input should be ") for f in error.errors() if f["loc"][0] == fault["loc"][0]
     )
-    return f"{key}: {fault['input']!r} is not allowed: it should be {allowed_values}"
+    return f"{key}: {repr(fault['input'])[:80]} is not allowed: it should be {allowed_values}"
 
 
 def cells_of(
@@ -246,6 +248,11 @@ def cells_of(
         raise RequestError(
             f"suite {name}: no data set has a fold {max(suite.folds)}: the most is {most}, counted from 0"
         )
+    rows_met = sum(dataset in met[row] for dataset in protocols for row in (*chosen, *fused))
+    folds = max(len(_folds(name, suite, dataset, protocol)) for dataset, protocol in protocols.items())
+    if rows_met * folds * len(suite.seeds) > MOST_CELLS:
+        raise RequestError(f"suite {name}: up to {rows_met * folds * len(suite.seeds)} cells are too many, more than "
+                           f"{MOST_CELLS}: name fewer rows, folds or seeds")  # fmt: skip
     return [
         cell
         for dataset, protocol in protocols.items()

@@ -231,7 +231,9 @@ def test_a_light_that_is_not_there_is_an_error_that_says_what_is_expected(croppe
             "x: unknown protocol key 'lights': use one of classes, context, .*light, missing, modality",
         ),
         ({"folds": "ten"}, "x: protocol key 'folds' takes a int, not 'ten'"),
-        ({"folds": 0}, "x: folds and image_frames must be at least 1"),
+        ({"folds": 0}, "x: folds must be 1 to 10000, not 0"),
+        ({"folds": 10**8}, "x: folds must be 1 to 10000, not 100000000"),
+        ({"context": 10**9}, "x: context must be 0 .the sample alone. or a number of frames up to 10000"),
         ({"validation": 1.0}, "x: validation must be a share between 0 and 1"),
         (
             {"neutral": "last_frame"},

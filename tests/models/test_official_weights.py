@@ -5,9 +5,11 @@ from __future__ import annotations
 import pickle
 import re
 import tempfile
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -374,6 +376,53 @@ def test_arrays_are_read_from_a_pickle_of_python_2(tmp_path: Path) -> None:
     made = b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(I0\ntS'b'\ntR" + state
     (tmp_path / "w.pkl").write_bytes(b"(dS'conv1.weight'\n" + made + b"s.")
     assert read_tensors(tmp_path / "w.pkl")["conv1.weight"].tolist() == [1.0, -2.0]
+
+
+HOSTILE = {
+    "a text of 4 GB": b"X\xff\xff\xff\xff....",
+    "a text of 1 TB": b"\x80\x04\x8d" + (2**40).to_bytes(8, "little"),
+    "bytes of 8 GB": b"\x80\x04\x8e" + (2**33).to_bytes(8, "little"),
+    "a byte array of 8 GB": b"\x80\x05\x96" + (2**33).to_bytes(8, "little"),
+    "a number of 2 GB": b"\x80\x02\x8b\xff\xff\xff\x7f",
+    "a frame without end": b"\x80\x04\x95" + (2**50).to_bytes(8, "little"),
+    "a far memo": b"]r\xff\xff\xff\x7f.",
+    "a far memo in digits": b"]p99999999999999\n.",
+    "a far memo behind another": b"\x80\x02]q\x00r\xff\xff\xff\xff.",
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_a_pickle_cannot_ask_for_more_memory_than_its_file_has(tmp_path: Path, case: str) -> None:
+    (tmp_path / "w.pkl").write_bytes(HOSTILE[case])
+    tracemalloc.start()
+    try:
+        with pytest.raises(WeightsError, match=r"w\.pkl: damaged, cut short, or no file of weights"):
+            read_tensors(tmp_path / "w.pkl")
+        assert tracemalloc.get_traced_memory()[1] < 2**24
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_archive_that_inflates_is_refused(tmp_path: Path) -> None:
+    torch.save({"w": torch.zeros(2**22)}, tmp_path / "plain.pt")
+    with ZipFile(tmp_path / "plain.pt") as plain, ZipFile(tmp_path / "packed.pt", "w", ZIP_DEFLATED) as packed:
+        for entry in plain.infolist():
+            packed.writestr(entry.filename, plain.read(entry))
+    assert read_tensors(tmp_path / "plain.pt")["w"].shape == (2**22,)
+    with pytest.raises(WeightsError, match=r"packed\.pt: its \d+ bytes stand for \d+: no file of weights is packed"):
+        read_tensors(tmp_path / "packed.pt")
+
+
+@pytest.mark.parametrize("tensor", [torch.zeros(1).expand(2**40), torch.eye(3).to_sparse()], ids=["expanded", "sparse"])
+def test_a_tensor_that_is_larger_than_its_file_is_refused(tmp_path: Path, tensor: Tensor) -> None:
+    torch.save({"w": tensor}, tmp_path / "w.pt")
+    with pytest.raises(WeightsError, match="w is larger than what the file holds of it"):
+        read_tensors(tmp_path / "w.pt")
+
+
+def test_a_view_of_a_larger_tensor_and_the_old_format_are_read(tmp_path: Path) -> None:
+    torch.save({"w": torch.arange(8.0)[2:6].view(2, 2)}, tmp_path / "w.pt", _use_new_zipfile_serialization=False)
+    assert read_tensors(tmp_path / "w.pt")["w"].tolist() == [[2, 3], [4, 5]]
 
 
 # What is declared

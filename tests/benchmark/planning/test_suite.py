@@ -303,6 +303,10 @@ def test_a_wrong_file_is_told_with_its_name_the_key_and_what_is_allowed(
         ),
         ("folds: [0, 12]", "suite mine: no data set has a fold 12: the most is 10, counted from 0"),
         ("folds: [1]\ndatasets: [affectnet_small]", "suite mine: no data set has a fold 1"),
+        (
+            "protocols: {oulu_casia: {folds: 10000}}\nfolds: all\nseeds: [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]",
+            r"suite mine: up to \d+ cells are too many, more than 100000: name fewer rows, folds or seeds",
+        ),
     ],
 )
 def test_a_name_or_protocol_that_is_not_there_is_told(tmp_path: Path, text: str, message: str) -> None:
