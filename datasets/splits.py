@@ -87,7 +87,8 @@ def _for_validation(
     ranked = [candidates[i] for i in order]
     number = {name: i for i, name in enumerate(candidates)}
     held = np.zeros((len(candidates), len(corpus.classes)), dtype=np.int64)
-    np.add.at(held, (np.array([number[name] for name in groups[rest].tolist()]), corpus.label[rest]), 1)
+    of = np.array([number[name] for name in groups[rest].tolist()], dtype=np.int64)
+    np.add.at(held, (of, corpus.label[rest]), 1)
     left, wanted = held.sum(axis=0), max(1, round(protocol.validation * len(candidates)))
     chosen: list[str] = []
     for name in ranked:

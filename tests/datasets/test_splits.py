@@ -145,6 +145,12 @@ def test_what_cannot_be_shown_is_tested_and_neither_trained_on_nor_chosen_by() -
     assert parts.test.tolist() == list(range(30, 40))
 
 
+def test_where_nothing_can_be_trained_on_the_part_is_empty() -> None:
+    corpus = made_corpus([None] * 4, parts=["train"] * 2 + ["test"] * 2)
+    with pytest.raises(DataError, match="the train part is empty"):
+        split(corpus, replace(PROTOCOL, folds=1), 0, np.array([0, 0, 1, 2], dtype=np.uint64))
+
+
 def test_frames_that_are_missing_are_not_the_same_image() -> None:
     corpus = made_corpus(SUBJECTS, [2] * 80)
     content = different_images(corpus)
