@@ -161,9 +161,10 @@ def npy_code(file: str) -> int:
     try:
         with open(file, "rb", buffering=0) as raw:
             content = raw.read(4096)
-        code = int(scalar_of(content))
-    except (OSError, ValueError, TypeError, KeyError, SyntaxError) as error:
-        raise DataError(f"{file}: not an expression code: {error}: copy the file again") from None
+        value = scalar_of(content)
+        code = whole_number(value.decode() if isinstance(value, bytes) else str(value))
+    except Exception as error:  # a damaged header can raise anything
+        raise DataError(f"{file}: not an expression code: {str(error)[:200]}: copy the file again") from None
     if not 0 <= code <= 10:
         raise DataError(f"{file}: expression {code} is out of range: codes are 0 to 10")
     return code

@@ -15,13 +15,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageCms, ImageOps
 
 Kind = Literal["pixels", "jpeg"]
 """How a store keeps its frames: as they are, or compressed."""
@@ -193,15 +194,41 @@ def shares_of(entries: Sequence[str], number: int) -> list[NDArray[np.int64]]:
 
 def read_frame(file: Path, size: int, box: NDArray[np.float64] | None = None) -> NDArray[np.uint8] | None:
     """One face as (S,S,3) uint8 RGB, or None when the file is missing or damaged."""
+    if not file.is_file():  # a pipe would be waited for
+        return None
     try:
         with Image.open(file) as image:
-            return face_of(image, size, box)
-    except (OSError, ValueError, SyntaxError):
+            return face_of(shown(image), size, box)
+    except Exception:  # a damaged file can raise anything: a bomb's error, a codec's, none with one parent
         return None
 
 
+def shown(image: Image.Image) -> Image.Image:
+    """A picture as a viewer shows it, in 8-bit RGB: its first page, upright, on white where it is transparent.
+
+    Raises:
+        ValueError: its numbers have no stated range (32 bits or floating point).
+    """
+    image.load()
+    with suppress(Exception):  # a damaged EXIF block is no part of the picture
+        ImageOps.exif_transpose(image, in_place=True)
+    if image.mode in ("I", "F"):
+        if image.format != "PNG":  # whose numbers have 16 bits, even where Pillow keeps them in 32
+            raise ValueError(f"mode {image.mode} has no stated range")
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    elif image.mode == "LAB":
+        lab, srgb = (ImageCms.ImageCmsProfile(ImageCms.createProfile(space)) for space in ("LAB", "sRGB"))
+        return ImageCms.ImageCmsTransform(lab, srgb, "LAB", "RGB").apply(image)
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image.convert("RGB")
+
+
 def face_of(image: Image.Image, size: int, box: NDArray[np.float64] | None) -> NDArray[np.uint8] | None:
-    """The face in a picture as (S,S,3) uint8 RGB, or None where its box lies outside.
+    """The face in a picture (RGB) as (S,S,3) uint8, or None where its box lies outside.
 
     The face box (x, y, width, height in pixels), or else the largest centred square, is resized with Pillow's
     antialiased bilinear filter. Colour order and filter are part of what makes two numbers comparable.
@@ -219,7 +246,7 @@ def face_of(image: Image.Image, size: int, box: NDArray[np.float64] | None) -> N
         )
         if not (crop[0] < crop[2] and crop[1] < crop[3]):
             return None
-    return np.asarray(image.convert("RGB").resize((size, size), Image.Resampling.BILINEAR, box=crop))
+    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box=crop))
 
 
 def content_hash(image: NDArray[np.uint8]) -> int:

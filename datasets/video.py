@@ -4,22 +4,30 @@ A frame of a video is named `path/to/video.mp4#t=SECONDS` wherever a path of an 
 start of the recording; the frame that is read is the one whose time stamp lies nearest, so a variable frame rate is
 right. What cannot be decoded is None, and never a neighbour from the far side of a gap that damage has left.
 
+Where a container has no times of presentation (AVI), pictures are shown in the order in which the decoder gives them,
+at the times of its packets. A recording begins with its first picture and ends with its last: longer sound is no part
+of it, nor is what the file says of its length. Sound, subtitles, covers and further videos are passed over.
+
 Only the containers of `EXTENSIONS` are opened, and only as local files: a playlist that calls itself `.mp4` is not
 followed to where it points.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition, Stream
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -32,6 +40,10 @@ SEEK_AFTER = 20.0
 """Seconds to the next wanted frame from which on a seek is tried: about two usual distances between key frames."""
 HELD = 1.0
 """Seconds that the last picture may stand for after its own end, as where the sound is longer."""
+MOST_PIXELS = 2**26
+"""Of a picture; twice those of 8K. A damaged file may claim any number."""
+LONG, FEWEST_BYTES = 60.0, 10
+"""Seconds from which on a video must have so many bytes a second: a damaged file may claim any length."""
 _AT = "#t="
 
 
@@ -57,7 +69,8 @@ def read_duration(file: Path) -> float:
     """Seconds from the first picture's start to the last one's end; decodes the first picture to see that it can.
 
     Raises:
-        DataError: it is no video of a known container, or nothing in it can be decoded.
+        DataError: it is no video of a known container, nothing in it can be decoded, or it claims to be far longer than
+            a file of its size can be.
     """
     try:
         state = file.stat()
@@ -68,10 +81,23 @@ def read_duration(file: Path) -> float:
 
 @lru_cache(maxsize=1 << 16)  # a worker opens the same corpus for many cells
 def _duration(file: Path, size: int, changed: int) -> float:
-    with _opened(file) as video:
-        if next(video.frames(), None) is None:
-            raise DataError(f"{file}: no frame of this video can be decoded ({size} bytes): copy it again")
-        return video.duration()
+    try:
+        with _opened(file) as video:
+            if next(video.frames(), None) is None:
+                raise DataError(f"{file}: no frame of this video can be decoded ({size} bytes): copy it again")
+            length = video.duration(size)
+    except DataError:
+        raise
+    except Exception as error:  # whatever a damaged file makes of a library
+        raise DataError(f"{file}: not a video that can be read ({size} bytes): {error}: copy it again") from None
+    if not is_plausible(length, size):
+        raise DataError(f"{file}: {size} bytes cannot be a video of {length:.0f} s, as it says: copy it again")
+    return length
+
+
+def is_plausible(length: float, size: int) -> bool:
+    """Whether a video of so many seconds can have so few bytes."""
+    return length <= LONG or size >= length * FEWEST_BYTES
 
 
 def read_frames(file: Path, seconds: NDArray[np.float64]) -> Iterator[NDArray[np.uint8] | None]:
@@ -91,7 +117,7 @@ def read_frames(file: Path, seconds: NDArray[np.float64]) -> Iterator[NDArray[np
                     shown, pixels = frame, None if frame is None else _pixels(frame)
                 given += 1
                 yield pixels
-    except DataError:
+    except Exception:  # whatever a damaged file makes of a library
         for _ in range(given, len(seconds)):
             yield None
 
@@ -139,28 +165,64 @@ class _Video:
     def __init__(self, container: InputContainer, stream: VideoStream) -> None:
         self.container, self.stream = container, stream
         stream.codec_context.thread_count = 1  # many videos are decoded side by side
-        self.origin = (container.start_time or 0) / av.time_base
+        stream.codec_context.options = {"max_pixels": str(MOST_PIXELS)}
         self.tick = stream.time_base or Fraction(1, av.time_base)
         self.period = float(1 / stream.average_rate) if stream.average_rate else 0.04
+        began = (container.start_time or 0) / av.time_base
+        self.origin = began if stream.start_time is None else float(stream.start_time * self.tick)
+        self.by_order = "avi" in container.format.name
+        """Whether packets bear the times at which they are decoded alone."""
 
-    def duration(self) -> float:
-        """Seconds to the end of the last picture, as the file says; counted where it does not say."""
-        stream = self.stream
-        if stream.duration is not None:
-            return float(((stream.start_time or 0) + stream.duration) * self.tick) - self.origin
-        if self.container.duration is not None:
-            return self.container.duration / av.time_base
-        times = [float(packet.pts * self.tick) for packet in self._packets() if packet.pts is not None]
-        return max(times, default=self.origin) - self.origin + self.period
+    def duration(self, size: int) -> float:
+        """Seconds to the end of the last picture, or to where the file says that it is: what a copy lacks is missing.
+
+        A claim that a file of this size cannot hold is not believed, and neither is that of a whole file whose sound is
+        longer.
+        """
+        end = self._end([self.stream])
+        real = self.period if end is None else max(end - self.origin, self.period)
+        if self.stream.duration is not None:
+            claimed = float(((self.stream.start_time or 0) + self.stream.duration) * self.tick) - self.origin
+        elif self.container.duration is not None:
+            whole = self.container.duration / av.time_base  # from 0 on in Matroska, which alone says no more than that
+            claimed = real if (self._end(self._with_times()) or 0.0) > whole - HELD else whole - self.origin
+        else:
+            claimed = real
+        return claimed if claimed > real and is_plausible(claimed, size) else real
+
+    def _with_times(self) -> list[Stream]:
+        return [stream for stream in self.container.streams if stream.time_base is not None]
+
+    def _end(self, streams: list[Any]) -> float | None:
+        """When the last packet of some streams ends: those behind the last key frame are looked at, or else all."""
+        for place in (2**62, 0):
+            last: float | None = None
+            for packet in self._packets(streams) if self._sought(place) else ():
+                by_order = self.by_order and packet.stream is self.stream
+                begin = packet.dts if by_order or packet.pts is None else packet.pts
+                if begin is not None and packet.time_base is not None:
+                    own = float((packet.duration or 0) * packet.time_base) or self.period
+                    last = max(float(begin * packet.time_base) + own, last or 0.0)
+            if last is not None:
+                return last
+        return None
+
+    def _sought(self, time: int) -> bool:
+        """Whether the file now stands at the last key frame up to a time (in ticks)."""
+        try:
+            self.container.seek(time, stream=self.stream)
+        except (av.FFmpegError, OverflowError):
+            return False
+        return True
 
     def frames(self, lost: bool = False) -> Iterator[_Shown]:
         """Frames from where the file stands; `lost` says that something before the first one was passed over."""
         last = -self.period
-        for frame in self._decoded():
+        for frame, ticks in self._decoded():
             if frame is None or frame.is_corrupt:
                 lost = True
                 continue
-            start = last + self.period if frame.pts is None else float(frame.pts * self.tick) - self.origin
+            start = last + self.period if ticks is None else float(ticks * self.tick) - self.origin
             own = float((frame.duration or 0) * self.tick) or self.period
             last = start
             yield _Shown(frame, start, start + own, lost)
@@ -174,22 +236,28 @@ class _Video:
             return self.frames()
         return self.frames(lost=True)
 
-    def _decoded(self) -> Iterator[VideoFrame | None]:
-        """Frames as the decoder gives them; None where a packet is damaged."""
-        for packet in self._packets():
+    def _decoded(self) -> Iterator[tuple[VideoFrame | None, int | None]]:
+        """Frames as the decoder gives them, with their times in ticks; None where a packet is damaged."""
+        waiting: deque[int] = (
+            deque()
+        )  # times of packets, which the frames take in turn where they have none of their own
+        for packet in chain(self._packets(), [None]):
+            if packet is not None and packet.dts is not None:
+                self.by_order |= packet.pts is None
+                waiting.append(packet.dts)
             try:
-                yield from self.stream.codec_context.decode(packet)
+                for frame in self.stream.codec_context.decode(packet):
+                    turn = waiting.popleft() if waiting else None
+                    yield frame, turn if self.by_order else frame.pts
             except av.FFmpegError:
-                yield None
-        try:
-            yield from self.stream.codec_context.decode(None)
-        except av.FFmpegError:
-            yield None
+                if waiting:
+                    waiting.pop()
+                yield None, None
 
-    def _packets(self) -> Iterator[av.Packet]:
-        """Packets up to the end, or to where a file that was cut off can be read no further."""
+    def _packets(self, streams: list[Any] | None = None) -> Iterator[av.Packet]:
+        """Packets (of the pictures) up to the end, or to where a file that was cut off can be read no further."""
         try:
-            for packet in self.container.demux(self.stream):
+            for packet in self.container.demux(streams or [self.stream]):
                 if packet.size:
                     yield packet
         except av.FFmpegError:
@@ -199,17 +267,26 @@ class _Video:
 @contextmanager
 def _opened(file: Path) -> Iterator[_Video]:
     try:
+        if file.exists() and not file.is_file():
+            raise OSError("not a file")  # a pipe would be waited for
         container = av.open(str(file), options=_OPTIONS, metadata_errors="ignore")
     except (av.FFmpegError, OSError) as error:
         size = file.stat().st_size if file.is_file() else 0
         raise DataError(f"{file}: not a video that can be read ({size} bytes): copy it again, or remove it "
                         f"({error.strerror if isinstance(error, OSError) else error})") from None  # fmt: skip
     with container:
-        streams = container.streams.video
-        if not streams or streams[0].codec_context is None:
-            what = "its codec is not known" if streams else "there are no pictures in it"
+        stream = _pictures_of(container)
+        if stream is None or stream.codec_context is None:
+            what = "there are no pictures in it" if stream is None else "its codec is not known"
             raise DataError(f"{file}: {what}: convert it to H.264, or remove it")
-        yield _Video(container, streams[0])
+        yield _Video(container, stream)
+
+
+def _pictures_of(container: InputContainer) -> VideoStream | None:
+    """The video that a player shows: the default one, else the first; a cover is none."""
+    stills = Disposition.attached_pic | Disposition.timed_thumbnails
+    streams = [stream for stream in container.streams.video if not stream.disposition & stills]
+    return next((stream for stream in streams if stream.disposition & Disposition.default), next(iter(streams), None))
 
 
 def _nearest(video: _Video, seconds: NDArray[np.float64]) -> Iterator[VideoFrame | None]:
@@ -238,6 +315,18 @@ def _answer(period: float, before: _Shown | None, after: _Shown | None, second: 
 
 
 def _pixels(frame: VideoFrame) -> NDArray[np.uint8]:
-    """(H,W,3) RGB, turned as the recording says that it was held."""
-    picture = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
+    """(H,W,3) RGB, turned and mirrored as the recording says that it is to be shown."""
+    picture: NDArray[np.uint8] = frame.to_ndarray(format="rgb24")  # type: ignore[assignment]
+    data = frame.side_data.get("DISPLAYMATRIX")
+    matrix = None if data is None else np.frombuffer(bytes(data), dtype=np.int32)  # type: ignore[call-overload]
+    return picture if matrix is None else _placed(picture, matrix.reshape(3, 3)[:2, :2])
+
+
+def _placed(picture: NDArray[np.uint8], matrix: NDArray[np.int32]) -> NDArray[np.uint8]:
+    """A picture after a display matrix: (x, y) goes to (x, y) @ matrix. Of other turns the nearest quarter is taken."""
+    (a, b), (c, d) = matrix.tolist()
+    if abs(a) + abs(d) >= abs(b) + abs(c):
+        down, right = d, a
+    else:
+        picture, down, right = picture.swapaxes(0, 1), b, c
+    return np.ascontiguousarray(picture[:: -1 if down < 0 else 1, :: -1 if right < 0 else 1])

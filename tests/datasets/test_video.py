@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import struct
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.stream import Disposition
+from av.video.frame import PictureType
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -236,3 +240,202 @@ def test_the_same_pictures_give_the_same_file(tmp_path: Path) -> None:
         write_video(tmp_path / "same.mp4", pictures, np.arange(20) / 8)
         contents.add((tmp_path / "same.mp4").read_bytes())
     assert len(contents) == 1
+
+
+# Containers that say more than there is, or something else
+
+
+def film(
+    file: Path,
+    levels: list[int],
+    codec: str = "libx264",
+    first: int = 0,
+    sound: float = 0.0,
+    options: dict[str, str] | None = None,
+    cover: bool = False,
+    second: bool = False,
+) -> Path:
+    """Pictures of one grey each, ten a second, the first at `first` seconds, beside whatever else a container holds."""
+    with av.open(str(file), "w") as container:
+        if cover:
+            art = container.add_stream("png", rate=1)
+            art.width, art.height, art.pix_fmt = 32, 32, "rgb24"
+            art.disposition = Disposition.attached_pic
+        if second:
+            other = container.add_stream("libx264", rate=10)
+            other.width, other.height, other.pix_fmt, other.disposition = 32, 32, "yuv420p", Disposition.comment
+        stream = container.add_stream(codec, rate=10, options=options or {"crf": "1"})
+        stream.width, stream.height, stream.pix_fmt, stream.disposition = 32, 32, "yuv420p", Disposition.default
+        voice = container.add_stream("aac", rate=48000, layout="mono") if sound else None
+        if cover:
+            container.mux(art.encode(av.VideoFrame.from_ndarray(grey([250])[0], format="rgb24")))
+        for i, picture in enumerate(grey(levels)):
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            frame.pts, frame.time_base = i + 10 * first, Fraction(1, 10)
+            container.mux(stream.encode(frame))
+            if second:
+                wrong = av.VideoFrame.from_ndarray(grey([250])[0], format="rgb24")
+                wrong.pts, wrong.time_base = i, Fraction(1, 10)
+                container.mux(other.encode(wrong))
+        container.mux(stream.encode(None))
+        if second:
+            container.mux(other.encode(None))
+        for begin in range(0, int(48_000 * sound), 1024):
+            assert voice is not None
+            heard = av.AudioFrame.from_ndarray(np.zeros((1, 1024), dtype=np.float32), format="fltp", layout="mono")
+            heard.sample_rate, heard.pts, heard.time_base = 48_000, begin, Fraction(1, 48_000)
+            container.mux(voice.encode(heard))
+        if voice is not None:
+            container.mux(voice.encode(None))
+    return file
+
+
+LEVELS = [10 * (1 + i * 7 % 20) for i in range(20)]
+"""Twenty greys, neighbours far apart."""
+
+
+def assert_read_in_order(file: Path) -> None:
+    assert read_duration(file) == pytest.approx(2.0, abs=0.06)
+    times = sample_times(read_duration(file), 10)
+    assert len(times) == 20
+    assert levels_at(file, times) == LEVELS
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4", "a.mov", "a.avi"])
+def test_longer_sound_is_no_part_of_the_recording(tmp_path: Path, name: str) -> None:
+    assert_read_in_order(film(tmp_path / name, LEVELS, sound=5.0))
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+@pytest.mark.parametrize("sound", [0.0, 6.0])
+def test_a_recording_begins_with_its_first_picture(tmp_path: Path, name: str, sound: float) -> None:
+    assert_read_in_order(film(tmp_path / name, LEVELS, first=3, sound=sound))
+
+
+OUT_OF_ORDER = {
+    "libx264": {"crf": "1", "x264-params": "bframes=2:b-adapt=0:scenecut=0:keyint=12"},
+    "mpeg4": {"bf": "2", "g": "12", "qmin": "1", "qmax": "1"},
+}
+
+
+@pytest.mark.parametrize("codec", OUT_OF_ORDER)
+@pytest.mark.parametrize("name", ["a.avi", "a.mkv", "a.mp4"])
+def test_pictures_that_are_coded_out_of_order_come_in_order(tmp_path: Path, name: str, codec: str) -> None:
+    file = film(tmp_path / name, LEVELS, codec, options=OUT_OF_ORDER[codec])
+    with av.open(str(file)) as container:
+        assert any(frame.pict_type == PictureType.B for frame in container.decode(video=0))
+    assert_read_in_order(file)
+
+
+def test_a_far_jump_in_a_container_without_times_gives_the_same_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = film(tmp_path / "a.avi", LEVELS * 10, options=OUT_OF_ORDER["libx264"])
+    times = sample_times(read_duration(file), 10)[::30]
+    whole = levels_at(file, times)
+    monkeypatch.setattr(module, "SEEK_AFTER", 0.5)
+    assert levels_at(file, times) == whole == (LEVELS * 10)[::30]
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.mp4"])
+def test_another_video_is_never_taken_for_the_clip(tmp_path: Path, name: str) -> None:
+    assert_read_in_order(film(tmp_path / name, LEVELS, second=True))
+
+
+def test_a_cover_is_never_taken_for_the_clip(tmp_path: Path) -> None:
+    file = film(tmp_path / "a.mp4", LEVELS, cover=True)
+    with av.open(str(file)) as container:
+        assert any(stream.disposition & Disposition.attached_pic for stream in container.streams.video)
+    assert_read_in_order(file)
+
+
+def claims(file: Path, box: bytes, seconds: int) -> None:
+    """Writes another length into a box of an MP4 file: the movie's, the track's or the media's header."""
+    content = bytearray(file.read_bytes())
+    place = content.index(box) + 4
+    assert content[place] == 0  # of the version with 32 bits
+    if box == b"tkhd":
+        content[place + 20 : place + 24] = struct.pack(">I", min(seconds * 1000, 2**32 - 1))
+    else:
+        (scale,) = struct.unpack(">I", content[place + 12 : place + 16])
+        content[place + 16 : place + 20] = struct.pack(">I", min(seconds * scale, 2**32 - 1))
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("box", [b"mvhd", b"tkhd", b"mdhd"])
+@pytest.mark.parametrize("seconds", [3 * 3600, 10**9])
+def test_a_length_that_the_file_cannot_hold_is_not_believed(tmp_path: Path, box: bytes, seconds: int) -> None:
+    file = film(tmp_path / "a.mp4", LEVELS)
+    claims(file, box, seconds)
+    assert_read_in_order(file)
+
+
+def test_a_length_of_matroska_that_the_file_cannot_hold_is_not_believed(tmp_path: Path) -> None:
+    file = film(tmp_path / "a.mkv", LEVELS)
+    content = bytearray(file.read_bytes())
+    place = content.index(b"\x44\x89\x88") + 3
+    content[place : place + 8] = struct.pack(">d", 1e12)
+    file.write_bytes(content)
+    assert_read_in_order(file)
+
+
+def test_times_that_the_file_cannot_hold_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.mkv"
+    write_video(file, grey([10, 100, 200]), np.array([0.0, 0.1, 10.0**6]))
+    with pytest.raises(DataError, match=r"a\.mkv: \d+ bytes cannot be a video of 100000\d s, as it says"):
+        read_duration(file)
+
+
+def test_a_copy_that_was_cut_off_lacks_what_the_file_says(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    file = tmp_path / "a.mkv"
+    write_video(file, rng.integers(0, 255, (40, 64, 64, 3)).astype(np.uint8), np.arange(40) / 10)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    length = read_duration(file)
+    assert length == pytest.approx(4.0, abs=0.1)
+    found = [picture is not None for picture in read_frames(file, sample_times(length, 10))]
+    assert 5 < sum(found) < 35
+
+
+# Which way up
+
+
+@pytest.mark.parametrize(
+    ("matrix", "corners"),
+    [
+        ((1, 0, 0, 1), "RGBW"),
+        ((-1, 0, 0, 1), "GRWB"),
+        ((1, 0, 0, -1), "BWRG"),
+        ((-1, 0, 0, -1), "WBGR"),
+        ((0, 1, 1, 0), "RBGW"),
+        ((0, 1, -1, 0), "BRWG"),
+        ((0, -1, 1, 0), "GWRB"),
+        ((0, -1, -1, 0), "WGBR"),
+    ],
+)
+def test_every_turn_and_mirror_of_a_recording_is_applied(
+    tmp_path: Path, matrix: tuple[int, int, int, int], corners: str
+) -> None:
+    picture = np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    picture[0, :16, :16], picture[0, :16, 16:] = (250, 10, 10), (10, 250, 10)
+    picture[0, 16:, :16], picture[0, 16:, 16:] = (10, 10, 250), (240, 240, 240)
+    file = tmp_path / "a.mp4"
+    write_video(file, picture, np.zeros(1))
+    content = bytearray(file.read_bytes())
+    place = content.index(b"tkhd") + 4 + 40
+    a, b, c, d = (number << 16 for number in matrix)
+    content[place : place + 36] = struct.pack(">9i", a, b, 0, c, d, 0, 0, 0, 1 << 30)
+    file.write_bytes(content)
+    (shown,) = read_frames(file, np.zeros(1))
+    assert shown is not None
+    colours = [shown[y, x] > 130 for y, x in ((4, 4), (4, -5), (-5, 4), (-5, -5))]
+    names = {(True, False, False): "R", (False, True, False): "G", (False, False, True): "B", (True,) * 3: "W"}
+    assert "".join(names[tuple(colour.tolist())] for colour in colours) == corners
+
+
+def test_a_pipe_is_no_video(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(DataError, match=r"a\.mp4: not a video that can be read"):
+        read_duration(tmp_path / "a.mp4")
+    assert list(read_frames(tmp_path / "a.mp4", np.zeros(1))) == [None]
