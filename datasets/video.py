@@ -188,7 +188,8 @@ class _Video:
             claimed = real if (self._end(self._with_times()) or 0.0) > whole - HELD else whole - self.origin
         else:
             claimed = real
-        return claimed if claimed > real and is_plausible(claimed, size) else real
+        # The end of the last picture is known to a picture's length: what the file says of it is as good.
+        return claimed if claimed > real - 1.5 * self.period and is_plausible(claimed, size) else real
 
     def _with_times(self) -> list[Stream]:
         return [stream for stream in self.container.streams if stream.time_base is not None]
