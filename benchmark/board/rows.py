@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 VERSION = ("code", "training_code", "recipe", "starting_weights", "lenders", "epochs", "data")
 """Parts of a cell's key that must be equal for the cells of a row to be averaged."""
 
+_ROUNDING = 1e-6
+"""A measure of the same predictions differs by less from one machine to another."""
+
 COMPETITORS = ("architecture", "ensemble")
 """Kinds of rows that have a rank; floors and oracles have none."""
 
@@ -108,7 +111,10 @@ class Row:
     @cached_property
     def samples(self) -> Samples | None:
         """Read when they are first asked for; None when no cell has finished."""
-        return _samples(self.finished, self.headline) if self.finished else None
+        samples = _samples(self.finished, self.headline) if self.finished else None
+        if samples is not None:
+            _refuse_other_measures(self, samples)
+        return samples
 
     @cached_property
     def digest(self) -> str:
@@ -198,6 +204,20 @@ def _figures(row: Row) -> Figures:
         f1_per_class=scores(confusion).f1_per_class,
         **shared,
     )
+
+
+def _refuse_other_measures(row: Row, samples: Samples) -> None:
+    """Raises RequestError where the predictions of a cell give another headline measure than its record says."""
+    for fold in row.folds:
+        found = headline_scores(samples.of_fold(fold), row.headline, row.num_classes)
+        for record in row.finished:
+            if record.data["fold"] == fold:
+                value, said = found[row.seeds.index(record.data["seed"])], record.headline.value
+                if not abs(value - said) < _ROUNDING:
+                    raise RequestError(
+                        f"{record.path}: its predictions give {row.headline.upper()} {value:.6f} and its record says "
+                        f"{said:.6f}: delete the folder and run again"
+                    )
 
 
 def _breakdown(samples: Samples, names: NDArray[Any] | None, headline: str) -> dict[str, float]:

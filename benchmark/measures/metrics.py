@@ -113,8 +113,14 @@ class RegressionScores:
 
 def concordance(target: ArrayLike, value: ArrayLike) -> float:
     """Lin's concordance correlation coefficient of two (N,) series, with population variances; 0 where both are
-    constant and differ, 1 where they are the same."""
+    constant and differ, 1 where they are the same.
+
+    Raises:
+        ValueError: a value is no finite number, which agrees with nothing and cannot be left out.
+    """
     x, y = np.asarray(target, dtype=np.float64), np.asarray(value, dtype=np.float64)
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ValueError("concordance is of finite numbers: a target or a value is NaN or infinite")
     shift = (x.mean() - y.mean()) ** 2
     spread = x.var() + y.var() + shift
     covariance = ((x - x.mean()) * (y - y.mean())).mean()

@@ -2,7 +2,8 @@
 
 `<results>/<suite>/<dataset>/<architecture>/seed<S>-fold<F>/`. The predictions are written first and the record last,
 each in one rename: a record that is there is whole, and a run that is killed at any moment loses no finished one.
-Neither takes its place before both are on the disk.
+Neither takes its place before both are on the disk. The record holds a digest of each table beside it, so that one that
+was altered is refused, whoever altered it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -70,9 +72,22 @@ class Record:
 
         file = self.path / name
         try:
-            return pd.read_parquet(file)
+            return pd.read_parquet(BytesIO(self._bytes_of(name)))
         except (OSError, ValueError) as error:
             raise _unreadable(file, error) from None
+
+    def _bytes_of(self, name: str) -> bytes:
+        """The content of a file beside the record.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is not what the record was written with.
+        """
+        content = (self.path / name).read_bytes()
+        known = self.data.get("files", {}).get(name)
+        if known is not None and hashlib.sha256(content).hexdigest() != known:
+            raise ValueError(f"it is not the file that {RECORD} was written with")
+        return content
 
     @cached_property
     def digest(self) -> str:
@@ -89,19 +104,22 @@ class Record:
         Raises:
             RequestError: the file cannot be read.
         """
-        return Predictions(self.path)
+        try:
+            return Predictions(self.path, self._bytes_of(PREDICTIONS))
+        except (OSError, ValueError) as error:
+            raise _unreadable(self.path / PREDICTIONS, error) from None
 
 
 class Predictions:
     """A file of predictions, read column by column: four times as fast as the whole table."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, content: bytes) -> None:
         from pyarrow import ArrowException, BufferReader
         from pyarrow.parquet import ParquetFile
 
         self.folder = folder
+        self._content = content
         try:
-            self._content = (folder / PREDICTIONS).read_bytes()
             self._file = ParquetFile(BufferReader(self._content))  # of the path it would read in a dozen pieces
             self._schema = self._file.schema_arrow
         except (OSError, ValueError, ArrowException) as error:
@@ -158,12 +176,33 @@ def _unreadable(file: Path, error: Exception | str) -> RequestError:
 def read_record(folder: Path) -> Record | None:
     """The record of a cell's folder, or None where there is none that is whole."""
     try:
-        data = json.loads((folder / RECORD).read_bytes())
+        return _whole(folder)
     except (OSError, ValueError):
         return None
+
+
+def _whole(folder: Path) -> Record:
+    """The record of a cell's folder.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is damaged, or of another schema.
+    """
+    from ferbench.benchmark.records.shape import fault_of
+
+    try:
+        data = json.loads((folder / RECORD).read_bytes(), parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
     if not isinstance(data, dict) or data.get("schema") != SCHEMA:
-        return None
+        raise ValueError(f"it is not of schema {SCHEMA}")
+    if fault := fault_of(data):
+        raise ValueError(fault)
     return Record(folder, data)
+
+
+def _no_number(written: str) -> float:
+    raise ValueError(f"{written} is no number")
 
 
 def finished(folder: Path, key: str) -> Headline | None:
@@ -198,10 +237,11 @@ def read_records(results: Path) -> list[Record]:
     """
     records = []
     for file in sorted(record_files(results)):
-        record = read_record(file.parent)
-        if record is None:
-            raise RequestError(f"{file}: not a record of schema {SCHEMA}: delete {file.parent} and run again")
-        records.append(record)
+        try:
+            records.append(_whole(file.parent))
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise RequestError(f"{file}: not a record ({reason}): delete {file.parent} and run again") from None
     return records
 
 
@@ -217,16 +257,19 @@ def write_record(
         OSError: the folder cannot be written or the disk is full. Nothing earlier is lost, unless a file that is
             written whole cannot take its place: then one of two may be new.
     """
-    text = json.dumps({"schema": SCHEMA, **data}, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
     folder.mkdir(parents=True, exist_ok=True)
     tables = {PREDICTIONS: predictions, VALIDATION: validation}
+    files: dict[str, str] = {}
     with contextlib.ExitStack() as drafts:
         record = drafts.enter_context(drafted(folder / RECORD))  # begun first, so it takes its place last
         for name, table in tables.items():
             if table is not None:
                 draft = drafts.enter_context(drafted(folder / name))
                 table.to_parquet(draft, index=False, compression="zstd")
+                files[name] = hashlib.sha256(draft.read_bytes()).hexdigest()
                 _sync(draft)
+        content = {"schema": SCHEMA, **data, "files": files}
+        text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False, default=_plain)
         record.write_text(text + "\n", encoding="utf-8")
         _sync(record)
     for name, table in tables.items():

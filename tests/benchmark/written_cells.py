@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,8 +12,8 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from ferbench.benchmark.measures.metrics import confusion_matrix, scores
-from ferbench.benchmark.records.record import write_record
+from ferbench.benchmark.measures.metrics import confusion_matrix, regression_scores, scores
+from ferbench.benchmark.records.record import PREDICTIONS, RECORD, write_record
 
 CLASSES = ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")
 PROTOCOL = {"folds": 10, "image_frames": 3, "neutral": "first_frame", "missing": "nearest earlier frame"}
@@ -40,6 +42,26 @@ def write_cell(results: Path, architecture: str = "c3d", skill: float = 0.5, **c
     data["metrics"] = {**measured, "f1_per_class": per_class, "confusion": matrix.tolist()}
     write_record(folder, data, predictions)
     return folder
+
+
+def rewrite_predictions(folder: Path, table: pd.DataFrame, **options: Any) -> None:
+    """Other predictions in a cell, with the digest and the measures that go with them."""
+    table.to_parquet(folder / PREDICTIONS, **options)
+    data = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    if "target" in table:
+        found = regression_scores(*(table[name].to_numpy() for name in ("target", "value", "track")))
+        data["metrics"] = {"headline": "ccc", **asdict(found)}
+    elif "label" in table:
+        confusion = confusion_matrix(table["label"], table["predicted"], len(data["classes"]))
+        data["metrics"] |= {**asdict(scores(confusion)), "f1_per_class": {}, "confusion": confusion.tolist()}
+    data["files"][PREDICTIONS] = hashlib.sha256((folder / PREDICTIONS).read_bytes()).hexdigest()
+    (folder / RECORD).write_text(json.dumps(data), encoding="utf-8")
+
+
+def whole_record(**changes: Any) -> dict[str, Any]:
+    """The content of a record that is whole, for predictions of any kind."""
+    data = _data("c3d", {}, {}, {}, {})
+    return {**data, "metrics": {"abaw": 0.5, "accuracy": 0.5, "f1_macro": 0.5}, **changes}
 
 
 def _predictions(data: dict[str, Any], skill: float, subjects: int, each: int, tracks: bool) -> pd.DataFrame:

@@ -29,7 +29,7 @@ from ferbench.benchmark.board.sections import sections
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.record import Record, digest_of, read_records
 from tests.benchmark.board.links import links_of
-from tests.benchmark.written_cells import write_cell
+from tests.benchmark.written_cells import rewrite_predictions, write_cell
 
 GOLDEN = Path(__file__).parent / "golden"
 AFFECTNET: dict[str, Any] = {
@@ -300,7 +300,7 @@ def test_damaged_predictions_are_named(
 ) -> None:
     write_cell(tmp_path, "c3d", seed=0)
     folder = write_cell(tmp_path, "c3d", seed=1)
-    damage(pd.read_parquet(folder / "predictions.parquet")).to_parquet(folder / "predictions.parquet")
+    rewrite_predictions(folder, damage(pd.read_parquet(folder / "predictions.parquet")))
     with pytest.raises(RequestError, match=f"seed1-fold0.*{message}"):
         render(tmp_path, tmp_path / "leaderboard.md")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from ferbench.benchmark.measures.metrics import concordance
 from ferbench.benchmark.measures.resampling import NOT_PREDICTED
 from ferbench.benchmark.measures.statistics import paired_bootstrap
 from ferbench.benchmark.records.record import read_records
-from tests.benchmark.written_cells import write_cell
+from tests.benchmark.written_cells import rewrite_predictions, write_cell
 
 AFFECTNET = ["Neutral", "Happiness", "Sadness", "Surprise", "Fear", "Disgust", "Anger", "Contempt"]
 
@@ -155,10 +154,7 @@ def write_regression(results: Path, architecture: str, noise: float, seed: int =
         "target": target,
         "value": target + noise * rng.normal(size=180),
     })  # fmt: skip
-    frame.to_parquet(folder / "predictions.parquet")
-    record = json.loads((folder / "record.json").read_text())
-    record["metrics"] = {"headline": "ccc", "ccc": 0.5, "ccc_per_video": {}, "rmse": noise}
-    (folder / "record.json").write_text(json.dumps(record))
+    rewrite_predictions(folder, frame)
     return frame
 
 
@@ -179,7 +175,7 @@ def test_a_regression_is_ranked_by_its_own_measure(tmp_path: Path) -> None:
 def test_what_a_seed_of_a_regression_lacks_is_no_perfect_score(tmp_path: Path) -> None:
     frame, other = write_regression(tmp_path, "c3d", 2.0), write_regression(tmp_path, "c3d", 2.0, seed=1)
     kept = other[other["track"].isin(["vid0", "vid3"]) | (other.index % 2 == 0) & (other["track"] == "vid5")]
-    kept.to_parquet(tmp_path / "default/sendv1_valence-twin/c3d/seed1-fold0/predictions.parquet", index=False)
+    rewrite_predictions(tmp_path / "default/sendv1_valence-twin/c3d/seed1-fold0", kept, index=False)
     whole, half = (
         [concordance(part["target"], part["value"]) for _, part in each.groupby("track")] for each in (frame, kept)
     )
@@ -199,7 +195,7 @@ def test_samples_are_pooled_whatever_way_they_are_stored(tmp_path: Path) -> None
     frames[2] = frames[2].iloc[::-1]
     frames[3] = frames[3].iloc[5:]
     for folder, frame, compression in zip(folders, frames, ("zstd", "zstd", "zstd", "zstd", None), strict=True):
-        frame.to_parquet(folder / "predictions.parquet", index=False, compression=compression, row_group_size=25)
+        rewrite_predictions(folder, frame, index=False, compression=compression, row_group_size=25)
     first = read_records(tmp_path)[0].opened()
     first.read(["sample", "label"])
     alike = [record.opened().begins_as(first, ["sample", "label"]) for record in read_records(tmp_path)]

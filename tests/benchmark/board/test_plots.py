@@ -38,7 +38,7 @@ from ferbench.benchmark.board.sections import Section, sections
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.record import read_records
 from tests.benchmark.board.test_board_rows import write_regression
-from tests.benchmark.written_cells import write_cell
+from tests.benchmark.written_cells import rewrite_predictions, write_cell
 
 
 def boxes(figure: Figure) -> list[Bbox]:
@@ -169,7 +169,7 @@ def test_a_score_below_zero_is_not_cut_off(tmp_path: Path) -> None:
         frame = write_regression(tmp_path, name, 0.3)
         if name != "good":
             frame["value"] = -frame["value"]
-            frame.to_parquet(tmp_path / f"default/sendv1_valence-twin/{name}/seed0-fold0/predictions.parquet")
+            rewrite_predictions(tmp_path / f"default/sendv1_valence-twin/{name}/seed0-fold0", frame)
     section = section_of(tmp_path)
     (table,) = section.tables
     opposite = table.row("opposite")

@@ -22,7 +22,7 @@ from ferbench.benchmark.commands.site import site as write
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.record import Record, read_records
 from tests.benchmark.board.test_board_rows import write_regression
-from tests.benchmark.written_cells import write_cell
+from tests.benchmark.written_cells import rewrite_predictions, write_cell
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -62,7 +62,7 @@ def _name_a_sample(cell: Path) -> None:
     table.loc[
         wrong, [f"score_{name}" for name in ("Anger", "Disgust", "Fear", "Happiness", "Sadness", "Surprise")]
     ] = -1
-    table.to_parquet(cell / "predictions.parquet")
+    rewrite_predictions(cell, table)
 
 
 @pytest.fixture(scope="module")

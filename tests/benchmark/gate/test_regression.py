@@ -14,16 +14,15 @@ from ferbench.benchmark.gate.chance import Group
 from ferbench.benchmark.gate.cost import compare_costs
 from ferbench.benchmark.gate.verdict import Outcome, Verdict, sorted_outcome
 from ferbench.benchmark.records.record import read_records
-from tests.benchmark.written_cells import write_cell
+from tests.benchmark.written_cells import rewrite_predictions, write_cell
 
 
 def spoil(folder: Path, share: float) -> None:
     """Makes the predictions of this share of the samples wrong."""
-    file = folder / "predictions.parquet"
-    frame = pd.read_parquet(file)
+    frame = pd.read_parquet(folder / "predictions.parquet")
     hit = np.random.default_rng(0).random(len(frame)) < share
     frame.loc[hit, "predicted"] = (frame.loc[hit, "label"] + 1) % 6
-    frame.to_parquet(file)
+    rewrite_predictions(folder, frame)
 
 
 def compare(tmp_path: Path, margin: float = 0.02, complete: bool = True, **changes: Any) -> Outcome:
@@ -109,7 +108,7 @@ def test_a_score_that_is_not_finite_is_a_regression_even_without_a_base(tmp_path
     folder = write_cell(tmp_path / "head", "c3d")
     frame = pd.read_parquet(folder / "predictions.parquet")
     frame.loc[3, "score_Fear"] = np.nan
-    frame.to_parquet(folder / "predictions.parquet")
+    rewrite_predictions(folder, frame)
     verdict = only(tmp_path)
     assert (verdict.mark, verdict.reason) == ("worse", "a score is not finite")
     assert compare(tmp_path).exit_code == 1
@@ -213,7 +212,7 @@ def test_floors_and_oracle_that_are_the_same_prove_nothing(tmp_path: Path) -> No
 def test_samples_may_be_written_in_another_order(tmp_path: Path) -> None:
     folder = both(tmp_path, "c3d")
     frame = pd.read_parquet(folder / "predictions.parquet")
-    frame.sample(frac=1, random_state=0).to_parquet(folder / "predictions.parquet")
+    rewrite_predictions(folder, frame.sample(frac=1, random_state=0))
     assert (only(tmp_path).mark, only(tmp_path).change) == ("same", 0.0)
 
 
