@@ -17,6 +17,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,21 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from ferbench.datasets.corpus import Corpus, DataError
-from ferbench.datasets.decoding import FEWEST_FOR_PROCESSES, Kind, Share, decode_into, decompress, shares_of
+from ferbench.datasets.decoding import (
+    FEWEST_FOR_PROCESSES,
+    Kind,
+    Share,
+    content_hash,
+    decode_into,
+    decompress,
+    shares_of,
+)
 
 VERSION = 2
+LOOKED_AT = 32
+"""Frames of a store that are compared with their hashes when it is opened."""
+HASHED_WHOLE = 2**30
+"""Bytes of a file up to which all of it is compared with its hash, once a process."""
 LARGEST_PIXELS = 16 * 2**30
 """Bytes of pixels above which a store keeps compressed frames: what is read at random should fit into memory."""
 Progress = Callable[[int, int], None]
@@ -172,15 +185,33 @@ class _Plan:
         }
 
     def is_built(self) -> bool:
-        """Whether a whole store of this version lies there, by its index and by the size of each of its files."""
+        """Whether a whole store of this version lies there: by its index, and the size and the bytes of its files. Of
+        frames that are more than is read in a second some are looked at, here and there."""
         try:
             index = json.loads((self.folder / "index.json").read_text(encoding="utf-8"))
-            sizes = index.pop("bytes")
+            sizes, digests = index.pop("bytes"), index.pop("digests")
             return bool(
-                index == self.index and all((self.folder / name).stat().st_size == sizes[name] for name in sizes)
+                index == self.index
+                and all((self.folder / name).stat().st_size == sizes[name] for name in sizes)
+                and all(
+                    _digest(self.folder / name, (self.folder / name).stat().st_mtime_ns) == digests[name]
+                    for name in digests
+                    if sizes[name] <= HASHED_WHOLE
+                )
+                and self._frames_are_right()
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except Exception:  # a damaged file can raise anything
             return False
+
+    def _frames_are_right(self) -> bool:
+        store = self.open()
+        used = np.flatnonzero((store.content != 0) & (store.stand_in >= 0))
+        looked_at = used[np.linspace(0, len(used) - 1, min(LOOKED_AT, len(used))).astype(np.int64)]
+        faces = store.read(looked_at)
+        if store.compressed:  # whose pixels are not those that the hash is of
+            return True
+        wanted = store.content[looked_at].tolist()
+        return all(content_hash(face) == want for face, want in zip(faces, wanted, strict=True))
 
     def open(self) -> FrameStore:
         frames: NDArray[np.uint8] | CompressedFrames
@@ -280,8 +311,18 @@ def _write_index(plan: _Plan, building: Path, content_of_row: NDArray[np.uint64]
     row[used] = np.arange(len(used))
     np.save(building / "content.npy", content)
     np.save(building / "stand_in.npy", np.where(row < 0, -1, row[stand_ins(plan.corpus, content != 0)]))
-    sizes = {file.name: file.stat().st_size for file in sorted(building.iterdir())}
-    (building / "index.json").write_text(json.dumps({**plan.index, "bytes": sizes}), encoding="utf-8")
+    files = sorted(building.iterdir())
+    about = {
+        "bytes": {file.name: file.stat().st_size for file in files},
+        "digests": {file.name: _digest(file, file.stat().st_mtime_ns) for file in files},
+    }
+    (building / "index.json").write_text(json.dumps({**plan.index, **about}), encoding="utf-8")
+
+
+@lru_cache(maxsize=1024)  # a worker opens one store for many cells
+def _digest(file: Path, changed: int) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def stand_ins(corpus: Corpus, present: NDArray[np.bool_]) -> NDArray[np.int64]:

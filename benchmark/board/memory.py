@@ -21,6 +21,7 @@ from ferbench.benchmark.records.installation import cache_folder
 _CODE = Path(__file__).parent
 _ALSO = ("measures", "records")
 """Rooms that the figures and pictures come from, beside this one."""
+_HASH = hashlib.sha256().digest_size
 _LIBRARIES = ("matplotlib", "numpy", "pillow", "scipy")
 
 
@@ -33,7 +34,7 @@ def remembered(key: str, compute: Callable[[], Any]) -> Any:
     """JSON that was computed under this key before, or now."""
     file = _folder() / f"{key}.json"
     with contextlib.suppress(OSError, ValueError):
-        return json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(_read(file))
     value = compute()
     _keep(file, json.dumps(value).encode())
     return value
@@ -42,11 +43,11 @@ def remembered(key: str, compute: Callable[[], Any]) -> Any:
 def restored(key: str, files: list[Path]) -> bool:
     """Whether files were made under this key before; they are in their places then."""
     try:
-        contents = [kept.read_bytes() for kept in _kept(key, files)]
+        contents = [_read(kept) for kept in _kept(key, files)]
         for file, content in zip(files, contents, strict=True):
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-    except OSError:
+    except (OSError, ValueError):
         return False
     return True
 
@@ -69,7 +70,16 @@ def _keep(file: Path, content: bytes) -> None:
     with contextlib.suppress(OSError):
         file.parent.mkdir(parents=True, exist_ok=True)
         with drafted(file) as draft:
-            draft.write_bytes(content)
+            draft.write_bytes(hashlib.sha256(content).digest() + content)
+
+
+def _read(file: Path) -> bytes:
+    """What was kept in a file, behind its hash; ValueError where it is damaged."""
+    kept = file.read_bytes()
+    digest, content = kept[:_HASH], kept[_HASH:]
+    if hashlib.sha256(content).digest() != digest:
+        raise ValueError(f"{file}: damaged")
+    return content
 
 
 @cache

@@ -123,10 +123,18 @@ def _about(file: Path) -> Path:
     return file.with_suffix(".json")
 
 
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
 def _kept(file: Path, shape: tuple[int, int]) -> tuple[NDArray[np.float32], float] | None:
     """Values and seconds of a file that is whole."""
     try:
-        seconds = float(json.loads(_about(file).read_text(encoding="utf-8"))["seconds"])
+        about = json.loads(_about(file).read_text(encoding="utf-8"))
+        seconds = float(about["seconds"])
+        if about["sha256"] != _digest(file):
+            return None
         values = np.asarray(np.load(file, mmap_mode="r"))
     except (OSError, EOFError, ValueError, KeyError, TypeError):
         return None
@@ -146,7 +154,7 @@ def _make(
             with draft.open("rb") as written:
                 os.fsync(written.fileno())
         with drafted(_about(file)) as draft:  # last: where it is there, both are
-            draft.write_text(json.dumps({"seconds": seconds}), encoding="utf-8")
+            draft.write_text(json.dumps({"seconds": seconds, "sha256": _digest(file)}), encoding="utf-8")
         return np.asarray(values), seconds
     except OSError:
         values = np.empty(shape, dtype=np.float32)

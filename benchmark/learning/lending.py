@@ -6,11 +6,13 @@ borrower came first, and a change of the lender's code or recipe makes it anew.
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save_file
 from torch import nn
 
 from ferbench.benchmark.records.atomic import drafted
@@ -29,14 +31,29 @@ def trained_once(model: nn.Module, key: str, train: Callable[[], History]) -> tu
     folder = cache_folder() / "trained"
     weights, history = folder / f"{key}.safetensors", folder / f"{key}.json"
     with alone(f"trained-{key}"):
-        if history.is_file():
-            model.load_state_dict(load_file(weights))
-            model.eval()
-            return json.loads(history.read_text(encoding="utf-8")), True
+        kept = _kept(model, weights, history)
+        if kept is not None:
+            return kept, True
         found = train()
         folder.mkdir(parents=True, exist_ok=True)
         with drafted(weights) as draft:
             save_file({name: value.contiguous() for name, value in model.state_dict().items()}, draft)
         with drafted(history) as draft:  # last: where it is there, both are
-            draft.write_text(json.dumps(found), encoding="utf-8")
+            about = {"history": found, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()}
+            draft.write_text(json.dumps(about), encoding="utf-8")
         return found, False
+
+
+def _kept(model: nn.Module, weights: Path, history: Path) -> History | None:
+    """Gives `model` the weights that are kept, and returns their history; None where they are not there, or damaged."""
+    try:
+        about = json.loads(history.read_text(encoding="utf-8"))
+        content = weights.read_bytes()
+        if about["sha256"] != hashlib.sha256(content).hexdigest():
+            return None
+        found: History = about["history"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    model.load_state_dict(load(content))
+    model.eval()
+    return found

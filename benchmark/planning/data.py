@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import Cell, Twin
+from ferbench.benchmark.records.atomic import drafted
 from ferbench.benchmark.records.cache import alone
 from ferbench.benchmark.records.installation import cache_folder
 from ferbench.benchmark.records.provenance import code_hash, hash_of
@@ -127,14 +129,21 @@ def open_data(location: Location, size: int, report: Report, processes: int = 1)
         RequestError: the cache cannot be written; the files of a folder of one's own have changed since the run began.
     """
     if location.own_twin is not None and not (location.root / TWIN_FILE).is_file():
-        with alone(location.root.name):  # two sizes or two data sets may want the same twin at once
-            if not (location.root / TWIN_FILE).is_file():
-                write_twin(location, report)
-    corpus = read_corpus_once(location)
+        _make_twin(location, report)
+    try:
+        corpus = read_corpus_once(location)
+    except RequestError:
+        if location.own_twin is None or is_whole(location.root):
+            raise
+        _make_twin(location, report)
+        corpus = read_corpus_once(location)
     cache, content = cache_folder() / "frames", hash_of((location.identity, code_hash("ferbench.datasets.frames")))
     store = find_store(corpus, size, cache, content)
     if store is not None:
         return corpus, store
+    if location.own_twin is not None and not is_whole(location.root):
+        _make_twin(location, report)
+        corpus = read_corpus(location.dataset, location.root, location.protocol)
     with alone(f"{location.name}-{content}-{size}"):
         if location.own_twin is None and corpus.fingerprint() != location.identity:
             raise RequestError(f"{location.root}: files there have changed since the run began: run again")
@@ -143,6 +152,39 @@ def open_data(location: Location, size: int, report: Report, processes: int = 1)
             progress=lambda done, total: report(f"{location.name}: decoding frame {done}/{total} at {size} px"),
         )  # fmt: skip
     return corpus, store
+
+
+def _make_twin(location: Location, report: Report) -> None:
+    """Renders a twin that is not there, or not whole; processes wait for one another."""
+    with alone(location.root.name):  # two sizes or two data sets may want the same twin at once
+        if is_whole(location.root):
+            return
+        if location.root.exists():
+            print(f"{location.root}: files of this twin are damaged or gone: it is made again", file=sys.stderr)
+            shutil.rmtree(location.root)
+        write_twin(location, report)
+
+
+def is_whole(root: Path) -> bool:
+    """Whether every file of a twin in the cache has the size that it was written with.
+
+    Asked before its pictures are decoded, once: later cells read what was decoded.
+    """
+    try:
+        known = json.loads(_sizes_of(root).read_text(encoding="utf-8"))
+        return bool(known) and known == _sizes(root)
+    except (OSError, ValueError):
+        return False
+
+
+def _sizes_of(root: Path) -> Path:
+    """Where the sizes of a twin's files are kept: beside it, since the twin is a copy in the official layout."""
+    return root.with_name(f"{root.name}.sizes.json")
+
+
+def _sizes(root: Path) -> dict[str, int]:
+    files = (file for file in sorted(root.rglob("*")) if file.is_file())
+    return {file.relative_to(root).as_posix(): file.stat().st_size for file in files}
 
 
 _corpora: dict[str, tuple[Location, Corpus]] = {}
@@ -175,6 +217,8 @@ def write_twin(location: Location, report: Report) -> None:
     of_test = {} if twin.test_scale is None else {"test_scale": twin.test_scale}
     film = dataset.film(twin.scale, twin.seed, location.protocol, dataset.layouts[0], **of_test)
     write_film(film, location.root, lambda done, total: report(f"{location.name}: rendering frame {done}/{total}"))
+    with drafted(_sizes_of(location.root)) as draft:
+        draft.write_text(json.dumps(_sizes(location.root)), encoding="utf-8")
 
 
 def twin_facts(root: Path) -> dict[str, object] | None:

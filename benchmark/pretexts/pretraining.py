@@ -17,10 +17,12 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -30,6 +32,7 @@ from torch import Tensor, nn
 
 from ferbench.benchmark.errors import RequestError, unknown_name
 from ferbench.benchmark.pretexts.faces import Faces, clips, people, stills
+from ferbench.benchmark.records.atomic import drafted
 from ferbench.benchmark.records.cache import alone
 from ferbench.benchmark.records.installation import CHECKOUT, cache_folder
 from ferbench.benchmark.records.provenance import code_hash, hash_of
@@ -166,14 +169,13 @@ def _faces(recipe: Recipe) -> Faces:
     name = f"pretext-{hash_of(made_from)}"
     file = cache_folder() / "pretext" / f"{name}.npz"
     with alone(name):
-        if not file.is_file():
-            faces = _rendered(recipe)
-            file.parent.mkdir(parents=True, exist_ok=True)
-            draft = file.with_suffix(".draft.npz")
-            np.savez(draft, pictures=faces.pictures, targets=faces.targets, outputs=faces.outputs)
-            draft.replace(file)
-    with np.load(file) as kept:
-        return Faces(kept["pictures"], kept["targets"], int(kept["outputs"]))
+        with suppress(OSError, ValueError, KeyError, EOFError, BadZipFile), np.load(file) as kept:
+            return Faces(kept["pictures"], kept["targets"], int(kept["outputs"]))
+        faces = _rendered(recipe)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with drafted(file) as draft, draft.open("wb") as opened:
+            np.savez(opened, pictures=faces.pictures, targets=faces.targets, outputs=faces.outputs)
+        return faces
 
 
 def _rendered(recipe: Recipe) -> Faces:

@@ -179,5 +179,5 @@ def test_a_frame_that_was_not_read_is_an_error(store: FrameStore) -> None:
 def test_the_seconds_are_those_of_whoever_made_them(store: FrameStore, tmp_path: Path) -> None:
     read(encoder_of(), store, tmp_path)
     (file,) = tmp_path.glob("*.json")
-    file.write_text(json.dumps({"seconds": 123.0}))
+    file.write_text(json.dumps({**json.loads(file.read_text()), "seconds": 123.0}))
     assert read(encoder_of(), store, tmp_path).seconds == 123.0

@@ -374,7 +374,7 @@ def test_another_cell_on_the_same_frozen_part_reads_no_frame_again(
     alone, _ = run_fold(0, None)
     assert all(torch.equal(a, b) for a, b in zip(first, alone, strict=True))
     for file in tmp_path.glob("*.json"):
-        file.write_text(json.dumps({"seconds": 1000.0}))
+        file.write_text(json.dumps({**json.loads(file.read_text()), "seconds": 1000.0}))
     other, history = run_fold(1, Shelf(tmp_path))
     assert sum(counted) == 2 * PROBE
     assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
