@@ -8,6 +8,8 @@ from pydantic import AllowInfNan, BaseModel, ConfigDict, Field, Strict, TypeAdap
 
 Count = Annotated[int, Strict(), Field(ge=0)]
 Number = Annotated[float, AllowInfNan(False)]
+Name = Annotated[str, Field(pattern=r"^[^./\\\x00-\x1f][^/\\\x00-\x1f]*$")]
+"""What pages and folders are named after."""
 Named = dict[str, Any]
 
 
@@ -46,6 +48,24 @@ class Environment(BaseModel):
     precision: str | None = None
 
 
+class Cost(BaseModel):
+    """What a cell costs."""
+
+    params: Number | None
+    macs: Number | None
+    params_full: Number | None
+    macs_full: Number | None
+    train_samples_per_s: Number | None
+    infer_samples_per_s: Number | None
+    latency_ms_p50: Number | None
+    latency_ms_p95: Number | None
+    peak_memory_mb: Number | None
+    params_trained: Number | None = None
+    infer_batch: Number | None
+    throughput_by_batch: dict[str, Number] | None = None
+    latency_ms_samples: list[Number]
+
+
 class Epoch(BaseModel):
     """An epoch of the history."""
 
@@ -58,11 +78,11 @@ class Shape(BaseModel):
 
     key: str
     key_parts: Named
-    architecture: str
-    dataset: str
+    architecture: Name
+    dataset: Name
     source: Literal["real", "twin"]
-    suite: str
-    size: str
+    suite: Name
+    size: Name
     view: str
     seed: Count
     fold: Count
@@ -72,16 +92,16 @@ class Shape(BaseModel):
     title: str
     protocol: Named
     classes: list[str]
-    absent_classes: list[str] = []
-    subjects_known: bool = True
-    notes: list[str] = []
-    started_from: str = "none"
+    absent_classes: list[str]
+    subjects_known: bool
+    notes: list[str]
+    started_from: str
     recipe: Named
     history: list[Epoch]
     metrics: Headlined | None
-    cost: dict[str, Number | dict[str, Number] | list[Number] | None] | None
+    cost: Cost | None
     timing: dict[str, Number]
-    counts: dict[str, Count] = {}
+    counts: dict[str, Count]
     environment: Environment
     asked: list[str] = []
     files: dict[str, str] = {}
