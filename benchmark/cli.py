@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 
+from ferbench.benchmark.commands.terminal import show_any_text
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.installation import PROGRAM
 
@@ -363,6 +364,7 @@ def _print_rows(rows: list[dict[str, Any]], as_json: bool) -> None:
 
 def main() -> NoReturn:
     """Runs the command line; an error for people is one line on standard error."""
+    show_any_text()
     try:
         code = app(standalone_mode=False)
         if code == STOPPED:  # typer turns Ctrl-C into this code

@@ -31,6 +31,9 @@ from ferbench.benchmark.measures.statistics import (
     units_of,
 )
 
+LOWEST = {"ccc": -1.0}
+"""What a measure may be at the least; of the others 0."""
+
 
 @dataclass(frozen=True)
 class Drawn:
@@ -49,7 +52,7 @@ class Drawn:
         return told_apart_p(drawn, scores, _owners(rows), self.units, tested)
 
     def interval(self, row: Row) -> Interval:
-        return interval_of(self.values[:, self.rows.index(row)], self.units, self.unit)
+        return interval_of(self.values[:, self.rows.index(row)], self.units, self.unit, LOWEST.get(row.headline, 0.0))
 
 
 @dataclass(frozen=True)
@@ -166,7 +169,9 @@ def difference(a: Row, b: Row, beside: Sequence[Row] = ()) -> Difference | None:
         return None
     drawn = draw([a, b])
     others = [row.seed_scores for row in trained_beside(a, b, beside)]
-    return difference_of(drawn.values, a.seed_scores, b.seed_scores, drawn.units, drawn.unit, others)
+    return difference_of(
+        drawn.values, a.seed_scores, b.seed_scores, drawn.units, drawn.unit, others, LOWEST.get(a.headline, 0.0)
+    )
 
 
 def trained_beside(a: Row, b: Row, rows: Sequence[Row]) -> list[Row]:

@@ -25,8 +25,13 @@ def as_csv(sections: Sequence[Section]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: _inert(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """Text that a spreadsheet does not take for a formula: an apostrophe goes before what begins like one."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in tuple("=+-@\t\r") else value
 
 
 def as_json(sections: Sequence[Section]) -> str:

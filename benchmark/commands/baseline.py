@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from tabulate import tabulate
 from ferbench.benchmark.commands.check import BASELINE, WORK
 from ferbench.benchmark.commands.run import choose_device
 from ferbench.benchmark.errors import RequestError
-from ferbench.benchmark.gate.baseline import refuse_foreign, write_baseline
+from ferbench.benchmark.gate.accuracy import by_name, floor_of
+from ferbench.benchmark.gate.baseline import cell_name, refuse_foreign, write_baseline
 from ferbench.benchmark.gate.chance import Reruns, group_of, margins
 from ferbench.benchmark.gate.runs import GateRun, as_reruns, data_content, reruns_of, run_cells
 from ferbench.benchmark.planning.data import data_folder, locate
@@ -86,12 +87,26 @@ def keep(folder: Path, suite: str, runs: Sequence[tuple[list[Record], int]], dat
     reruns = as_reruns(runs)
     write_baseline(folder, suite, records, reruns, data, environment() | {"device": _device(records[0])})
     print(spread_table(reruns))
+    print(*unprotected(records, margins(reruns)), sep="\n", end="")
+
+
+def unprotected(records: Sequence[Record], margin: Mapping[str, float]) -> list[str]:
+    """A line for each cell that stands at the floor, where a loss of all that it has learned would not be seen."""
+    lines = []
+    for record in by_name(records).values():
+        floor, limit = floor_of(record), margin[cell_name(record)]
+        if floor is not None and record.headline.value - floor <= limit:
+            lines.append(
+                f"NOT PROTECTED: {cell_name(record)} has {record.headline}, the floor is {floor:.3f} and the limit "
+                f"{limit:.3f}: a model that had learned nothing would pass the gate\n"
+            )
+    return lines
 
 
 def spread_table(reruns: Reruns) -> str:
     """What chance did to each cell, and the loss that counts from now on."""
     margin = margins(reruns)
-    rows = [[cell, *(f"{run.abaw:.4f}" for run in runs), f"{margin[cell]:.4f}"] for cell, runs in reruns.items()]
+    rows = [[cell, *(f"{run.score:.4f}" for run in runs), f"{margin[cell]:.4f}"] for cell, runs in reruns.items()]
     first = next(iter(reruns.values()))
     headers = [
         "cell",

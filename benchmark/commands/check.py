@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from ferbench.benchmark.commands.leaderboard import PUBLISHED
 from ferbench.benchmark.commands.run import choose_device
+from ferbench.benchmark.commands.terminal import show_any_text
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.gate import report
 from ferbench.benchmark.gate.accuracy import CellName, Limits, by_name, compare_cells, compare_groups
@@ -323,17 +324,18 @@ def forget_reports(work: Path) -> None:
 
 def tell(outcome: Outcome, work: Path) -> int:
     """Prints and writes the outcome in every form; returns its exit code."""
-    print(report.terminal(outcome))
     work.mkdir(parents=True, exist_ok=True)
     for name, text in (("report.md", report.markdown(outcome)), ("junit.xml", report.junit(outcome))):
         with drafted(work / name) as draft:
             draft.write_text(text, encoding="utf-8")
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        print("\n".join(report.github_lines(outcome)))
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
     if summary:
         with Path(summary).open("a", encoding="utf-8") as file:
             file.write(report.markdown(outcome))
+    show_any_text()
+    print(report.terminal(outcome))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        print("\n".join(report.github_lines(outcome)))
     return outcome.exit_code
 
 

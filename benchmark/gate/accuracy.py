@@ -10,21 +10,24 @@ the answer belongs to the question.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ferbench.benchmark.gate.chance import Group
 from ferbench.benchmark.gate.verdict import Mark, Verdict
-from ferbench.benchmark.measures.resampling import RESAMPLES, resampled, score
-from ferbench.benchmark.measures.statistics import mcnemar, paired_bootstrap
+from ferbench.benchmark.measures.metrics import Array, regression_scores
+from ferbench.benchmark.measures.resampling import RESAMPLES, resampled, resampled_means, score
+from ferbench.benchmark.measures.statistics import Unit, as_difference, mcnemar, units_of
 from ferbench.benchmark.records.record import Record
 
 MARGIN = 0.02
-"""Loss of ABAW up to which a cell counts as the same, where no reruns say how much chance does."""
+"""Loss of the headline measure up to which a cell counts as the same, where no reruns say how much chance does."""
 ALPHA = 0.01
 
 DataChanges = Mapping[str, Sequence[str]]
@@ -68,16 +71,97 @@ class Limits:
     resamples: int = RESAMPLES
 
 
+class _Question(ABC):
+    """What the samples of a cell ask, and how answers (P, N) to it are scored."""
+
+    headline: ClassVar[str]
+    lowest: ClassVar[float]
+    """What the measure may be at the least."""
+
+    @property
+    @abstractmethod
+    def units(self) -> tuple[int, Unit]:
+        """How many are drawn, and what they are called."""
+
+    @abstractmethod
+    def score(self, answers: NDArray[Any]) -> Array:
+        """(P,) of each."""
+
+    @abstractmethod
+    def resampled(self, answers: NDArray[Any], resamples: int) -> Array:
+        """(R, P) of each, on the same resamples."""
+
+    @abstractmethod
+    def of_nobody(self) -> float:
+        """The best score of an answer that looks at no sample: the floor."""
+
+
+@dataclass(frozen=True)
+class _Classes(_Question):
+    labels: NDArray[Any]
+    subjects: NDArray[Any] | None
+    num_classes: int
+    headline = "ABAW"
+    lowest = 0.0
+
+    @property
+    def units(self) -> tuple[int, Unit]:
+        return units_of(self.labels, self.subjects)
+
+    def score(self, answers: NDArray[Any]) -> Array:
+        return score(self.labels, answers, self.num_classes)
+
+    def resampled(self, answers: NDArray[Any], resamples: int) -> Array:
+        return resampled(self.labels, answers, self.subjects, self.num_classes, resamples=resamples)
+
+    def of_nobody(self) -> float:
+        constant = np.repeat(np.arange(self.num_classes)[:, None], len(self.labels), axis=1)
+        drawn = np.random.default_rng(0).choice(self.labels, (20, len(self.labels)))
+        return float(max(self.score(constant).max(), self.score(drawn).mean()))
+
+
+@dataclass(frozen=True)
+class _Values(_Question):
+    target: NDArray[Any]
+    videos: NDArray[Any]
+    subjects: NDArray[Any] | None
+    headline = "CCC"
+    lowest = -1.0
+
+    @property
+    def units(self) -> tuple[int, Unit]:
+        return units_of(self._owners, self._owners, "video" if self.subjects is None else "subject")
+
+    @property
+    def _owners(self) -> NDArray[Any]:
+        """(V,) whom each video is of, in the order of their names."""
+        names, first = np.unique(self.videos, return_index=True)
+        return names if self.subjects is None else self.subjects[first]
+
+    def _by_video(self, answers: NDArray[Any]) -> Array:
+        found = (regression_scores(self.target, answer, self.videos).ccc_per_video for answer in answers)
+        return np.array([[each[str(name)] for name in np.unique(self.videos)] for each in found])
+
+    def score(self, answers: NDArray[Any]) -> Array:
+        return self._by_video(answers).mean(axis=1)
+
+    def resampled(self, answers: NDArray[Any], resamples: int) -> Array:
+        return resampled_means(self._by_video(answers), self._owners, resamples)
+
+    def of_nobody(self) -> float:
+        return 0.0
+
+
 @dataclass(frozen=True)
 class _Pair:
     """Two finished cells that answer the same question on the same samples."""
 
     cell: CellName
-    labels: np.ndarray
-    subjects: np.ndarray | None
-    base: np.ndarray
-    head: np.ndarray
-    num_classes: int
+    question: _Question
+    same_question: bytes
+    """Equal where samples and truths are."""
+    base: NDArray[Any]
+    head: NDArray[Any]
 
 
 def judge(value: float, p: float, margin: float, alpha: float = ALPHA) -> Mark:
@@ -126,7 +210,7 @@ def compare_groups(
     for cell in sorted(before.keys() & after.keys()):
         pair = None if _apart(before[cell], after[cell], data_changes) else _pair(cell, before[cell], after[cell])
         if pair is not None:
-            groups.setdefault((cell.dataset, cell.size, cell.seed, cell.fold, pair.labels.tobytes()), []).append(pair)
+            groups.setdefault((cell.dataset, cell.size, cell.seed, cell.fold, pair.same_question), []).append(pair)
     return [
         _group_verdict(pairs, group_of([pair.cell for pair in pairs]), limits)
         for pairs in groups.values()
@@ -147,54 +231,67 @@ def _verdict(
         return _bare(cell, "incomparable", "not run here")
     failed = after.data["status"] != "ok"
     if before is not None and failed and before.data["status"] == "ok":
-        return _bare(cell, "newly failed", str(after.data["error"] or "no reason given"), base=_abaw(before))
+        return _bare(cell, "newly failed", str(after.data["error"] or "no reason given"), base=_score(before))
     if failed:
         where = "not in the base" if before is None else "failed in the base as well"
         return _bare(cell, "incomparable", f"failed here, {where}: {after.data['error']}")
     if not _finite(after):
-        return _bare(cell, "worse", "a score is not finite", base=_abaw(before) if before else None)
+        return _bare(cell, "worse", "a score is not finite", base=_score(before) if before else None)
     if before is None or before.data["status"] != "ok":
         return _bare(cell, "incomparable", "not in the base" if before is None else "failed in the base, not here")
     apart = _apart(before, after, data_changes)
     pair = None if apart else _pair(cell, before, after)
     if pair is None:
         apart = apart or "other test samples or labels under the same question"
-        return _bare(cell, "incomparable", apart, base=_abaw(before), head=_abaw(after))
+        return _bare(cell, "incomparable", apart, base=_score(before), head=_score(after))
     return _compared(pair, limits, _answer_changes(before, after))
 
 
 def _bare(cell: CellName, mark: Mark, reason: str, base: float | None = None, head: float | None = None) -> Verdict:
     """A verdict without a comparison."""
-    return Verdict("accuracy", cell.architecture, "ABAW", mark, str(cell), base, head, reason=" ".join(reason.split()))
+    return Verdict("accuracy", cell.architecture, "score", mark, str(cell), base, head, reason=" ".join(reason.split()))
 
 
 def _compared(pair: _Pair, limits: Limits, changes: str) -> Verdict:
     """Two answers to the same question, sample by sample."""
-    labels, a, b, margin = pair.labels, pair.base, pair.head, limits.margin(pair.cell)
-    difference = paired_bootstrap(labels, a, b, pair.subjects, pair.num_classes, resamples=limits.resamples)
-    base, head = score(labels, np.stack([a, b]), pair.num_classes).tolist()
-    same = "the same predictions" if (a == b).all() else ""
+    question, margin = pair.question, limits.margin(pair.cell)
+    both = np.stack([pair.base, pair.head])
+    base, head = question.score(both).tolist()
+    drawn = question.resampled(both, limits.resamples)
+    difference = as_difference(head - base, drawn[:, 1] - drawn[:, 0], *question.units, lowest=question.lowest)
+    same = bool((pair.base == pair.head).all())
+    second = mcnemar(question.labels, pair.base, pair.head) if isinstance(question, _Classes) else None
+    protected = base - question.of_nobody() > margin
     return Verdict(
-        "accuracy", pair.cell.architecture, "ABAW", judge(difference.value, difference.p, margin, limits.alpha),
-        str(pair.cell), base, head, difference.value, (difference.interval.low, difference.interval.high),
-        difference.p, mcnemar(labels, a, b), margin, "; ".join(part for part in (changes, same) if part),
+        "accuracy", pair.cell.architecture, question.headline,
+        judge(difference.value, difference.p, margin, limits.alpha), str(pair.cell), base, head, difference.value,
+        None if same else (difference.interval.low, difference.interval.high), difference.p, second, margin,
+        "; ".join(part for part in (changes, "the same predictions" if same else "") if part),
+        protected=protected,
     )  # fmt: skip
+
+
+def floor_of(record: Record) -> float | None:
+    """The best score that an answer to a record's samples has that looks at none of them; None of one that failed."""
+    pair = _pair(CellName(*(record.data[axis] for axis in CellName._fields)), record, record)
+    return pair.question.of_nobody() if pair else None
 
 
 def _group_verdict(pairs: list[_Pair], group: Group, limits: Limits) -> Verdict:
     """The mean difference over the architectures, the subjects drawn once for all of them."""
     first, count, weights = pairs[0], len(pairs), np.array(group.weights)
+    question = first.question
     both = np.stack([*(pair.base for pair in pairs), *(pair.head for pair in pairs)])
-    base, head = (score(first.labels, both, first.num_classes).reshape(2, count) @ weights).tolist()
-    drawn = resampled(first.labels, both, first.subjects, first.num_classes, resamples=limits.resamples)
+    base, head = (question.score(both).reshape(2, count) @ weights).tolist()
+    drawn = question.resampled(both, limits.resamples)
     differences = (drawn[:, count:] - drawn[:, :count]) @ weights
-    value = head - base
-    p = float(((np.abs(differences - value) >= abs(value) - 1e-12).sum() + 1) / (limits.resamples + 1))
-    low, high = np.quantile(differences, [0.025, 0.975]).tolist()
+    found = as_difference(head - base, differences, *question.units, lowest=question.lowest)
+    same = all((pair.base == pair.head).all() for pair in pairs)
     where = f"{first.cell.dataset} {first.cell.size} seed {first.cell.seed} fold {first.cell.fold}"
-    mark, subject = judge(value, p, group.margin, limits.alpha), f"all {count} architectures"
+    mark, subject = judge(found.value, found.p, group.margin, limits.alpha), f"all {count} architectures"
     return Verdict(
-        "accuracy", subject, "mean ABAW", mark, where, base, head, value, (low, high), p, limit=group.margin,
+        "accuracy", subject, f"mean {question.headline}", mark, where, base, head, found.value,
+        None if same else (found.interval.low, found.interval.high), found.p, limit=group.margin,
         reason="each weighed by one over what chance does to it",
     )  # fmt: skip
 
@@ -205,11 +302,17 @@ def _pair(cell: CellName, before: Record, after: Record) -> _Pair | None:
         return None
     old, new = (record.predictions().set_index("sample").sort_index() for record in (before, after))
     same_samples = old.index.is_unique and old.index.equals(new.index)
-    if not same_samples or not old["label"].equals(new["label"]):
+    truth, said = ("target", "value") if "target" in new else ("label", "predicted")
+    if not same_samples or truth not in old or not old[truth].equals(new[truth]):
         return None
     known = bool(after.data["subjects_known"]) and not new["subject"].isna().any()
-    labels, a, b = (column.to_numpy() for column in (new["label"], old["predicted"], new["predicted"]))
-    return _Pair(cell, labels, new["subject"].to_numpy() if known else None, a, b, len(after.data["classes"]))
+    subjects, truths = new["subject"].to_numpy() if known else None, new[truth].to_numpy()
+    question: _Question
+    if truth == "target":
+        question = _Values(truths, new["track"].to_numpy(), subjects)
+    else:
+        question = _Classes(truths, subjects, len(after.data["classes"]))
+    return _Pair(cell, question, truths.tobytes(), old[said].to_numpy(), new[said].to_numpy())
 
 
 def _apart(before: Record, after: Record, data_changes: DataChanges) -> str:
@@ -274,14 +377,13 @@ def _changed_parts(before: Record, after: Record) -> list[str]:
     return [part for part in sorted({*old, *new}) if old.get(part) != new.get(part)]
 
 
-def _abaw(record: Record) -> float | None:
-    metrics = record.data["metrics"]
-    return None if metrics is None or metrics["abaw"] is None else float(metrics["abaw"])
+def _score(record: Record) -> float | None:
+    return None if record.data["metrics"] is None else record.headline.value
 
 
 def _finite(record: Record) -> bool:
     """Whether the measures and all class scores are numbers: a model that went to NaN still predicts some class."""
-    value = _abaw(record)
+    value = _score(record)
     predictions = record.predictions()
-    scored = [name for name in predictions if str(name).startswith("score_")]
+    scored = [name for name in predictions if str(name).startswith("score_") or name == "value"]
     return value is not None and math.isfinite(value) and bool(np.isfinite(predictions[scored].to_numpy()).all())

@@ -125,7 +125,11 @@ def refuse_foreign(folder: Path) -> None:
 
 
 def _reruns(entry: Mapping[str, Any]) -> list[Rerun]:
-    runs = [Rerun(int(run["seed"]), int(run["threads"]), float(run["abaw"])) for run in entry["reruns"]]
+    # A baseline of 0.1.0 calls the score by the one measure that there was.
+    runs = [
+        Rerun(int(run["seed"]), int(run["threads"]), float(run.get("score", run.get("abaw"))))
+        for run in entry["reruns"]
+    ]
     if len({run.seed for run in runs}) < 2:
         raise ValueError("a cell without reruns has no margin")
     return runs

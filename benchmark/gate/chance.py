@@ -29,7 +29,7 @@ class Rerun:
 
     seed: int
     threads: int
-    abaw: float
+    score: float
 
 
 Reruns = Mapping[str, Sequence[Rerun]]
@@ -62,7 +62,7 @@ def group_of(reruns: Reruns, cells: Sequence[str]) -> Group:
     """
     variance = np.array([_variances(reruns)[cell] for cell in cells])
     weights = (1 / variance) / (1 / variance).sum()
-    draws = zip(*([run.abaw for run in _one_a_seed(reruns[cell])] for cell in cells), strict=False)
+    draws = zip(*([run.score for run in _one_a_seed(reruns[cell])] for cell in cells), strict=False)
     shown = float(np.var([float(weights @ draw) for draw in draws], ddof=1))
     expected = float((weights**2 * variance).sum())
     return Group(tuple(weights.tolist()), _margin(max(expected, shown), FAMILY_ALPHA / 2))
@@ -82,11 +82,11 @@ def _variances(reruns: Reruns) -> dict[str, float]:
 
 def _variance(runs: Sequence[Rerun]) -> float:
     """Variance of a draw: between seeds, or from one number of threads to another, whichever is larger."""
-    seeds = [run.abaw for run in _one_a_seed(runs)]
+    seeds = [run.score for run in _one_a_seed(runs)]
     if len(seeds) < 2:
         raise ValueError("a spread needs runs with at least two seeds")
     first = runs[0]
-    threads = [(run.abaw - first.abaw) ** 2 / 2 for run in runs if run.seed == first.seed and run is not first]
+    threads = [(run.score - first.score) ** 2 / 2 for run in runs if run.seed == first.seed and run is not first]
     return max(float(np.var(seeds, ddof=1)), float(np.mean(threads)) if threads else 0.0)
 
 

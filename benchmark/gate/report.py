@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 import xml.etree.ElementTree as ET
 
 from tabulate import tabulate
@@ -10,6 +12,10 @@ from ferbench.benchmark.gate.verdict import MARKS, Outcome, Verdict
 
 HEADERS = ("verdict", "what", "base", "head", "change", "95% interval", "p", "limit", "why")
 SIGN = {"newly failed": "💥", "worse": "🔴", "incomparable": "⚪", "better": "🟢", "same": "✔️"}
+MOST_LINES = 1000
+"""Verdicts in a summary: GitHub takes no more than 1 MiB, and each has some hundred bytes."""
+_NO_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MARKUP = re.compile(r"([*_`\[\]~])")
 TITLE = {0: "the gate is green", 1: "the gate is red", 3: "the gate could not compare everything"}
 
 
@@ -26,10 +32,13 @@ def markdown(outcome: Outcome) -> str:
     rest = [verdict for verdict in outcome.verdicts if verdict not in shown]
     parts = [f"## {_answer(outcome)}: {counts(outcome)}"]
     if shown:
-        parts.append(_markdown_table(shown))
+        parts.append(_markdown_table(shown[:MOST_LINES]))
     if rest:
-        parts.append(f"<details><summary>{len(rest)} same</summary>\n\n{_markdown_table(rest)}\n\n</details>")
-    parts.append("\n".join(f"- {line}" for line in _words(outcome)))
+        table = _markdown_table(rest[: max(0, MOST_LINES - len(shown))])
+        parts.append(f"<details><summary>{len(rest)} same</summary>\n\n{table}\n\n</details>")
+    parts.append("\n".join(f"- {_inert(line)}" for line in _words(outcome)[:MOST_LINES]))
+    if (left_out := len(outcome.verdicts) - MOST_LINES) > 0:
+        parts.append(f"{left_out} more are in `junit.xml`: GitHub takes 1 MiB.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -44,19 +53,22 @@ def junit(outcome: Outcome) -> str:
             top, "testsuite", name=gate, tests=str(len(cases)), failures=str(len(bad)), errors=str(len(lost))
         )
         for verdict in cases:
-            case = ET.SubElement(suite, "testcase", classname=f"{gate}.{verdict.subject}", name=verdict.name)
+            owner, name = _xml(f"{gate}.{verdict.subject}"), _xml(verdict.name)
+            case = ET.SubElement(suite, "testcase", classname=owner, name=name)
             if verdict in bad:
-                ET.SubElement(case, "failure", message=f"{verdict.mark}: {_in_words(verdict)}")
+                ET.SubElement(case, "failure", message=_xml(f"{verdict.mark}: {_in_words(verdict)}"))
             elif verdict in lost:
-                ET.SubElement(case, "error", message=verdict.reason)
+                ET.SubElement(case, "error", message=_xml(verdict.reason))
             elif verdict.mark == "incomparable":
-                ET.SubElement(case, "skipped", message=verdict.reason)
+                ET.SubElement(case, "skipped", message=_xml(verdict.reason))
+            elif not verdict.protected:
+                ET.SubElement(case, "system-out").text = "not protected: its base stands at the floor"
     if outcome.unmeasured:
         number = str(len(outcome.unmeasured))
         suite = ET.SubElement(top, "testsuite", name="unmeasured", tests=number, failures="0", errors=number)
         for reason in outcome.unmeasured:
-            case = ET.SubElement(suite, "testcase", classname="unmeasured", name=reason)
-            ET.SubElement(case, "error", message=reason)
+            case = ET.SubElement(suite, "testcase", classname="unmeasured", name=_xml(reason))
+            ET.SubElement(case, "error", message=_xml(reason))
     ET.indent(top)
     return ET.tostring(top, encoding="unicode", xml_declaration=True) + "\n"
 
@@ -98,7 +110,8 @@ def _in_words(verdict: Verdict) -> str:
 
 
 def _cells(verdict: Verdict) -> list[str]:
-    mark = f"{verdict.mark} (accept?)" if verdict.to_accept and verdict.mark == "better" else verdict.mark
+    mark = f"{verdict.mark} (accept?)" if verdict.to_accept and verdict.mark == "better" else str(verdict.mark)
+    mark += "" if verdict.protected else ", not protected"
     interval, change = "-", _change(verdict, verdict.change)
     if verdict.interval:
         low, high = (_change(verdict, value) for value in verdict.interval)
@@ -134,8 +147,22 @@ def _limit(verdict: Verdict) -> str:
 
 def _markdown_table(verdicts: list[Verdict]) -> str:
     rows = [[f"{SIGN[verdict.mark]} {mark}", *rest] for verdict in verdicts for mark, *rest in [_cells(verdict)]]
-    escaped = [[cell.replace("|", "\\|") for cell in row] for row in rows]
-    return tabulate(escaped, HEADERS, tablefmt="github", disable_numparse=True)
+    return tabulate([[_inert(cell) for cell in row] for row in rows], HEADERS, tablefmt="github", disable_numparse=True)
+
+
+def _inert(text: str) -> str:
+    """Text in a cell of a table of GitHub's markdown: no mark-up, no line of its own."""
+    plain = html.escape(_printable(text), quote=False).replace("\\", "\\\\").replace("|", "\\|")
+    return _MARKUP.sub(r"\\\1", plain)
+
+
+def _xml(text: str) -> str:
+    """Text without what no XML may hold, however it is written."""
+    return _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def _printable(text: str) -> str:
+    return " ".join(_NO_XML.sub("\N{REPLACEMENT CHARACTER}", text).split())
 
 
 def _annotation(level: str, title: str, text: str) -> str:

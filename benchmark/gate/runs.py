@@ -147,7 +147,7 @@ def as_reruns(runs: Sequence[tuple[Sequence[Record], int]]) -> dict[str, list[Re
     first = runs[0][0]
     return {
         cell_name(record): [
-            Rerun(records[i].data["seed"], threads, records[i].data["metrics"]["abaw"]) for records, threads in runs
+            Rerun(records[i].data["seed"], threads, records[i].headline.value) for records, threads in runs
         ]
         for i, record in enumerate(first)
     }

@@ -40,6 +40,8 @@ class Verdict:
     reason: str = ""
     to_accept: bool = False
     """Whether it turns the gate red although it is no loss, until `make baseline` accepts it."""
+    protected: bool = True
+    """Whether it would be seen if the model died: its base stands above the floor by more than the limit."""
     excused: bool = False
     """Whether there cannot be anything to compare it with, so that it does not count as unmeasured."""
 
@@ -98,5 +100,9 @@ def sorted_outcome(
     verdicts: list[Verdict], notes: list[str], unmeasured: list[str], *, complete: bool = True
 ) -> Outcome:
     """The outcome with its verdicts the worst first."""
+    bare = sum(not verdict.protected for verdict in verdicts)
+    if bare:
+        notes = [*notes, f"{bare} cells are not protected: their base stands at the floor, so that a model that had "
+                         "learned nothing would pass"]  # fmt: skip
     order = sorted(verdicts, key=lambda v: (not v.red, MARKS.index(v.mark), -v.loss, v.gate, v.subject, v.what))
     return Outcome(tuple(order), tuple(notes), tuple(unmeasured), complete)

@@ -6,20 +6,25 @@ sample is a still of somebody unknown. `benchmark.measures.resampling` draws and
 
 The plain percentile interval of few units is too narrow as well: of 8 subjects it covers 89%. So its tails are widened
 as Student's t with units - 1 degrees of freedom is wider than the normal (the expanded percentile interval of
-Hesterberg, The American Statistician 69(4), 2015), and p-values are Student's t of the difference over its bootstrap
-standard error. `docs/statistics.md` holds the simulations.
+Hesterberg, The American Statistician 69(4), 2015). Of a difference p and interval are one test: Student's t of the
+difference over its bootstrap standard error, so that the interval holds 0 exactly when p is above 5%. Where nothing
+varies, an exact bound stands for what cannot be estimated. `docs/statistics.md` holds the simulations.
 """
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import permutations
+from math import factorial
+from operator import add
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import fdtrc, ndtr, ndtri, stdtr, stdtrit
+from scipy.special import fdtrc, gammaln, ndtr, ndtri, stdtr, stdtrit
 
 from ferbench.benchmark.measures.metrics import Array, Metric
 from ferbench.benchmark.measures.resampling import RESAMPLES, resampled, score
@@ -30,6 +35,9 @@ CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
 FEWEST_DATA_SETS = 5
 """With fewer, Friedman's test is not asked: its approximation needs blocks, and a rank reversal on one decides."""
+
+EXACT_ROWS, EXACT_DATA_SETS = 4, 12
+"""Up to which Friedman's test is exact; the orders of more are too many to go through."""
 
 _ROUNDING = 1e-12
 """Differences of scores below this are none."""
@@ -123,17 +131,41 @@ def paired_bootstrap(
 
 
 def difference_of(
-    drawn: Array, a: Array, b: Array, units: int, unit: Unit, beside: Sequence[ArrayLike] = ()
+    drawn: Array,
+    a: Array,
+    b: Array,
+    units: int,
+    unit: Unit,
+    beside: Sequence[ArrayLike] = (),
+    lowest: float = 0.0,
 ) -> Difference:
     """`b` minus `a`, the scores (P,) and (Q,) of the results of two rows; drawn: (R, 2) their resampled means.
 
-    beside: scores (S,) of the seeds of other rows, which tell how much trainings vary as well.
+    beside: scores (S,) of the seeds of other rows, which tell how much trainings vary as well. lowest: what the measure
+    may be at the least.
     """
-    value = float(b.mean() - a.mean())
-    differences = drawn[:, 1] - drawn[:, 0]
     spread = training_spread([a, b, *beside])
-    p = _student_p(value, differences.var(), units, spread.variances[:2].sum(), spread.freedom)
-    return Difference(value, interval_of(differences, units, unit), float(p))
+    value, training = float(b.mean() - a.mean()), (float(spread.variances[:2].sum()), spread.freedom)
+    return as_difference(value, drawn[:, 1] - drawn[:, 0], units, unit, training, lowest)
+
+
+def as_difference(
+    value: float,
+    drawn: Array,
+    units: int,
+    unit: Unit,
+    of_training: tuple[float, float] = (0.0, 0.0),
+    lowest: float = 0.0,
+) -> Difference:
+    """A difference with its p and the interval of the same test; drawn: (R,) what it is on each resample.
+
+    of_training: the variance that other trainings add, and with how many degrees of freedom that is known.
+    """
+    p, known = _student(value, drawn.var(), units, *of_training)
+    largest = 1 - lowest
+    # Where nothing is known of how the units vary, some that were not seen may differ by as much as there is.
+    half = float(known) if np.isfinite(known) else largest * (1.0 if units < 2 else _unseen(units))
+    return Difference(value, Interval(max(value - half, -largest), min(value + half, largest), unit), float(p))
 
 
 def units_of(labels: ArrayLike, clusters: ArrayLike | None, unit: Unit = "subject") -> tuple[int, Unit]:
@@ -143,14 +175,25 @@ def units_of(labels: ArrayLike, clusters: ArrayLike | None, unit: Unit = "subjec
     return len(set(np.asarray(clusters).tolist())), unit
 
 
-def interval_of(drawn: Array, units: int, unit: Unit) -> Interval:
+def interval_of(drawn: Array, units: int, unit: Unit, lowest: float = 0.0) -> Interval:
     """95% interval of resampled values (R,): the percentiles whose normal deviates are those of Student's t with
-    units - 1 degrees of freedom, times sqrt(units / (units - 1)). A single unit says nothing: all that was drawn."""
-    if units < 2:
-        return Interval(float(np.min(drawn)), float(np.max(drawn)), unit)
+    units - 1 degrees of freedom, times sqrt(units / (units - 1)).
+
+    Where all units are alike, or there is one, the spread is unknown: the interval is how far the score would move with
+    the largest share of units that may be hidden from so few, and have the worst or the best score. Of n units that are
+    all right this is the exact bound of Clopper and Pearson. lowest: what the measure may be at the least.
+    """
+    if units < 2 or np.ptp(drawn) < _ROUNDING:
+        value, hidden = float(np.mean(drawn)), _unseen(units)
+        return Interval(value - hidden * (value - lowest), value + hidden * (1 - value), unit)
     tail = ndtr(stdtrit(units - 1, ALPHA / 2) * np.sqrt(units / (units - 1)))
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Interval(float(low), float(high), unit)
+
+
+def _unseen(units: int) -> float:
+    """The largest share of a population that so many units may all have missed, at the level of an interval's side."""
+    return float(1 - (ALPHA / 2) ** (1 / units))
 
 
 @dataclass(frozen=True)
@@ -234,7 +277,7 @@ def _pairs(drawn: Array, scores: Array, groups: ArrayLike, units: int) -> tuple[
     alone = np.diag(covariance)
     values = np.array([own.mean() for own in each])
     spread = training_spread(each)
-    p = _student_p(
+    p, _ = _student(
         values[:, None] - values,
         alone[:, None] + alone - 2 * covariance,
         units,
@@ -244,22 +287,29 @@ def _pairs(drawn: Array, scores: Array, groups: ArrayLike, units: int) -> tuple[
     return p, covariance * units / max(units - 1, 1) + np.diag(spread.variances)
 
 
-def _student_p(
+def _student(
     value: ArrayLike, variance: ArrayLike, units: int, of_training: ArrayLike, freedom: float
-) -> NDArray[np.float64]:
-    """Two-sided p of differences whose bootstrap over `units` has this variance. of_training: the variance that other
-    seeds add, known with this many degrees of freedom (both together after Welch and Satterthwaite)."""
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two-sided p of differences whose bootstrap over `units` has this variance, and half the width of their intervals,
+    NaN where that is unknown. of_training: the variance that other seeds add, known with this many degrees of freedom
+    (both together after Welch and Satterthwaite).
+
+    Where every unit shows the same difference its variance cannot be estimated: p is that of the sign test then, and
+    the interval the one that goes with it.
+    """
     size = np.abs(np.asarray(value, dtype=float))
     if units < 2:
-        return np.ones(size.shape)
+        return np.ones(size.shape), np.full(size.shape, np.nan)
     over_units = np.maximum(np.asarray(variance, dtype=float), 0) * units / (units - 1)
     other = np.asarray(of_training, dtype=float)
     total = over_units + other
     shares = np.square(other) / max(freedom, 1) + np.square(over_units) / (units - 1)
-    sure = np.where(size > _ROUNDING, np.inf, 0.0)  # no variance at all: every unit shows the same difference
-    t = np.divide(size, np.sqrt(total), out=sure, where=total > _ROUNDING**2)
-    both = np.divide(np.square(total), shares, out=np.full(total.shape, units - 1.0), where=total > _ROUNDING**2)
-    return np.asarray(2 * stdtr(both, -t))
+    varies = total > _ROUNDING**2
+    both = np.divide(np.square(total), shares, out=np.full(total.shape, units - 1.0), where=varies)
+    of_signs = np.where(size > _ROUNDING, -stdtrit(both, 0.5**units), 0.0)
+    t = np.divide(size, np.sqrt(total), out=of_signs, where=varies)
+    error = np.where(varies, np.sqrt(total), np.divide(size, t, out=np.full(total.shape, np.nan), where=t > 0))
+    return np.asarray(2 * stdtr(both, -t)), np.asarray(-stdtrit(both, ALPHA / 2) * error)
 
 
 def holm(p: ArrayLike) -> Array:
@@ -296,7 +346,8 @@ def friedman(ranks: ArrayLike) -> Friedman:
     """Friedman's test in the form of Iman and Davenport, and Nemenyi's critical difference of mean ranks.
 
     ranks: (N, K), of each of N data sets the ranks of K >= 2 architectures, ties averaged. After Demšar, Journal of
-    Machine Learning Research 7, 2006.
+    Machine Learning Research 7, 2006. Of up to `EXACT_ROWS` rows p is exact: the share of all orders of each data set's
+    ranks that agree at least as much. Of more it is never below the chance that all data sets agree.
     """
     each = np.asarray(ranks, dtype=float)
     n, k = each.shape
@@ -307,9 +358,33 @@ def friedman(ranks: ArrayLike) -> Friedman:
     chi2 = float(chi2)
     left = n * (k - 1) - chi2
     statistic = (n - 1) * chi2 / left if left > _ROUNDING else np.inf
-    p = float(fdtrc(k - 1, (k - 1) * (n - 1), statistic)) if n > 1 else 1.0
+    if n < 2:
+        p = 1.0
+    elif k <= EXACT_ROWS and n <= EXACT_DATA_SETS:
+        p = _agreement_p(each)
+    else:
+        p = max(float(fdtrc(k - 1, (k - 1) * (n - 1), statistic)), float(np.exp((1 - n) * gammaln(k + 1))))
     critical = float(studentized_range_quantile(k) / np.sqrt(2) * np.sqrt(k * (k + 1) / (6 * n)))
     return Friedman(mean, n, float(statistic), p, critical)
+
+
+def _agreement_p(ranks: Array) -> float:
+    """The chance that ranks (N, K) whose order is drawn anew on each data set agree at least as much as they do."""
+    doubled = np.rint(2 * ranks).astype(np.int64)  # whole numbers, ties included
+
+    def spread(sums: tuple[int, ...]) -> int:
+        return sum(each * each for each in sums)  # grows with that of the mean ranks, whose total is fixed
+
+    chances = {tuple(doubled[0].tolist()): 1.0}  # the first order is as good as any other
+    for row in doubled[1:].tolist():
+        orders = Counter(permutations(row))
+        of_each, after = 1 / factorial(len(row)), defaultdict[tuple[int, ...], float](float)
+        for sums, chance in chances.items():
+            for order, times in orders.items():
+                after[tuple(map(add, sums, order))] += chance * times * of_each
+        chances = after
+    found = spread(tuple(doubled.sum(axis=0).tolist()))
+    return min(1.0, sum(chance for sums, chance in chances.items() if spread(sums) >= found))
 
 
 @cache

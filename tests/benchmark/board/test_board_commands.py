@@ -158,6 +158,13 @@ def test_csv_export_has_a_line_a_row(results: Path) -> None:
     assert (row["seeds"], row["title"]) == ("0", "C3D & more_")
 
 
+def test_what_begins_like_a_formula_is_none_in_a_table(tmp_path: Path) -> None:
+    for name, title in (("a", "=HYPERLINK(1)"), ("b", "@sum"), ("c", "+1"), ("d", "-1"), ("e", "plain = good")):
+        write_cell(tmp_path, name, title=title)
+    titles = {row["architecture"]: row["title"] for row in csv.DictReader(io.StringIO(export(tmp_path, "csv", None)))}
+    assert titles == {"a": "'=HYPERLINK(1)", "b": "'@sum", "c": "'+1", "d": "'-1", "e": "plain = good"}
+
+
 def test_latex_export_is_a_booktabs_table(results: Path) -> None:
     text = export(results, "latex", None)
     assert r"C3D \& more\_ & " in text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ferbench.benchmark.commands.baseline import unprotected
 from ferbench.benchmark.gate.accuracy import CellName, Limits, compare_cells, compare_groups, judge
+from ferbench.benchmark.gate.baseline import cell_name
 from ferbench.benchmark.gate.chance import Group
 from ferbench.benchmark.gate.cost import compare_costs
 from ferbench.benchmark.gate.verdict import Outcome, Verdict, sorted_outcome
@@ -199,6 +202,71 @@ def test_a_cell_on_one_side_only_is_not_compared_and_never_green(
     assert [(v.mark, v.reason) for v in outcome.verdicts if v.subject == "c3d"] == [("incomparable", reason)]
     assert outcome.exit_code == 3
     assert compare(tmp_path, complete=False).exit_code == 0  # two folders need not hold the same cells
+
+
+def values(folder: Path, noise: float, subjects: int = 6) -> None:
+    """Makes a cell one of valence, with two videos a subject."""
+    who = np.repeat(np.arange(2 * subjects), 20)
+    target = np.sin(np.arange(len(who)) / 5)
+    said = target + noise * np.random.default_rng(0).normal(size=len(who))
+    rewrite_predictions(folder, pd.DataFrame({
+        "sample": [f"{i:04d}" for i in range(len(who))], "subject": [f"ID{i // 2}" for i in who],
+        "track": [f"vid{i:02d}" for i in who], "target": target, "value": said,
+    }))  # fmt: skip
+
+
+def test_a_regression_is_compared_by_its_own_measure(tmp_path: Path) -> None:
+    for name, noise in (("c3d", 0.3), ("vit_se", 2.0)):
+        cell = {"dataset": "sendv1_valence-twin", "classes": ["valence"]}
+        values(write_cell(tmp_path / "base", name, **cell), 0.3)
+        values(write_cell(tmp_path / "head", name, **cell), noise)
+    outcome = compare(tmp_path)
+    assert marks(outcome) == {"vit_se": "worse", "c3d": "same"}
+    worst = outcome.verdicts[0]
+    assert (worst.what, worst.second) == ("CCC", None)
+    assert worst.change is not None
+    assert worst.change < -0.3
+    assert worst.p is not None
+    assert worst.p < 0.001
+    head, base = (read_records(tmp_path / side) for side in ("head", "base"))
+    group = compare_groups(head, base, lambda cells: Group((0.5, 0.5), 0.02), Limits(resamples=500))
+    assert [(verdict.what, verdict.mark) for verdict in group] == [("mean CCC", "worse")]
+
+
+def test_a_value_that_is_not_finite_is_a_regression(tmp_path: Path) -> None:
+    folder = write_cell(tmp_path / "head", "c3d", dataset="sendv1_valence-twin", classes=["valence"])
+    values(folder, 0.3)
+    frame = pd.read_parquet(folder / "predictions.parquet")
+    frame.loc[3, "value"] = np.inf
+    record = json.loads((folder / "record.json").read_text())
+    frame.to_parquet(folder / "predictions.parquet")
+    del record["files"]
+    (folder / "record.json").write_text(json.dumps(record))
+    assert (only(tmp_path).mark, only(tmp_path).reason) == ("worse", "a score is not finite")
+
+
+def test_of_one_subject_nothing_is_concluded(tmp_path: Path) -> None:
+    for name in ("c3d", "vit_se", "tsm"):
+        spoil(both(tmp_path, name, subjects=1, each=20), 0.3)
+    verdicts = compare(tmp_path).verdicts
+    assert {(verdict.mark, verdict.p) for verdict in verdicts} == {("same", 1.0)}
+    head, base = (read_records(tmp_path / side) for side in ("head", "base"))
+    (mean,) = compare_groups(head, base, lambda cells: Group((1 / 3,) * 3, 0.01), Limits(resamples=500))
+    assert (mean.mark, mean.p) == ("same", 1.0)
+    assert mean.interval is not None
+    assert mean.interval[0] < 0 < mean.interval[1]
+
+
+def test_a_base_at_the_floor_protects_nothing(tmp_path: Path) -> None:
+    both(tmp_path, "c3d", skill=0.0)
+    both(tmp_path, "vit_se", skill=0.6)
+    verdicts = {verdict.subject: verdict for verdict in compare(tmp_path, margin=0.05).verdicts}
+    assert not verdicts["c3d"].protected
+    assert verdicts["vit_se"].protected
+    records = read_records(tmp_path / "base")
+    margin = {cell_name(record): 0.05 for record in records}
+    (line,) = unprotected(records, margin)
+    assert line.startswith("NOT PROTECTED: oulu_casia-twin/c3d/seed0-fold0 has ABAW 0.2")
 
 
 def test_floors_and_oracle_that_are_the_same_prove_nothing(tmp_path: Path) -> None:

@@ -96,3 +96,43 @@ def test_github_is_told_in_its_own_format() -> None:
         "::warning title=incomparable%3A vivit ABAW::another question: changed seed (0 -> 1)",
         "::error title=not measured::latency: 100%25%0Alost",
     ]
+
+
+HOSTILE = "a\x00b\x1bc\ud800 <script>alert(1)</script> | *bold* [x](javascript:1) `code`\nnew line"
+
+
+def test_whatever_a_name_holds_the_reports_are_whole() -> None:
+    hostile = outcome(
+        Verdict("accuracy", HOSTILE, "ABAW", "worse", HOSTILE, 0.5, 0.4, -0.1, (-0.2, -0.05), 0.001, reason=HOSTILE),
+        Verdict("accuracy", "b", HOSTILE, "incomparable", reason=HOSTILE),
+        unmeasured=[HOSTILE],
+    )
+    top = ET.fromstring(junit(hostile).encode("utf-8"))
+    assert len(list(top.iter("testcase"))) == 3
+    summary = markdown(hostile)
+    summary.encode("utf-8")
+    assert "<script>" not in summary
+    assert "&lt;script&gt;" in summary
+    assert r"\*bold\* \[x\](javascript:1) \`code\`" in summary
+    (row,) = [line for line in summary.splitlines() if "accuracy: a" in line]
+    assert row.replace(r"\|", "").count("|") == 10  # nine cells
+
+
+def test_a_summary_fits_into_what_github_takes() -> None:
+    verdicts = [Verdict("accuracy", f"{'long name ' * 20}{i}", "ABAW", "worse", "x" * 90) for i in range(6100)]
+    summary = markdown(outcome(*verdicts))
+    assert len(summary.encode()) < 2**20
+    assert "5100 more are in `junit.xml`: GitHub takes 1 MiB." in summary
+    assert len(list(ET.fromstring(junit(outcome(*verdicts))).iter("testcase"))) == 6100
+
+
+def test_what_is_not_protected_is_told_in_every_report() -> None:
+    bare = outcome(
+        Verdict("accuracy", "c3d", "ABAW", "same", "x", 0.13, 0.13, 0.0, (-0.1, 0.1), 1.0, limit=0.02, protected=False)
+    )
+    for text in (terminal(bare), markdown(bare)):
+        assert "same, not protected" in text
+        assert "1 cells are not protected: their base stands at the floor" in text
+    (case,) = ET.fromstring(junit(bare)).iter("testcase")
+    assert case.findtext("system-out") == "not protected: its base stands at the floor"
+    assert bare.exit_code == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from itertools import permutations, product
+from math import factorial
 
 import numpy as np
 import pytest
@@ -13,6 +15,8 @@ from ferbench.benchmark.measures import resampling
 from ferbench.benchmark.measures.metrics import METRICS, confusion_matrix, measure, tallies
 from ferbench.benchmark.measures.resampling import NOT_PREDICTED, resampled, resampled_means, score
 from ferbench.benchmark.measures.statistics import (
+    ALPHA,
+    as_difference,
     bootstrap_interval,
     friedman,
     holm,
@@ -341,7 +345,8 @@ def test_paired_bootstrap_sees_a_difference_and_its_sign() -> None:
 def test_paired_bootstrap_of_the_same_predictions_is_no_difference() -> None:
     labels, a, who = experiment(10)
     same = paired_bootstrap(labels, a, a, who, CLASSES, resamples=200)
-    assert (same.value, same.interval.low, same.interval.high, same.p) == (0, 0, 0, 1)
+    assert (same.value, same.p) == (0, 1)
+    assert -0.5 < same.interval.low < 0 < same.interval.high < 0.5
 
 
 @pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (1, 0), (3, 9), (10, 10), (2, 25), (400, 520)])
@@ -364,3 +369,57 @@ def test_inputs_that_do_not_fit_are_errors() -> None:
         bootstrap_interval([0, 7], [0, 1], None, 2)
     with pytest.raises(ValueError, match="predictions must lie"):
         bootstrap_interval([0, 1], [0, 7], None, 2)
+
+
+@pytest.mark.parametrize("units", [1, 2, 3, 5, 8, 20])
+def test_an_interval_holds_zero_exactly_when_p_is_above_five_percent(units: int) -> None:
+    rng = np.random.default_rng(units)
+    who = np.repeat(np.arange(units), 6)
+    labels = np.tile(np.arange(CLASSES), 1 + 6 * units // CLASSES)[: 6 * units]
+    decided = 0
+    for trial in range(40):
+        a, b = (np.where(rng.random(labels.size) < skill, labels, rng.integers(CLASSES, size=labels.size))
+                for skill in (0.3, rng.uniform(0.2, 0.95)))  # fmt: skip
+        found = paired_bootstrap(labels, a, b, who, CLASSES, resamples=300, seed=trial)
+        assert (found.interval.low <= 0 <= found.interval.high) == (found.p >= ALPHA)
+        assert found.interval.low < found.value < found.interval.high
+        decided += found.p < ALPHA
+    assert decided == 0 if units == 1 else decided > 0 or units == 2
+
+
+@pytest.mark.parametrize(("units", "low"), [(1, 0.025), (5, 0.478), (10, 0.692)])
+def test_an_interval_of_what_is_all_right_is_the_exact_bound(units: int, low: float) -> None:
+    labels, who = np.arange(4 * units) % 2, np.repeat(np.arange(units), 4)
+    found = bootstrap_interval(labels, labels, who, 2, resamples=100)
+    assert (found.low, found.high) == (pytest.approx(low, abs=1e-3), 1.0)
+    wrong = bootstrap_interval(labels, 1 - labels, who, 2, resamples=100)
+    assert (wrong.low, wrong.high) == (0.0, pytest.approx(1 - low, abs=1e-3))
+
+
+def test_units_that_are_all_alike_leave_an_interval_of_some_width() -> None:
+    found = interval_of(np.full(100, 0.4), 8, "subject")
+    assert 0 < found.low < 0.4 < found.high < 1
+    of_values = interval_of(np.full(100, 0.4), 8, "subject", lowest=-1.0)
+    assert of_values.low < found.low
+
+
+@pytest.mark.parametrize("units", [2, 5, 6, 12])
+def test_where_every_unit_shows_the_same_difference_p_is_that_of_the_sign_test(units: int) -> None:
+    found = as_difference(0.05, np.full(100, 0.05), units, "subject")
+    assert found.p == pytest.approx(2 * 0.5**units)
+    assert (found.interval.low > 0) == (found.p < ALPHA)
+
+
+def test_friedmans_test_is_exact_for_few_rows() -> None:
+    assert friedman(np.array([[1, 2]] * 5)).p == pytest.approx(2 * 0.5**5)
+    assert friedman(np.array([[1, 2, 3]] * 4)).p == pytest.approx((1 / 6) ** 3)
+    assert friedman(np.array([[1.5, 1.5]] * 6)).p == 1
+    ranks = np.array([[1, 2, 3], [1, 3, 2], [1, 2, 3], [2, 1, 3], [1, 2, 3]])
+    every = [np.array(orders) for orders in product(permutations((1, 2, 3)), repeat=5)]
+    spread = [np.square(orders.sum(axis=0)).sum() for orders in every]
+    expected = np.mean(np.array(spread) >= np.square(ranks.sum(axis=0)).sum())
+    assert friedman(ranks).p == pytest.approx(expected)
+
+
+def test_friedmans_test_of_many_rows_is_never_surer_than_that_all_agree() -> None:
+    assert friedman(np.tile(np.arange(1.0, 7), (5, 1))).p == pytest.approx(factorial(6) ** -4.0)
