@@ -11,7 +11,7 @@ PY := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench leaderboard site check baseline publish test perf lint format pretrain lock clean
+.PHONY: help setup bench leaderboard site check baseline publish test fuzz perf lint format pretrain lock clean
 
 help: ## Explain every target.
 	@echo "make TARGET [SUITE=default] [ARCH=a,b] [DATA=d,e] [SEEDS=3] [DEVICE=auto] [BASE=ref]"
@@ -50,6 +50,9 @@ publish: $(READY) ## Replace the published records of the suite by this machine'
 
 test: $(READY) ## Run the tests.
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+
+fuzz: $(READY) ## Try every reader on N damaged files of each kind (make fuzz N=5000).
+	FUZZ=$(or $(N),1000) $(PY) -m pytest tests/faults/test_fuzzed_files.py
 
 perf: $(READY) ## Measure speed (pytest-benchmark): the harness tax, the models, the renderer, the board.
 	$(PY) -m pytest tests/perf -o addopts= --benchmark-only -s --benchmark-columns=min,median,iqr,rounds
