@@ -306,6 +306,36 @@ def list_cells(
     _print_rows(rows, as_json)
 
 
+@app.command()
+def template(
+    dataset: Annotated[str, typer.Argument(help="Data set.")],
+    out: Annotated[Path | None, typer.Option(help="A .csv or .parquet file; none: printed as CSV.")] = None,
+    suite: Annotated[
+        str, typer.Option(help="A suite or a file: it says which folds and how large a twin.")
+    ] = "default",
+    data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set (or FERBENCH_DATA).")] = None,
+) -> None:
+    """Write what a test part asks. Samples, files, frames and class names to be filled in; no labels."""
+    from ferbench.benchmark.commands.template import write_template
+
+    write_template(dataset, suite, data, out)
+
+
+@app.command()
+def score(
+    file: Annotated[Path, typer.Argument(help="Answers: CSV, .parquet or .jsonl, one column a class name.")],
+    dataset: Annotated[str, typer.Option(help="The data set that they answer.")],
+    card: Annotated[Path | None, typer.Option(help="card.yaml: whose answers they are, and what was seen.")] = None,
+    suite: Annotated[str, typer.Option(help="The suite that the template was made with.")] = "default",
+    data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set (or FERBENCH_DATA).")] = None,
+    results: Annotated[Path, typer.Option(help="Where the entry is kept.")] = Path("results"),
+) -> None:
+    """Check a file of predictions against a test part. It is scored as trained rows are, and kept as an entry."""
+    from ferbench.benchmark.commands.score import score_file
+
+    score_file(file, dataset, card, suite, data, results)
+
+
 @data_app.command("twin")
 def data_twin(
     name: Annotated[str, typer.Argument(help="Data set.")],

@@ -88,6 +88,7 @@ def _row(section: Section, table: DataTable, row: Row) -> dict[str, Any]:
         "architecture": row.architecture,
         "title": row.title,
         "kind": row.kind,
+        "tier": row.tier,
         "view": row.view,
         "rank": table.ranks.get(row.architecture),
         "group": table.comparison.letters(row.architecture),

@@ -31,11 +31,13 @@ if TYPE_CHECKING:
 VERSION = ("code", "training_code", "recipe", "starting_weights", "lenders", "epochs", "data")
 """Parts of a cell's key that must be equal for the cells of a row to be averaged."""
 
+TRAINED_HERE = "trained here"
+
 _ROUNDING = 1e-6
 """A measure of the same predictions differs by less from one machine to another."""
 
-COMPETITORS = ("architecture", "ensemble")
-"""Kinds of rows that have a rank; floors and oracles have none."""
+COMPETITORS = ("architecture", "ensemble", "entry")
+"""Kinds of rows that have a rank; floors and oracles have none, nor has an entry that has seen the test part."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,11 @@ class Row:
     @property
     def competes(self) -> bool:
         return self.kind in COMPETITORS
+
+    @property
+    def tier(self) -> str:
+        """How its numbers came to be: `trained here`, or `scored here` from predictions of others."""
+        return str(self.records[0].data.get("tier", TRAINED_HERE))
 
     @property
     def score(self) -> float | None:

@@ -21,6 +21,7 @@ from ferbench.benchmark.board.comparison import Comparison, compare
 from ferbench.benchmark.board.forked import Job, on_all_cores
 from ferbench.benchmark.board.rows import Row, pool
 from ferbench.benchmark.measures.statistics import Friedman, friedman, tie_groups
+from ferbench.benchmark.records.entries import ENTRIES
 from ferbench.benchmark.records.record import Record
 
 _SUITES_FIRST = ("default", "full")
@@ -226,10 +227,32 @@ def _work(table: DataTable) -> tuple[bool, int]:
 def sections(records: Iterable[Record]) -> list[Section]:
     """All records in their sections: the default suite first, real data before twins."""
     grouped: dict[tuple[str, str, str, int], list[Record]] = defaultdict(list)
+    entries = []
     for record in records:
         data = record.data
-        grouped[data["suite"], data["source"], data["size"], data["schema"]].append(record)
+        if data["suite"] == ENTRIES:
+            entries.append(record)
+        else:
+            grouped[data["suite"], data["source"], data["size"], data["schema"]].append(record)
+    for group in grouped.values():
+        group += _joined(entries, group)
+    joined = {record.path for group in grouped.values() for record in group}
+    for entry in entries:
+        if entry.path not in joined:
+            grouped[ENTRIES, entry.data["source"], entry.data["size"], entry.data["schema"]].append(entry)
     return [Section(*key, tables=_tables(grouped[key])) for key in sorted(grouped, key=_section_order)]
+
+
+def _joined(entries: Sequence[Record], group: Sequence[Record]) -> list[Record]:
+    """The entries that answer what the cells of a section answer: the same data under the same protocol and fold."""
+
+    def asked(record: Record) -> tuple[object, ...]:
+        data = record.data
+        return data["dataset"], data["fold"], data["key_parts"].get("data"), protocol_id(record)
+
+    known = {asked(record) for record in group}
+    place = {name: group[0].data[name] for name in ("suite", "size")} if group else {}
+    return [replace(entry, data={**entry.data, **place}) for entry in entries if asked(entry) in known]
 
 
 def protocol_id(record: Record) -> tuple[str, tuple[str, ...]]:

@@ -9,7 +9,7 @@ from ferbench.benchmark.board.costs import Cost, cost, hardware_letters, pareto,
 from ferbench.benchmark.board.literature import Literature
 from ferbench.benchmark.board.markdown import NO_BREAK, NOTHING, Marks, amount, count, escape, figure, table
 from ferbench.benchmark.board.reproduction import Published
-from ferbench.benchmark.board.rows import Row
+from ferbench.benchmark.board.rows import TRAINED_HERE, Row
 from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.measures.statistics import FEWEST_DATA_SETS
 
@@ -71,7 +71,8 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
     rows = [row for row in data.rows if not data.base(row)]
     named = HEADLINES[data.headline]
     beside = literature.beside(data)
-    headers = ["rank", "group", "architecture", "view", f"{named} [95% over {data.comparison.unit}s]"]
+    tiers = ["tier"] if any(row.tier != rows[0].tier for row in rows) else []
+    headers = ["rank", "group", "architecture", *tiers, "view", f"{named} [95% over {data.comparison.unit}s]"]
     headers += [*_SPREADS, *(label for label, _ in _further(data)), "seeds x folds", "started from"]
     headers += (["published"] if beside else []) + (["reproduces published"] if published else [])
     lines = []
@@ -81,7 +82,14 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
         )
         rank = str(data.ranks.get(row.architecture, NOTHING)) if row.competes else row.kind
         group = data.comparison.letters(row.architecture) or NOTHING
-        line = [rank, group, _name(row) + marks.of(notes), _view(row), *_score_cells(data, row)]
+        line = [
+            rank,
+            group,
+            _name(row) + marks.of(notes),
+            *([_tier(row)] if tiers else []),
+            _view(row),
+        ]
+        line += _score_cells(data, row)
         line += [_cells(row), _started_from(row)]
         line += [beside[row.architecture].text if row.architecture in beside else NOTHING] if beside else []
         line += [escape(published.verdict(row, data.comparison.intervals.get(row.architecture)))] if published else []
@@ -114,6 +122,10 @@ def costs(data: DataTable) -> str:
     pareto_note = f"{FRONT} on the Pareto front: no row has at least this {HEADLINES[data.headline]} for less"
     pareto_note += " (latency: on the same hardware)." if len(letters) > 1 else "."
     return _with_notes(table(headers, lines, _WORDS), [measured_on, pareto_note, *marks.notes()])
+
+
+def _tier(row: Row) -> str:
+    return NOTHING if row.kind in ("floor", "oracle") else row.tier
 
 
 def _escaped(notes: Sequence[str]) -> list[str]:
@@ -195,7 +207,8 @@ def _settings(data: DataTable) -> dict[str, list[str]]:
     """Marks rows that ran on other hardware, with other libraries or with other training code than most: their scores
     are shown, but a difference may be that of the machines."""
     notes: dict[str, list[str]] = {}
-    settings = {row.architecture: [setting(record) for record in row.finished] for row in data.ranked}
+    trained = [row for row in data.ranked if row.tier == TRAINED_HERE]
+    settings = {row.architecture: [setting(record) for record in row.finished] for row in trained}
     for kind, words in (("machine", "ran on"), ("training", "trained with version")):
         found = {name: sorted({each[kind] for each in own} - {""}) for name, own in settings.items()}
         numbers = Counter(value for values in found.values() for value in values)

@@ -24,6 +24,7 @@ BASELINES = ("majority", "random", "oracle")
 RESERVED = {
     "published": "the published records are",
     "site": "the web pages are",
+    "entries": "the rows that were not trained here are",
     "check": "what the gate keeps is",
     "records": "the records of the gate are",
     "records-*-threads": "the records of the gate are",

@@ -1,0 +1,45 @@
+"""`score`: a file of answers to a test part -> an entry on the board."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from ferbench.benchmark.board.comparison import draw
+from ferbench.benchmark.board.rows import pool
+from ferbench.benchmark.entries.answers import read_answers
+from ferbench.benchmark.entries.cards import read_card, unknown_card
+from ferbench.benchmark.entries.questions import question_of
+from ferbench.benchmark.entries.scoring import digest_of_file, write_entry
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.data import data_folder
+from ferbench.benchmark.records.record import read_record
+
+
+def score_file(file: Path, dataset: str, card: Path | None, suite: str, data: Path | None, results: Path) -> None:
+    """Checks and scores a file, keeps it as an entry, and prints what it scores.
+
+    Raises:
+        RequestError: the file, the card or the request is wrong.
+    """
+    if not file.is_file():
+        raise RequestError(f"{file}: no such file of answers")
+    name = re.sub(r"[^a-z0-9_.+-]+", "-", file.stem.lower()).strip("-.") or "entry"
+    about = read_card(card, dataset) if card else unknown_card(name[:64], dataset)
+    question = question_of(dataset, suite, data_folder(data), lambda text: print(text, file=sys.stderr))
+    answers = read_answers(file, question)
+    try:
+        records = write_entry(results, question, answers, about, digest_of_file(file))
+    except OSError as error:
+        raise RequestError(f"{results}: the entry cannot be written: {error.strerror or error}") from None
+    row = pool([record for kept in records if (record := read_record(kept.path))])
+    interval = draw([row]).interval(row)
+    print(f"{about.title} on {question.location.name}: {row.headline.upper()} {row.score:.3f} "
+          f"[{interval.low:.3f}, {interval.high:.3f}] over {interval.unit}s, "
+          f"coverage {answers.coverage:.1%}, read as {answers.kind}")  # fmt: skip
+    for note in dict.fromkeys(note for record in records for note in record.data["notes"]):
+        print(f"  {note}")
+    print(
+        f"kept in {records[0].path.parent}: `leaderboard --results {results}` shows it beside the rows of its test part"
+    )
