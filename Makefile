@@ -5,6 +5,7 @@ DATA   ?=
 SEEDS  ?= 0
 DEVICE ?= auto
 BASE   ?=
+N      ?= 1000
 PYTHON ?= python3
 
 PY := .venv/bin/python
@@ -52,7 +53,7 @@ test: $(READY) ## Run the tests.
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
 
 fuzz: $(READY) ## Try every reader on N damaged files of each kind (make fuzz N=5000).
-	FUZZ=$(or $(N),1000) $(PY) -m pytest tests/faults/test_fuzzed_files.py
+	FUZZ=$(N) $(PY) -m pytest tests/faults/test_fuzzed_files.py
 
 perf: $(READY) ## Measure speed (pytest-benchmark): the harness tax, the models, the renderer, the board.
 	$(PY) -m pytest tests/perf -o addopts= --benchmark-only -s --benchmark-columns=min,median,iqr,rounds

@@ -357,8 +357,8 @@ def test_an_order_is_told_in_words() -> None:
     order = better_order(labels, np.array([1, 0, 2])[labels], 3)
     assert order is not None
     assert order.in_words(("Anger", "Fear", "Joy")) == (
-        "its classes seem to be in another order (Anger where Fear is meant, Fear where Anger is meant): accuracy 0.333 "
-        "would be 1.000"
+        "its classes seem to be in another order (Anger where Fear is meant, Fear where Anger is meant): accuracy "
+        "0.333 would be 1.000"
     )
 
 
