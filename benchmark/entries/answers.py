@@ -88,25 +88,19 @@ def _batches(file: Path) -> Iterator[pa.RecordBatch]:
     """The table of a file, some rows at a time; every column as it comes."""
     try:
         if file.suffix == ".parquet":
-            found = parquet.ParquetFile(file)
-            empty = found.schema_arrow.empty_table().to_batches() or [pa.record_batch([], names=[])]
-            yield from (_or(empty[0], batch) for batch in found.iter_batches(_BATCH))
+            yield from parquet.ParquetFile(file).iter_batches(_BATCH)
         elif file.suffix in (".jsonl", ".ndjson"):
             yield from _json_lines(file)
         else:
             with file.open(encoding="utf-8-sig") as lines:
-                names = next(iter([lines.readline(_LONGEST).rstrip("\r\n")]))
-            text = {name.strip('"'): pa.string() for name in names.split(",") if _is_text(name.strip('"'))}
+                names = [name.strip('"') for name in lines.readline(_LONGEST).rstrip("\r\n").split(",")]
+            text = {name: pa.string() for name in names if _is_text(name)}
             options = csv.ConvertOptions(column_types=text, strings_can_be_null=True)
             with csv.open_csv(file, convert_options=options) as reader:
                 yield from reader
     except (OSError, ValueError, pa.ArrowException) as error:
         reason = " ".join(str(error).split())[:200]
         raise RequestError(f"{file}: cannot be read as answers ({reason}): give CSV, .parquet or .jsonl") from None
-
-
-def _or(empty: pa.RecordBatch, batch: pa.RecordBatch) -> pa.RecordBatch:
-    return batch if batch.num_columns else empty
 
 
 def _is_text(name: str) -> bool:
