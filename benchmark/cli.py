@@ -306,6 +306,16 @@ def list_cells(
     _print_rows(rows, as_json)
 
 
+@list_app.command("entries")
+def list_entries(
+    results: Annotated[Path, typer.Option(help="Folder of records.")] = Path("results"), as_json: AsJson = False
+) -> None:
+    """Every entry with its data set, what it has seen of it, and its score."""
+    from ferbench.benchmark.commands.score import entries_in
+
+    _print_rows(entries_in(results), as_json)
+
+
 @app.command()
 def template(
     dataset: Annotated[str, typer.Argument(help="Data set.")],

@@ -4,17 +4,41 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 from ferbench.benchmark.board.comparison import draw
 from ferbench.benchmark.board.rows import pool
 from ferbench.benchmark.entries.answers import read_answers
 from ferbench.benchmark.entries.cards import read_card, unknown_card
 from ferbench.benchmark.entries.questions import question_of
-from ferbench.benchmark.entries.scoring import digest_of_file, write_entry
+from ferbench.benchmark.entries.scoring import digest_of_file, read_kept_card, write_entry
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import data_folder
-from ferbench.benchmark.records.record import read_record
+from ferbench.benchmark.records.entries import ENTRIES
+from ferbench.benchmark.records.record import Record, read_record, read_records
+
+
+def entries_in(results: Path) -> list[dict[str, Any]]:
+    """A row an entry: its name, its data set, what it has seen of it, and the score of each fold's mean.
+
+    Raises:
+        RequestError: a record is damaged.
+    """
+    found: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in read_records(results):
+        if record.data["suite"] == ENTRIES:
+            found[record.data["dataset"], record.data["architecture"]].append(record)
+    rows = []
+    for (dataset, name), records in sorted(found.items()):
+        row = pool(records)
+        card = read_kept_card(records[0].path.parent)
+        rows.append(
+            {"name": name, "title": row.title, "dataset": dataset, "seen": ", ".join(f"{own}: {part}" for own, part in card.seen.items()), row.headline: row.score,
+             "authors": card.authors}
+        )  # fmt: skip
+    return rows
 
 
 def score_file(file: Path, dataset: str, card: Path | None, suite: str, data: Path | None, results: Path) -> None:

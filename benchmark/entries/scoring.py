@@ -16,6 +16,7 @@ from ferbench.benchmark.entries.answers import Answers
 from ferbench.benchmark.entries.cards import Card
 from ferbench.benchmark.entries.order import better_order
 from ferbench.benchmark.entries.questions import Question
+from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.learning.task import metrics_of
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.records.atomic import drafted
@@ -60,6 +61,18 @@ def write_entry(results: Path, question: Question, answers: Answers, card: Card,
     with drafted(folder / CARD) as draft:
         draft.write_text(json.dumps(card.model_dump(), indent=1) + "\n", encoding="utf-8")
     return found
+
+
+def read_kept_card(folder: Path) -> Card:
+    """The card of an entry that is kept.
+
+    Raises:
+        RequestError: it is not there, or damaged.
+    """
+    try:
+        return Card.model_validate_json((folder / CARD).read_bytes())
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{folder / CARD}: not a card ({type(error).__name__}): score the entry again") from None
 
 
 def digest_of_file(file: Path) -> str:

@@ -16,7 +16,7 @@ import yaml
 
 from ferbench.benchmark.board.leaderboard import render
 from ferbench.benchmark.board.sections import sections
-from ferbench.benchmark.commands.score import score_file
+from ferbench.benchmark.commands.score import entries_in, score_file
 from ferbench.benchmark.commands.template import write_template
 from ferbench.benchmark.entries import cards
 from ferbench.benchmark.entries.answers import Answers, read_answers
@@ -276,6 +276,15 @@ def test_an_entry_is_scored_as_a_cell_is(
     out = capsys.readouterr().out
     assert f"Our net on {question.location.name}: ABAW {record.data['metrics']['abaw']:.3f} [" in out
     assert "coverage 100.0%, read as probabilities" in out
+
+
+def test_entries_are_listed_with_what_they_have_seen(tmp_path: Path, question: Question, twins: Path) -> None:
+    results = scored(tmp_path, question, twins, table(question))
+    (row,) = entries_in(results)
+    assert (row["name"], row["seen"], row["authors"]) == ("our-net", "affectnet_small: none", "A. Person")
+    (results / "entries" / question.location.name / "our-net" / "card.json").write_text("{}")
+    with pytest.raises(RequestError, match=r"card\.json: not a card \(ValidationError\): score the entry again"):
+        entries_in(results)
 
 
 def test_a_missing_answer_is_a_wrong_one(tmp_path: Path, question: Question, twins: Path) -> None:
