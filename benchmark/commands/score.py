@@ -34,10 +34,9 @@ def entries_in(results: Path) -> list[dict[str, Any]]:
     for (dataset, name), records in sorted(found.items()):
         row = pool(records)
         card = read_kept_card(records[0].path.parent)
-        rows.append(
-            {"name": name, "title": row.title, "dataset": dataset, "seen": ", ".join(f"{own}: {part}" for own, part in card.seen.items()), row.headline: row.score,
-             "authors": card.authors}
-        )  # fmt: skip
+        seen = ", ".join(f"{own}: {part}" for own, part in card.seen.items())
+        about = {"name": name, "title": row.title, "dataset": dataset, "seen": seen, "authors": card.authors}
+        rows.append({**about, row.headline: row.score})
     return rows
 
 
