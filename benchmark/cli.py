@@ -310,7 +310,7 @@ def list_cells(
 def list_entries(
     results: Annotated[Path, typer.Option(help="Folder of records.")] = Path("results"), as_json: AsJson = False
 ) -> None:
-    """Every entry with its data set, what it has seen of it, and its score."""
+    """Every entry with its data set and its score."""
     from ferbench.benchmark.commands.score import entries_in
 
     _print_rows(entries_in(results), as_json)
