@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,12 +31,20 @@ def trained_once(model: nn.Module, key: str, train: Callable[[], History]) -> tu
     """
     folder = cache_folder() / "trained"
     weights, history = folder / f"{key}.safetensors", folder / f"{key}.json"
+    kept = _kept(model, weights, history)
+    if kept is not None:  # without a lock, which a cache that cannot be written does not give
+        return kept, True
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return train(), False
+    if not os.access(folder, os.W_OK):
+        return train(), False
     with alone(f"trained-{key}"):
         kept = _kept(model, weights, history)
-        if kept is not None:
+        if kept is not None:  # another process made it while this one waited
             return kept, True
         found = train()
-        folder.mkdir(parents=True, exist_ok=True)
         with drafted(weights) as draft:
             save_file({name: value.contiguous() for name, value in model.state_dict().items()}, draft)
         with drafted(history) as draft:  # last: where it is there, both are

@@ -122,6 +122,13 @@ def test_lent_weights_are_trained_again(
     assert lent() == (first, True)
 
 
+def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cache").touch()  # a file in its place: nobody can write there, root neither
+    monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path / "cache"))
+    model = nn.Linear(1, 1)
+    assert trained_once(model, "key", lambda: [{"epoch": 1}]) == ([{"epoch": 1}], False)
+
+
 @pytest.mark.parametrize("other", ["null", "[]", '{"history": 3, "sha256": 4}', "{}"])
 def test_lent_weights_with_another_history_are_trained_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, other: str
