@@ -20,6 +20,7 @@ from ferbench.benchmark.measures.metrics import Array
 from ferbench.benchmark.measures.resampling import resampled, resampled_means
 from ferbench.benchmark.measures.statistics import (
     ALPHA,
+    LOWEST,
     Difference,
     Interval,
     Unit,
@@ -30,9 +31,6 @@ from ferbench.benchmark.measures.statistics import (
     told_apart_p,
     units_of,
 )
-
-LOWEST = {"ccc": -1.0}
-"""What a measure may be at the least; of the others 0."""
 
 
 @dataclass(frozen=True)

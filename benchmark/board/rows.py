@@ -23,6 +23,7 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.measures.metrics import METRICS, Array, concordance, confusion_matrix, measure, scores, tallies
 from ferbench.benchmark.measures.resampling import NOT_PREDICTED, score
 from ferbench.benchmark.measures.statistics import Unit
+from ferbench.benchmark.records.entries import ENTRY
 from ferbench.benchmark.records.record import Record
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ TRAINED_HERE = "trained here"
 _ROUNDING = 1e-6
 """A measure of the same predictions differs by less from one machine to another."""
 
-COMPETITORS = ("architecture", "ensemble", "entry")
+COMPETITORS = ("architecture", "ensemble", ENTRY)
 """Kinds of rows that have a rank; floors and oracles have none, nor has an entry that has seen the test part."""
 
 

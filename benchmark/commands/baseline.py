@@ -87,7 +87,8 @@ def keep(folder: Path, suite: str, runs: Sequence[tuple[list[Record], int]], dat
     reruns = as_reruns(runs)
     write_baseline(folder, suite, records, reruns, data, environment() | {"device": _device(records[0])})
     print(spread_table(reruns))
-    print(*unprotected(records, margins(reruns)), sep="\n", end="")
+    for line in unprotected(records, margins(reruns)):
+        print(line)
 
 
 def unprotected(records: Sequence[Record], margin: Mapping[str, float]) -> list[str]:
@@ -98,7 +99,7 @@ def unprotected(records: Sequence[Record], margin: Mapping[str, float]) -> list[
         if floor is not None and record.headline.value - floor <= limit:
             lines.append(
                 f"NOT PROTECTED: {cell_name(record)} has {record.headline}, the floor is {floor:.3f} and the limit "
-                f"{limit:.3f}: a model that had learned nothing would pass the gate\n"
+                f"{limit:.3f}: a model that had learned nothing would pass the gate"
             )
     return lines
 

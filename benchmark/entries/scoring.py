@@ -20,12 +20,11 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.learning.task import metrics_of
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.records.atomic import drafted
-from ferbench.benchmark.records.entries import ENTRIES
+from ferbench.benchmark.records.entries import ENTRIES, ENTRY, SEEN_TEST
 from ferbench.benchmark.records.provenance import environment, hash_of
 from ferbench.benchmark.records.record import Record, write_record
 
 CARD = "card.json"
-COMPETING, SEEN_TEST = "entry", "entry that has seen the test part"
 
 
 def write_entry(results: Path, question: Question, answers: Answers, card: Card, digest: str) -> list[Record]:
@@ -139,7 +138,7 @@ def _about(question: Question, card: Card, fold: int, digest: str) -> dict[str, 
         "size": "any",
         "seed": 0,
         "fold": fold,
-        "kind": SEEN_TEST if card.seen[cell.dataset] == "test" else COMPETING,
+        "kind": SEEN_TEST if card.seen[cell.dataset] == "test" else ENTRY,
         "tier": "scored here",
         "protocol": cell.protocol.as_dict(),
         "asked": [],

@@ -23,7 +23,7 @@ from ferbench.benchmark.gate.chance import Group
 from ferbench.benchmark.gate.verdict import Mark, Verdict
 from ferbench.benchmark.measures.metrics import Array, regression_scores
 from ferbench.benchmark.measures.resampling import RESAMPLES, resampled, resampled_means, score
-from ferbench.benchmark.measures.statistics import Unit, as_difference, mcnemar, units_of
+from ferbench.benchmark.measures.statistics import LOWEST, Unit, as_difference, mcnemar, units_of
 from ferbench.benchmark.records.record import Record
 
 MARGIN = 0.02
@@ -126,7 +126,7 @@ class _Values(_Question):
     videos: NDArray[Any]
     subjects: NDArray[Any] | None
     headline = "CCC"
-    lowest = -1.0
+    lowest = LOWEST["ccc"]
 
     @property
     def units(self) -> tuple[int, Unit]:

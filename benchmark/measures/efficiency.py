@@ -125,11 +125,11 @@ def _macs_with_numbers(model: nn.Module, input_shape: Shape) -> int:
         torch.backends.mha.set_fastpath_enabled(fast_path)
 
 
-def _product_flops(*places: int) -> Callable[..., int]:
-    """Of an operator that makes one product of each number of the larger of two factors, at these places."""
+def _product_flops(place: int) -> Callable[..., int]:
+    """Of an operator that makes one product of each number of the factor at this place."""
 
     def flops(*shapes: Any, **_: Any) -> int:
-        return 2 * max(math.prod(shapes[place]) for place in places)
+        return 2 * math.prod(shapes[place])
 
     return flops
 

@@ -39,6 +39,9 @@ FEWEST_DATA_SETS = 5
 EXACT_ROWS, EXACT_DATA_SETS = 4, 12
 """Up to which Friedman's test is exact; the orders of more are too many to go through."""
 
+LOWEST = {"ccc": -1.0}
+"""What a measure may be at the least; of the others 0."""
+
 _ROUNDING = 1e-12
 """Differences of scores below this are none."""
 

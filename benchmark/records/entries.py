@@ -2,3 +2,5 @@
 
 ENTRIES = "entries"
 """In the place of a suite: they join the tables of the suites that ask the same."""
+ENTRY, SEEN_TEST = "entry", "entry that has seen the test part"
+"""Kinds of such rows; the second has no rank."""
