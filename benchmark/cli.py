@@ -324,11 +324,15 @@ def template(
         str, typer.Option(help="A suite or a file: it says which folds and how large a twin.")
     ] = "default",
     data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set (or FERBENCH_DATA).")] = None,
+    classes: Annotated[str, typer.Option(help="Only the samples of these classes, as A,B.")] = "",
+    hash_ids: Annotated[
+        bool, typer.Option("--hash-ids", help="Hashes instead of names, where a licence does not let names out.")
+    ] = False,
 ) -> None:
     """Write what a test part asks. Samples, files, frames and class names to be filled in; no labels."""
     from ferbench.benchmark.commands.template import write_template
 
-    write_template(dataset, suite, data, out)
+    write_template(dataset, suite, data, out, _names(classes), hash_ids)
 
 
 @app.command()
@@ -339,11 +343,38 @@ def score(
     suite: Annotated[str, typer.Option(help="The suite that the template was made with.")] = "default",
     data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set (or FERBENCH_DATA).")] = None,
     results: Annotated[Path, typer.Option(help="Where the entry is kept.")] = Path("results"),
+    classes: Annotated[str, typer.Option(help="Only the samples of these classes, as A,B.")] = "",
 ) -> None:
     """Check a file of predictions against a test part. It is scored as trained rows are, and kept as an entry."""
     from ferbench.benchmark.commands.score import score_file
 
-    score_file(file, dataset, card, suite, data, results)
+    score_file(file, dataset, card, suite, data, results, _names(classes))
+
+
+@app.command()
+def evaluate(
+    predictor: Annotated[str, typer.Argument(help="ARCHITECTURE=FILE, or an .onnx file.")] = "",
+    command: Annotated[
+        str, typer.Option(help="A command with {template} and {out} (and {data}, the pictures) instead of a file.")
+    ] = "",
+    datasets: Annotated[str, typer.Option(help="Test parts to answer, as D,E.")] = "",
+    card: Annotated[
+        Path | None, typer.Option(help="card.yaml: whose weights they are, what they take and what was seen.")
+    ] = None,
+    suite: Annotated[str, typer.Option(help="A suite or a file: it says which folds.")] = "default",
+    size: Annotated[str, typer.Option(help="Of the architecture: full or tiny.")] = "full",
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set (or FERBENCH_DATA).")] = None,
+    results: Annotated[Path, typer.Option(help="Where the entries are kept.")] = Path("results"),
+    classes: Annotated[str, typer.Option(help="Only the samples of these classes, as A,B.")] = "",
+    time_limit: Annotated[float, typer.Option(min=1, help="Seconds that a command may take.")] = 3600,
+) -> None:
+    """Run foreign weights on a test part: nothing is trained. Released checkpoints, ONNX files, or any command."""
+    from ferbench.benchmark.commands.evaluate import Request, evaluate_predictor
+
+    names = tuple(_names(datasets) or ())
+    chosen = tuple(_names(classes) or ()) or None
+    evaluate_predictor(Request(predictor, command, names, card, suite, size, device, data, results, chosen, time_limit))
 
 
 @data_app.command("twin")

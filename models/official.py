@@ -62,9 +62,10 @@ class Layout:
     """Name in the file -> name in the submodule."""
     input: Input | None = None
 
-    def is_of(self, tensors: Mapping[str, Tensor]) -> bool:
-        """Whether these tensors have the marks."""
-        has = all(n in tensors and shape in (None, tuple(tensors[n].shape)) for n, shape in self.marks.items())
+    def is_of(self, tensors: Mapping[str, Tensor], any_head: bool = False) -> bool:
+        """Whether these tensors have the marks; `any_head`: but for those of the head."""
+        asked = {n: shape for n, shape in self.marks.items() if not (any_head and n.startswith(self.head))}
+        has = all(n in tensors and shape in (None, tuple(tensors[n].shape)) for n, shape in asked.items())
         return has and not any(name in tensors for name in self.lacks)
 
 
@@ -197,6 +198,11 @@ _SAID = {layout.source: layout.said for layout in LAYOUTS}
 def said(source: str) -> str:
     """A source as the board says it."""
     return _SAID.get(source) or source.replace("/", " ")
+
+
+def layouts_of(model: nn.Module, official: tuple[Official, ...]) -> tuple[Layout, ...]:
+    """All layouts that a file for a model may have."""
+    return _layouts(model, model.head, official) if isinstance(model, LibraryModel) else LAYOUTS
 
 
 def _layouts(model: LibraryModel, head: tuple[str, ...], official: tuple[Official, ...]) -> tuple[Layout, ...]:

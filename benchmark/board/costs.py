@@ -53,7 +53,7 @@ def cost(row: Row) -> Cost | None:
 
 
 def _cost(row: Row) -> Cost | None:
-    measured = [record for record in row.finished if record.data["cost"] and record.data["cost"]["params"] is not None]
+    measured = [record for record in row.finished if _is_measured(record.data["cost"])]
     if not measured:
         return None
     by_hardware: dict[str, list[Record]] = defaultdict(list)
@@ -123,6 +123,11 @@ def hardware_letters(rows: Iterable[Row]) -> dict[str, str]:
     """A letter for each hardware that these rows were measured on."""
     names = sorted({found.hardware for row in rows if (found := cost(row)) is not None})
     return {name: chr(ord("A") + index) for index, name in enumerate(names)}
+
+
+def _is_measured(cost: dict[str, Any] | None) -> bool:
+    """Whether anything is known of what a cell costs; of an ensemble it is not where it is of no member."""
+    return cost is not None and any(cost[name] is not None for name in COSTS)
 
 
 def _by_batch(costs: Sequence[dict[str, Any]]) -> dict[int, float]:

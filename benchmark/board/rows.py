@@ -23,7 +23,7 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.measures.metrics import METRICS, Array, concordance, confusion_matrix, measure, scores, tallies
 from ferbench.benchmark.measures.resampling import NOT_PREDICTED, score
 from ferbench.benchmark.measures.statistics import Unit
-from ferbench.benchmark.records.entries import ENTRY
+from ferbench.benchmark.records.entries import ENTRY, TRAINED_HERE
 from ferbench.benchmark.records.record import Record
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 VERSION = ("code", "training_code", "recipe", "starting_weights", "lenders", "epochs", "data")
 """Parts of a cell's key that must be equal for the cells of a row to be averaged."""
-
-TRAINED_HERE = "trained here"
 
 _ROUNDING = 1e-6
 """A measure of the same predictions differs by less from one machine to another."""

@@ -9,9 +9,10 @@ from ferbench.benchmark.board.costs import Cost, cost, hardware_letters, pareto,
 from ferbench.benchmark.board.literature import Literature
 from ferbench.benchmark.board.markdown import NO_BREAK, NOTHING, Marks, amount, count, escape, figure, table
 from ferbench.benchmark.board.reproduction import Published
-from ferbench.benchmark.board.rows import TRAINED_HERE, Row
+from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.measures.statistics import FEWEST_DATA_SETS
+from ferbench.benchmark.records.entries import TRAINED_HERE
 
 _WORDS = ("rank", "group", "architecture", "view", "started from", "published", "reproduces published", "hardware")
 _SPREADS = ("± seeds", "± folds")

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import sys
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ferbench.benchmark.board.comparison import draw
 from ferbench.benchmark.board.rows import pool
-from ferbench.benchmark.entries.answers import read_answers
-from ferbench.benchmark.entries.cards import read_card, unknown_card
-from ferbench.benchmark.entries.questions import question_of
-from ferbench.benchmark.entries.scoring import digest_of_file, read_kept_card, write_entry
+from ferbench.benchmark.entries.answers import Answers, read_answers
+from ferbench.benchmark.entries.cards import Card, read_card, unknown_card
+from ferbench.benchmark.entries.questions import Question, question_of
+from ferbench.benchmark.entries.scoring import RunHere, digest_of_file, read_kept_card, write_entry
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import data_folder
 from ferbench.benchmark.records.entries import ENTRIES
@@ -40,7 +41,15 @@ def entries_in(results: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def score_file(file: Path, dataset: str, card: Path | None, suite: str, data: Path | None, results: Path) -> None:
+def score_file(
+    file: Path,
+    dataset: str,
+    card: Path | None,
+    suite: str,
+    data: Path | None,
+    results: Path,
+    classes: Sequence[str] | None = None,
+) -> None:
     """Checks and scores a file, keeps it as an entry, and prints what it scores.
 
     Raises:
@@ -48,17 +57,37 @@ def score_file(file: Path, dataset: str, card: Path | None, suite: str, data: Pa
     """
     if not file.is_file():
         raise RequestError(f"{file}: no such file of answers")
-    name = re.sub(r"[^a-z0-9_.+-]+", "-", file.stem.lower()).strip("-.") or "entry"
-    about = read_card(card, dataset) if card else unknown_card(name[:64], dataset)
-    question = question_of(dataset, suite, data_folder(data), lambda text: print(text, file=sys.stderr))
+    about = read_card(card, dataset) if card else unknown_card(name_of(file.stem), dataset)
+    question = question_of(dataset, suite, data_folder(data), told_on_standard_error, classes)
     answers = read_answers(file, question)
+    keep(results, question, answers, about, digest_of_file(file))
+
+
+def name_of(text: str) -> str:
+    """What an entry without a card is called."""
+    return re.sub(r"[^a-z0-9_.+-]+", "-", text.lower()).strip("-.")[:64] or "entry"
+
+
+def told_on_standard_error(text: str) -> None:
+    """Says what is going on, out of the way of what is printed."""
+    print(text, file=sys.stderr)
+
+
+def keep(
+    results: Path, question: Question, answers: Answers, card: Card, digest: str, run: RunHere | None = None
+) -> None:
+    """Keeps answers as an entry, and prints what they score.
+
+    Raises:
+        RequestError: it cannot be written.
+    """
     try:
-        records = write_entry(results, question, answers, about, digest_of_file(file))
+        records = write_entry(results, question, answers, card, digest, run)
     except OSError as error:
         raise RequestError(f"{results}: the entry cannot be written: {error.strerror or error}") from None
     row = pool([record for kept in records if (record := read_record(kept.path))])
     interval = draw([row]).interval(row)
-    print(f"{about.title} on {question.location.name}: {row.headline.upper()} {row.score:.3f} "
+    print(f"{card.title} on {question.location.name}: {row.headline.upper()} {row.score:.3f} "
           f"[{interval.low:.3f}, {interval.high:.3f}] over {interval.unit}s, "
           f"coverage {answers.coverage:.1%}, read as {answers.kind}")  # fmt: skip
     for note in dict.fromkeys(note for record in records for note in record.data["notes"]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from ferbench.benchmark.entries.questions import question_of
@@ -11,7 +12,14 @@ from ferbench.benchmark.planning.data import data_folder
 from ferbench.benchmark.records.atomic import drafted
 
 
-def write_template(dataset: str, suite: str, data: Path | None, out: Path | None) -> None:
+def write_template(
+    dataset: str,
+    suite: str,
+    data: Path | None,
+    out: Path | None,
+    classes: Sequence[str] | None = None,
+    hash_ids: bool = False,
+) -> None:
     """Writes it as CSV or parquet, by the name of the file; to the standard output where none is named.
 
     Raises:
@@ -19,8 +27,8 @@ def write_template(dataset: str, suite: str, data: Path | None, out: Path | None
     """
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise RequestError(f"{out}: a template is .csv or .parquet: name the file so")
-    question = question_of(dataset, suite, data_folder(data), lambda text: print(text, file=sys.stderr))
-    table = question.template()
+    question = question_of(dataset, suite, data_folder(data), lambda text: print(text, file=sys.stderr), classes)
+    table = question.template(hash_ids)
     if out is None:
         table.to_csv(sys.stdout, index=False)
         return

@@ -37,8 +37,8 @@ class Answers:
     """(S,)."""
     kind: str
     """How they were read: `probabilities`, `percentages`, `logits`, `classes` or `values`."""
-    dropped: str | None
-    """A column that the data set has no class for, whose share went to the others."""
+    dropped: tuple[str, ...]
+    """Columns that the data set has no class for, whose share went to the others."""
 
     @property
     def coverage(self) -> float:
@@ -57,12 +57,13 @@ def read_answers(file: Path, question: Question) -> Answers:
         raise RequestError(f"{file}: it holds no answers: give CSV, .parquet or .jsonl with a line a sample")
     names = first.column_names
     columns, dropped, kind = _columns(names, question, str(file))
-    ids = [question.corpus.sample_id[i] for samples in question.samples.values() for i in samples.tolist()]
+    ids = question.ids
     place = {name: i for i, name in enumerate(ids)}
+    hashed = {question.hashed(name): i for i, name in enumerate(ids)}
     scores = np.zeros((len(ids), len(columns)))
     answered = np.zeros(len(ids), dtype=np.bool_)
     for batch in _batches(file):
-        rows = _places(batch, place, answered, str(file))
+        rows = _places(batch, place, hashed, answered, str(file))
         _refuse_other_split(batch, question, str(file))
         values = _classes(batch, question, str(file)) if kind == "classes" else _numbers(batch, columns, str(file))
         given = np.isfinite(values).any(axis=1)
@@ -74,13 +75,37 @@ def read_answers(file: Path, question: Question) -> Answers:
         scores[rows[given]], answered[rows[given]] = values[given], True
     if not answered.any():
         raise RequestError(f"{file}: it answers nothing: fill in one column for each of {', '.join(question.classes)}")
+    return _settled(scores, answered, kind, dropped, ids, str(file))
+
+
+def answers_of(names: Sequence[str], scores: NDArray[np.float64], question: Question, where: str) -> Answers:
+    """Answers that are at hand: one row of scores a sample, in the order of the question's, their columns named.
+
+    Raises:
+        RequestError: the columns are not the classes of the question.
+    """
+    columns, dropped, kind = _columns([SAMPLE, *names], question, where)
+    ids = question.ids
+    ordered = scores[:, [list(names).index(column) for column in columns]]
+    return _settled(ordered, np.ones(len(ids), dtype=np.bool_), kind, dropped, ids, where)
+
+
+def _settled(
+    scores: NDArray[np.float64],
+    answered: NDArray[np.bool_],
+    kind: str,
+    dropped: tuple[str, ...],
+    ids: Sequence[str],
+    file: str,
+) -> Answers:
+    """Scores as they are kept: probabilities of the question's classes, or values."""
     if kind == "scores":
-        scores, kind = _probabilities(scores, answered, ids, str(file))
+        scores, kind = _probabilities(scores, answered, ids, file)
     if kind == "values" and not answered.all():
         name = ids[int((~answered).argmax())]
         raise RequestError(f"{file}: sample {name!r} has no value, and of a value there is no wrong one: give one")
-    if dropped is not None:
-        scores = _without_last(scores, answered, ids, str(file))
+    if dropped:
+        scores = _without_last(scores, len(dropped), answered, ids, file)
     return Answers(scores, answered, kind, dropped)
 
 
@@ -124,8 +149,8 @@ def _json_lines(file: Path) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist(rows)
 
 
-def _columns(names: Sequence[str], question: Question, where: str) -> tuple[list[str], str | None, str]:
-    """Columns of the scores in the order of the classes (a dropped one last), what is dropped, and the kind."""
+def _columns(names: Sequence[str], question: Question, where: str) -> tuple[list[str], tuple[str, ...], str]:
+    """Columns of the scores in the order of the classes (dropped ones last), what is dropped, and the kind."""
     if len(set(names)) < len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
         raise RequestError(f"{where}: two columns are called {twice!r}: remove one of them")
@@ -138,21 +163,25 @@ def _columns(names: Sequence[str], question: Question, where: str) -> tuple[list
     if question.corpus.target is not None:
         if [plain[name] for name in rest] != [REGRESSION]:
             raise RequestError(f"{where}: this data set asks for a value: give one column {REGRESSION!r}")
-        return rest, None, "values"
+        return rest, (), "values"
     if [plain[name] for name in rest] == [PREDICTED]:
-        return list(question.classes), None, "classes"
+        return list(question.classes), (), "classes"
     columns, dropped = matched([name for name in rest if plain[name] != PREDICTED], question.classes, where)
-    return [*columns, *([dropped] if dropped else [])], dropped, "scores"
+    return [*columns, *dropped], dropped, "scores"
 
 
 def _id_column(names: Sequence[str]) -> str | None:
     return next((name for name in names if name.strip().lower() in (SAMPLE, "id")), None)
 
 
-def _places(batch: pa.RecordBatch, place: dict[str, int], answered: NDArray[np.bool_], where: str) -> NDArray[np.int64]:
+def _places(
+    batch: pa.RecordBatch, place: dict[str, int], hashed: dict[str, int], answered: NDArray[np.bool_], where: str
+) -> NDArray[np.int64]:
+    """(B,) places of the samples of some rows, named or hashed."""
     named = batch.column(str(_id_column(batch.schema.names))).to_pylist()
     try:
-        rows = np.array([place[str(name)] for name in named], dtype=np.int64)
+        known = place if not named or str(named[0]) in place else hashed
+        rows = np.array([known[str(name)] for name in named], dtype=np.int64)
     except KeyError as error:
         raise RequestError(f"{where}: sample {error.args[0]!r} is not in the test part ({len(place)} samples, such as "
                            f"{next(iter(place))!r}): see `template`") from None  # fmt: skip
@@ -226,14 +255,14 @@ def _probabilities(
 
 
 def _without_last(
-    scores: NDArray[np.float64], answered: NDArray[np.bool_], ids: Sequence[str], where: str
+    scores: NDArray[np.float64], dropped: int, answered: NDArray[np.bool_], ids: Sequence[str], where: str
 ) -> NDArray[np.float64]:
-    """Scores without the last column, the others divided by what is left."""
-    kept = scores[:, :-1].copy()
+    """Scores without the last columns, the others divided by what is left."""
+    kept = scores[:, :-dropped].copy()
     left = kept.sum(axis=1)
     empty = answered & (left <= 0)
     if empty.any():
         name = ids[int(empty.argmax())]
-        raise RequestError(f"{where}: sample {name!r} has nothing left without the class that this data set lacks")
+        raise RequestError(f"{where}: sample {name!r} has nothing left without the classes that this data set lacks")
     kept[answered] /= left[answered, None]
     return kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.yaml_file import read_yaml
@@ -28,6 +28,42 @@ def _web(text: str) -> str:
 Words = Annotated[str, Field(min_length=1, max_length=LONGEST), AfterValidator(_plain)]
 Link = Annotated[Words, AfterValidator(_web)]
 Seen = Literal["none", "train", "test", "unknown"]
+
+
+class ModelInput(BaseModel):
+    """What a file of weights takes and answers: needed where it is run here (`evaluate`)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    classes: Annotated[list[Words], Field(min_length=1, max_length=100)]
+    """Names of its outputs, in their order."""
+    size: Annotated[int, Field(ge=8, le=1024)] = 224
+    """Pixels of a side."""
+    colour: Literal["RGB", "BGR", "grey"] = "RGB"
+    range: Literal[1, 255] = 1
+    """Of full brightness, before mean and deviation."""
+    mean: Annotated[list[float], Field(min_length=1, max_length=3)] = [0.485, 0.456, 0.406]
+    """In the order of its channels and in its range."""
+    deviation: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=3)] = [0.229, 0.224, 0.225]
+    layout: Literal["NCHW", "NHWC", "NTCHW", "NCTHW", "NTHWC"] = "NCHW"
+    frames: Annotated[int, Field(ge=1, le=512)] = 1
+    """Of a clip (T); 1: a picture."""
+    scores: Literal["logits", "probabilities"] = "logits"
+    output: Words | None = None
+    """Which of several outputs answers."""
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> ModelInput:
+        channels = 1 if self.colour == "grey" else 3
+        if len(self.mean) != channels or len(self.deviation) != channels:
+            raise ValueError(
+                f"mean and deviation take {channels} number{'s' * (channels > 1)} where colour is {self.colour}"
+            )
+        if ("T" in self.layout) != (self.frames > 1):
+            raise ValueError(
+                f"layout {self.layout} does not go with {self.frames} frames: clips are NTCHW, NCTHW or NTHWC"
+            )
+        return self
 
 
 class Card(BaseModel):
@@ -62,6 +98,8 @@ class Card(BaseModel):
     relationship: Literal["self", "third party", "ferbench"]
     """Who sends it: its authors, somebody else, or whoever runs this harness."""
     date: Annotated[str, Field(pattern=r"^\d{4}-\d\d-\d\d$")]
+    model: ModelInput | None = None
+    """Only where weights are run here."""
 
 
 def read_card(file: Path, dataset: str) -> Card:
@@ -75,9 +113,11 @@ def read_card(file: Path, dataset: str) -> Card:
         card = Card.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"] if str(part) in Card.model_fields) or "card"
+        known = {**Card.model_fields, **ModelInput.model_fields}
+        key = ".".join(str(part) for part in first["loc"] if str(part) in known) or "card"
         if first["type"] == "extra_forbidden":
-            reason = f"unknown key {first['loc'][-1]!r}: use {', '.join(Card.model_fields)}"
+            fields = ModelInput.model_fields if first["loc"][0] == "model" else Card.model_fields
+            reason = f"unknown key {first['loc'][-1]!r}: use {', '.join(fields)}"
         elif first["type"] == "missing":
             reason = f"the key {first['loc'][-1]!r} is missing: write unknown where it is not known"
         else:

@@ -20,8 +20,6 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
 }
 """How the field spells its classes; the first name is the one that they are compared by."""
 _MEANS = {word: name for name, words in SYNONYMS.items() for word in (name, *words)}
-DROPPED = "contempt"
-"""What a tool may answer beyond the data set's classes: its share goes to the others (eight classes to seven)."""
 REGRESSION = "value"
 
 
@@ -31,8 +29,9 @@ def meaning(name: str) -> str:
     return _MEANS.get(plain, plain)
 
 
-def matched(columns: Sequence[str], classes: Sequence[str], where: str) -> tuple[list[str], str | None]:
-    """The column of each class, in the order of the classes, and a column to be dropped.
+def matched(columns: Sequence[str], classes: Sequence[str], where: str) -> tuple[list[str], tuple[str, ...]]:
+    """The column of each class, in the order of the classes, and columns to be dropped: classes that the field knows and
+    the data set lacks (of eight classes to seven, Contempt), whose share goes to the others.
 
     Raises:
         RequestError: two columns for one class, a class without a column, or a column that is no class.
@@ -44,9 +43,9 @@ def matched(columns: Sequence[str], classes: Sequence[str], where: str) -> tuple
             raise RequestError(f"{where}: the columns {found[own]!r} and {column!r} are one class: remove one of them")
         found[own] = column
     asked = {meaning(name): name for name in classes}
-    dropped = found.get(DROPPED) if DROPPED not in asked else None
+    dropped = tuple(column for own, column in found.items() if own not in asked and own in SYNONYMS)
     for own, column in found.items():
-        if own not in asked and column != dropped:
+        if own not in asked and column not in dropped:
             near = difflib.get_close_matches(own, asked, n=1, cutoff=0.5)
             hint = f"did you mean {asked[near[0]]!r}?" if near else f"the classes are {', '.join(classes)}"
             raise RequestError(f"{where}: the column {column!r} is no class of this data set: {hint}")

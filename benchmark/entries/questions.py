@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +12,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ferbench.benchmark.entries.classes import REGRESSION
+from ferbench.benchmark.entries.classes import REGRESSION, meaning
+from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location, Report, locate, open_data
 from ferbench.benchmark.planning.leaks import copies_of, parted
 from ferbench.benchmark.planning.registry import data_sets
@@ -23,7 +26,8 @@ from ferbench.datasets.views import neutral_frames
 SPLIT = "split"
 """Column of the template with the fingerprint of the test part, the same in every line."""
 SAMPLE, FOLD = "sample", "fold"
-GIVEN = (SPLIT, FOLD, "file", "first_frame", "last_frame", "neutral_frame")
+FACE = ("face_x", "face_y", "face_width", "face_height")
+GIVEN = (SPLIT, FOLD, "file", "first_frame", "last_frame", "neutral_frame", *FACE)
 """Columns of a template that need not come back."""
 
 
@@ -56,8 +60,28 @@ class Question:
         ids = {fold: sorted(self.corpus.sample_id[i] for i in parts.test) for fold, parts in self.parts.items()}
         return hash_of((self.location.name, self.classes, sorted(ids.items())))
 
-    def template(self) -> pd.DataFrame:
-        """One line a sample with empty columns to be filled in, one a class; no labels."""
+    @cached_property
+    def ids(self) -> list[str]:
+        """Names of the samples, fold after fold."""
+        return [self.corpus.sample_id[i] for samples in self.samples.values() for i in samples.tolist()]
+
+    def hashed(self, name: str) -> str:
+        """What stands for the name of a sample where a licence does not let names out."""
+        return hashlib.sha256(f"{self.fingerprint} {name}".encode()).hexdigest()[:24]
+
+    def template(self, hash_ids: bool = False) -> pd.DataFrame:
+        """One line a sample with empty columns to be filled in, one a class; no labels.
+
+        hash_ids: hashes instead of names, and no files.
+        """
+        if hash_ids:
+            folds = [fold for fold, samples in self.samples.items() for _ in samples]
+            names = [self.hashed(name) for name in self.ids]
+            order = np.argsort(names)  # else the order would tell which is which
+            table = pd.DataFrame(
+                {SAMPLE: names, FOLD: folds, SPLIT: self.fingerprint, **dict.fromkeys(self.classes, np.nan)}
+            )
+            return table.iloc[order].reset_index(drop=True)
         corpus, lines = self.corpus, []
         for fold, samples in self.samples.items():
             neutral = self._neutral(samples, self.parts[fold].train)
@@ -72,10 +96,16 @@ class Question:
                         "first_frame": first,
                         "last_frame": last,
                         **({} if neutral is None else {"neutral_frame": corpus.frames[int(neutral[place])]}),
+                        **self._face(int(corpus.stop[i]) - 1),
                         **dict.fromkeys(self.classes, np.nan),
                     }
                 )
         return pd.DataFrame(lines)
+
+    def _face(self, frame: int) -> dict[str, float]:
+        """Where the face is in a frame, in pixels of its file; nothing where the whole picture is the face."""
+        boxes = self.corpus.boxes
+        return {} if boxes is None else dict(zip(FACE, boxes[frame].round(2).tolist(), strict=True))
 
     def _neutral(self, samples: NDArray[np.int64], training: NDArray[np.int64]) -> NDArray[np.int64] | None:
         """The neutral reference of each sample, by the protocol's rule; None where there is none."""
@@ -85,8 +115,12 @@ class Question:
             return None
 
 
-def question_of(dataset: str, suite: str, data: Path | None, report: Report) -> Question:
+def question_of(
+    dataset: str, suite: str, data: Path | None, report: Report, only: Sequence[str] | None = None
+) -> Question:
     """What a suite asks of a data set.
+
+    only: the classes of a view: the samples of the others are left out, for tools that do not know them.
 
     Raises:
         RequestError: an unknown data set or suite; the folder is not what its name says.
@@ -99,4 +133,43 @@ def question_of(dataset: str, suite: str, data: Path | None, report: Report) -> 
         location = locate(cell, data)
         corpus, store = open_data(location, cell.image_size, report)
         opened[cell.fold], _ = parted(corpus, cell.protocol, cell.fold, store.content, copies_of(location, report))
-    return Question(cells[0], location, corpus, opened)
+    question = Question(cells[0], location, corpus, opened)
+    return question if only is None else _of_classes(question, only)
+
+
+def _of_classes(question: Question, only: Sequence[str]) -> Question:
+    """The question about some classes alone. Its protocol says so: no table has it beside rows of all classes.
+
+    Raises:
+        RequestError: a class that is not there, or fewer than two.
+    """
+    corpus = question.corpus
+    known = {meaning(name): code for code, name in enumerate(corpus.classes)}
+    wanted = {meaning(name) for name in only}
+    if unknown := [name for name in only if meaning(name) not in known]:
+        raise RequestError(f"--classes: {unknown[0]!r} is no class of {corpus.name}: use some of "
+                           f"{', '.join(corpus.classes)}")  # fmt: skip
+    if len(wanted) < 2 or corpus.target is not None:
+        raise RequestError(f"--classes: name two classes or more of {corpus.name}: {', '.join(corpus.classes)}")
+    kept = [code for code, name in enumerate(corpus.classes) if meaning(name) in wanted]
+    classes = tuple(corpus.classes[code] for code in kept)
+    code_of = np.full(len(corpus.classes), -1, dtype=np.int64)
+    code_of[kept] = np.arange(len(kept))
+    inside = code_of[corpus.label] >= 0
+    neutral = None if corpus.neutral_class is None else int(code_of[corpus.neutral_class])
+    viewed = replace(
+        corpus,
+        classes=classes,
+        label=code_of[corpus.label],
+        neutral_class=neutral if neutral is not None and neutral >= 0 else None,
+        notes=(*corpus.notes, f"a view of {len(classes)} of {len(corpus.classes)} classes: other samples are left out"),
+    )
+    parts = {
+        fold: replace(parts, test=parts.test[inside[parts.test]], train=parts.train[inside[parts.train]])
+        for fold, parts in question.parts.items()
+    }
+    protocol = question.cell.protocol
+    cell = replace(
+        question.cell, protocol=replace(protocol, options={**protocol.options, "classes": " ".join(classes)})
+    )
+    return Question(cell, question.location, viewed, parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,38 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.learning.task import metrics_of
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.records.atomic import drafted
-from ferbench.benchmark.records.entries import ENTRIES, ENTRY, SEEN_TEST
+from ferbench.benchmark.records.entries import ENTRIES, ENTRY, RUN_HERE, SCORED_HERE, SEEN_TEST
 from ferbench.benchmark.records.provenance import environment, hash_of
 from ferbench.benchmark.records.record import Record, write_record
 
 CARD = "card.json"
 
 
-def write_entry(results: Path, question: Question, answers: Answers, card: Card, digest: str) -> list[Record]:
+@dataclass(frozen=True)
+class RunHere:
+    """How an entry's answers were made on this machine; for its record."""
+
+    cost: dict[str, Any] | None
+    timing: dict[str, float]
+    environment: dict[str, Any]
+    view: str = "entry"
+    notes: tuple[str, ...] = ()
+
+
+def write_entry(
+    results: Path, question: Question, answers: Answers, card: Card, digest: str, run: RunHere | None = None
+) -> list[Record]:
     """Scores answers and keeps them under `<results>/entries/<dataset>/<name>/`.
 
-    digest: sha256 of the file of answers.
+    digest: sha256 of the file of answers, or of the weights that made them.
+    run: where they were made on this machine.
 
     Raises:
         OSError: the folder cannot be written.
     """
     folder = results / ENTRIES / question.location.name / card.name
-    notes = list(_notes(question, answers, card))
+    how = f"weights of {card.authors}, run here" if run else f"predictions of {card.authors}, given as {answers.kind}"
+    notes = [how, *_notes(question, answers, card), *(run.notes if run else ())]
     found = []
     begin = 0
     for fold, samples in question.samples.items():
@@ -46,7 +62,7 @@ def write_entry(results: Path, question: Question, answers: Answers, card: Card,
             question.corpus, samples, _with_wrong(question, samples, answers.scores[own], answers.answered[own])
         )
         data = {
-            **_about(question, card, fold, digest),
+            **_about(question, card, fold, digest, run),
             "notes": [*question.corpus.notes, *notes],
             "metrics": metrics_of(table, question.corpus.classes),
             "counts": {
@@ -96,7 +112,6 @@ def _with_wrong(
 def _notes(question: Question, answers: Answers, card: Card) -> Iterator[str]:
     """What the board must say beside the row."""
     seen = card.seen[question.cell.dataset]
-    yield f"predictions of {card.authors}, given as {answers.kind}"
     if answers.coverage < 1:
         yield f"coverage {answers.coverage:.1%}: a missing answer is a wrong one"
     if seen != "none":
@@ -104,7 +119,7 @@ def _notes(question: Question, answers: Answers, card: Card) -> Iterator[str]:
     if card.views != 1:
         yield f"views at test time: {card.views}"
     if answers.dropped:
-        yield f"its column {answers.dropped} was dropped and the rest renormalised"
+        yield f"dropped, and the rest renormalised: {', '.join(answers.dropped)}"
     if question.corpus.target is None:
         every = np.concatenate(list(question.samples.values()))
         own = answers.answered
@@ -115,7 +130,7 @@ def _notes(question: Question, answers: Answers, card: Card) -> Iterator[str]:
             yield order.in_words(question.corpus.classes)
 
 
-def _about(question: Question, card: Card, fold: int, digest: str) -> dict[str, Any]:
+def _about(question: Question, card: Card, fold: int, digest: str, run: RunHere | None) -> dict[str, Any]:
     """A record but for what is computed."""
     cell, location = question.cell, question.location
     parts = {
@@ -139,7 +154,7 @@ def _about(question: Question, card: Card, fold: int, digest: str) -> dict[str, 
         "seed": 0,
         "fold": fold,
         "kind": SEEN_TEST if card.seen[cell.dataset] == "test" else ENTRY,
-        "tier": "scored here",
+        "tier": RUN_HERE if run else SCORED_HERE,
         "protocol": cell.protocol.as_dict(),
         "asked": [],
         "status": "ok",
@@ -148,12 +163,17 @@ def _about(question: Question, card: Card, fold: int, digest: str) -> dict[str, 
         "absent_classes": list(question.corpus.absent_classes),
         "subjects_known": question.corpus.subjects_known,
         "title": card.title,
-        "view": "entry",
+        "view": run.view if run else "entry",
         "started_from": card.training_data,
         "recipe": {},
         "history": [],
-        "precision": "unknown",
-        "cost": None,
-        "timing": {},
-        "environment": {"device": None, "device_type": "none", "created": environment()["created"]},
+        "precision": run.environment.get("precision", "unknown") if run else "unknown",
+        "cost": run.cost if run else None,
+        "timing": run.timing if run else {},
+        "environment": {
+            "device": None,
+            "device_type": "none",
+            **({} if run is None else {**run.environment, **environment()}),
+            "created": environment()["created"],
+        },
     }

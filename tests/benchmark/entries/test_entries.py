@@ -124,7 +124,7 @@ def test_answers_are_matched_by_name_whatever_their_order(tmp_path: Path, questi
     shuffled = frame.rename(columns=named)[["Contempt", "sample", *[named.get(c, c) for c in CLASSES[:-1]][::-1]]]
     found = read(tmp_path, question, shuffled.sample(frac=1, random_state=0), name)
     assert np.allclose(found.scores, expected)
-    assert (found.kind, found.coverage, found.dropped) == ("probabilities", 1.0, None)
+    assert (found.kind, found.coverage, found.dropped) == ("probabilities", 1.0, ())
 
 
 def test_logits_percentages_and_names_of_classes_are_read(tmp_path: Path, question: Question) -> None:
@@ -150,7 +150,7 @@ def test_a_row_that_is_left_out_or_left_empty_is_no_answer(tmp_path: Path, quest
 
 def test_of_eight_classes_contempt_is_dropped_where_there_are_seven() -> None:
     columns, dropped = matched(["contempt", *CLASSES[:-1]], CLASSES[:-1], "a.csv")
-    assert (columns, dropped) == (list(CLASSES[:-1]), "contempt")
+    assert (columns, dropped) == (list(CLASSES[:-1]), ("contempt",))
 
 
 def changed(change: Callable[[pd.DataFrame], object]) -> Callable[[pd.DataFrame], pd.DataFrame]:
