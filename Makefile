@@ -6,13 +6,14 @@ SEEDS  ?= 0
 DEVICE ?= auto
 BASE   ?=
 N      ?= 1000
+FROM   ?= submissions
 PYTHON ?= python3
 
 PY := .venv/bin/python
 READY := .venv/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup bench leaderboard site check baseline publish test fuzz perf lint format pretrain lock clean
+.PHONY: help setup bench leaderboard site check baseline publish submissions test fuzz perf lint format pretrain lock clean
 
 help: ## Explain every target.
 	@echo "make TARGET [SUITE=default] [ARCH=a,b] [DATA=d,e] [SEEDS=3] [DEVICE=auto] [BASE=ref]"
@@ -51,6 +52,9 @@ publish: $(READY) ## Replace the published records of the suite by this machine'
 
 test: $(READY) ## Run the tests.
 	OMP_NUM_THREADS=1 $(PY) -m pytest -n 2 --dist loadfile
+
+submissions: $(READY) ## Check the format of what others have submitted; no data are needed.
+	$(PY) -m benchmark score $(FROM) --format-only
 
 fuzz: $(READY) ## Try every reader on N damaged files of each kind (make fuzz N=5000).
 	FUZZ=$(N) $(PY) -m pytest tests/faults/test_fuzzed_files.py

@@ -125,11 +125,15 @@ def compare(
 
 @app.command()
 def export(
-    kind: Annotated[str, typer.Option("--format", help="csv, json, latex or cite.")] = "csv",
-    out: Annotated[Path | None, typer.Option(help="The file to write; printed when not named.")] = None,
+    kind: Annotated[
+        str, typer.Option("--format", help="csv, json, latex, cite, every-eval-ever or huggingface.")
+    ] = "csv",
+    out: Annotated[
+        Path | None, typer.Option(help="The file (of the last two the folder) to write; printed when not named.")
+    ] = None,
     results: Results = Path("results"),
 ) -> None:
-    """The board as CSV, JSON, a LaTeX table, or a line to cite."""
+    """The board as CSV, JSON, a LaTeX table, or a line to cite. Also for Every Eval Ever and the Hugging Face Hub."""
     from ferbench.benchmark.commands.export import export as export_board
 
     print(export_board(results, kind, out))
@@ -338,16 +342,27 @@ def template(
 @app.command()
 def score(
     file: Annotated[Path, typer.Argument(help="Answers: CSV, .parquet or .jsonl, one column a class name.")],
-    dataset: Annotated[str, typer.Option(help="The data set that they answer.")],
+    dataset: Annotated[str, typer.Option(help="The data set that they answer.")] = "",
     card: Annotated[Path | None, typer.Option(help="card.yaml: whose answers they are, and what was seen.")] = None,
     suite: Annotated[str, typer.Option(help="The suite that the template was made with.")] = "default",
     data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set (or FERBENCH_DATA).")] = None,
     results: Annotated[Path, typer.Option(help="Where the entry is kept.")] = Path("results"),
     classes: Annotated[str, typer.Option(help="Only the samples of these classes, as A,B.")] = "",
+    format_only: Annotated[
+        bool, typer.Option("--format-only", help="Check a file, or a folder of submissions, without the data.")
+    ] = False,
 ) -> None:
     """Check a file of predictions against a test part. It is scored as trained rows are, and kept as an entry."""
-    from ferbench.benchmark.commands.score import score_file
+    from ferbench.benchmark.commands.score import check_format, check_submissions, score_file
 
+    if format_only and file.is_dir():
+        check_submissions(file)
+        return
+    if not dataset:
+        raise RequestError("name the data set: --dataset NAME")
+    if format_only:
+        check_format(file, dataset, card)
+        return
     score_file(file, dataset, card, suite, data, results, _names(classes))
 
 

@@ -69,7 +69,7 @@ def as_citation(sections: Sequence[Section]) -> str:
     suites = ", ".join(dict.fromkeys(f"{s.suite} ({'twins' if s.source == 'twin' else 'real data'})" for s in sections))
     facts = [f"suite {suites}", f"{len(records)} records", span, f"commit {', '.join(commits)}" if commits else ""]
     line = f"ferbench {version('ferbench')}: a leaderboard of facial expression recognition"
-    return f"{line}; {'; '.join(filter(None, facts))}.\n"
+    return f"{line}; {'; '.join(filter(None, facts))}. How to cite the program itself: CITATION.cff.\n"
 
 
 def _rows(section: Section) -> list[dict[str, Any]]:
@@ -89,6 +89,7 @@ def _row(section: Section, table: DataTable, row: Row) -> dict[str, Any]:
         "title": row.title,
         "kind": row.kind,
         "tier": row.tier,
+        "coverage": row.coverage,
         "view": row.view,
         "rank": table.ranks.get(row.architecture),
         "group": table.comparison.letters(row.architecture),

@@ -137,8 +137,16 @@ class Row:
 
     @property
     def tier(self) -> str:
-        """How its numbers came to be: `trained here`, or `scored here` from predictions of others."""
+        """How its numbers came to be (`benchmark.records.entries`): the weights or the answers may be of others."""
         return str(self.records[0].data.get("tier", TRAINED_HERE))
+
+    @property
+    def coverage(self) -> float:
+        """The share of the test samples that were answered; of an entry a missing answer is a wrong one."""
+        counts = [record.data["counts"] for record in self.finished]
+        asked = sum(each.get("test_samples", 0) for each in counts)
+        answered = sum(each.get("answered_samples", each.get("test_samples", 0)) for each in counts)
+        return answered / asked if asked else 1.0
 
     @property
     def score(self) -> float | None:

@@ -73,6 +73,7 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
     named = HEADLINES[data.headline]
     beside = literature.beside(data)
     tiers = ["tier"] if any(row.tier != rows[0].tier for row in rows) else []
+    tiers += ["coverage"] if any(row.coverage < 1 for row in rows) else []
     headers = ["rank", "group", "architecture", *tiers, "view", f"{named} [95% over {data.comparison.unit}s]"]
     headers += [*_SPREADS, *(label for label, _ in _further(data)), "seeds x folds", "started from"]
     headers += (["published"] if beside else []) + (["reproduces published"] if published else [])
@@ -87,7 +88,7 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
             rank,
             group,
             _name(row) + marks.of(notes),
-            *([_tier(row)] if tiers else []),
+            *({"tier": _tier(row), "coverage": f"{row.coverage:.1%}"}[name] for name in tiers),
             _view(row),
         ]
         line += _score_cells(data, row)

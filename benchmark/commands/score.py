@@ -11,14 +11,18 @@ from typing import Any
 
 from ferbench.benchmark.board.comparison import draw
 from ferbench.benchmark.board.rows import pool
-from ferbench.benchmark.entries.answers import Answers, read_answers
+from ferbench.benchmark.entries.answers import Answers, format_of, read_answers
 from ferbench.benchmark.entries.cards import Card, read_card, unknown_card
 from ferbench.benchmark.entries.questions import Question, question_of
 from ferbench.benchmark.entries.scoring import RunHere, digest_of_file, read_kept_card, write_entry
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import data_folder
+from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.records.entries import ENTRIES
 from ferbench.benchmark.records.record import Record, read_record, read_records
+
+ANSWERS = ("answers.csv", "answers.parquet", "answers.jsonl")
+"""What the answers of a submission are called."""
 
 
 def entries_in(results: Path) -> list[dict[str, Any]]:
@@ -61,6 +65,57 @@ def score_file(
     question = question_of(dataset, suite, data_folder(data), told_on_standard_error, classes)
     answers = read_answers(file, question)
     keep(results, question, answers, about, digest_of_file(file))
+
+
+def check_format(file: Path, dataset: str, card: Path | None) -> None:
+    """Checks what can be checked of a file and its card without the data, and prints what it is.
+
+    Raises:
+        RequestError: the file or the card is wrong.
+    """
+    if not file.is_file():
+        raise RequestError(f"{file}: no such file of answers")
+    classes = data_sets.get(dataset).classes
+    if not classes:
+        raise RequestError(f"{dataset}: only the data tell its classes: score the file where they are")
+    about = read_card(card, dataset) if card else None
+    asked = format_of(file, classes)
+    answers = read_answers(file, asked)
+    split = f"split {asked.fingerprint}" if asked.fingerprint else "it names no split"
+    whose = f"card of {about.name}" if about else "no card"
+    print(
+        f"{file}: answers to {len(asked.ids)} samples, read as {answers.kind}; "
+        f"{answers.coverage:.1%} of them answered; {split}; {whose}"
+    )
+
+
+def check_submissions(folder: Path) -> None:
+    """Checks every `<data set>/<name>/` below a folder by its format, and prints what each is.
+
+    Raises:
+        RequestError: one of them is wrong; the others are checked all the same.
+    """
+    found = sorted(each for each in folder.glob("*/*") if each.is_dir())
+    wrong = []
+    for each in found:
+        try:
+            files = sorted(file.name for file in each.iterdir())
+            answers = [name for name in files if name in ANSWERS]
+            if len(answers) != 1 or files != sorted([*answers, "card.yaml"]):
+                raise RequestError(f"{each}: it holds {', '.join(files) or 'nothing'}: it must hold card.yaml and "
+                                   f"one of {', '.join(ANSWERS)}")  # fmt: skip
+            if any((each / name).is_symlink() for name in files):
+                raise RequestError(f"{each}: it holds a link: files alone are read")
+            named = read_card(each / "card.yaml", each.parent.name).name
+            if named != each.name:
+                raise RequestError(f"{each}: its card is of {named!r}: give the folder that name")
+            check_format(each / answers[0], each.parent.name, each / "card.yaml")
+        except RequestError as error:
+            wrong.append(str(error))
+            print(f"WRONG: {error}")
+    if wrong:
+        raise RequestError(f"{folder}: {len(wrong)} of {len(found)} entries cannot be taken")
+    print(f"{folder}: {len(found)} entries, all well")
 
 
 def name_of(text: str) -> str:

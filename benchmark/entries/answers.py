@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -14,17 +14,78 @@ from numpy.typing import NDArray
 from pyarrow import csv, parquet
 
 from ferbench.benchmark.entries.classes import REGRESSION, matched, meaning
-from ferbench.benchmark.entries.questions import GIVEN, SAMPLE, SPLIT, Question
+from ferbench.benchmark.entries.questions import GIVEN, SAMPLE, SPLIT
 from ferbench.benchmark.errors import RequestError
 
 PREDICTED = "predicted"
 LABELS = ("label", "labels", "truth", "target", "ground_truth", "gt", "y_true")
 """Columns that an answer must not have."""
+UNREAD = set(GIVEN) - {SPLIT}
+"""Columns of a template that may be as long as they like."""
 SUM = 1e-3
 """How far probabilities may sum from 1."""
 _BATCH = 50_000
 _LONGEST = 100_000
 """Characters of the first line."""
+
+
+class Asked(Protocol):
+    """What answers are checked against."""
+
+    @property
+    def ids(self) -> list[str]:
+        """Names of the samples, in the order of the answers."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What is to be answered."""
+
+    @property
+    def is_value(self) -> bool:
+        """Whether a value is asked, not a class."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the test part."""
+
+    def hashed(self, name: str) -> str:
+        """What may stand for the name of a sample."""
+
+
+@dataclass(frozen=True)
+class FormatOnly:
+    """A file by itself, where nobody has the data: its own samples, the official classes."""
+
+    ids: list[str]
+    classes: tuple[str, ...]
+    is_value: bool
+    fingerprint: str
+
+    def hashed(self, name: str) -> str:
+        return name
+
+
+def format_of(file: Path, classes: tuple[str, ...]) -> FormatOnly:
+    """What a file of answers claims to be an answer to.
+
+    classes: the official ones; one alone: a value is asked.
+
+    Raises:
+        RequestError: it cannot be read, has no names of samples, or answers more than one test part.
+    """
+    ids: dict[str, None] = {}
+    splits: set[str] = set()
+    for batch in _batches(file):
+        named = _id_column(batch.schema.names)
+        if named is None:
+            raise RequestError(f"{file}: there is no column {SAMPLE!r} with the names of the samples")
+        ids |= dict.fromkeys(map(str, batch.column(named).to_pylist()))
+        if SPLIT in batch.schema.names:
+            splits |= {str(found) for found in batch.column(SPLIT).unique().to_pylist() if found is not None}
+    if len(splits) > 1:
+        raise RequestError(f"{file}: it answers more than one test part (split {', '.join(sorted(splits)[:3])})")
+    return FormatOnly(list(ids), (REGRESSION,) if len(classes) == 1 else classes, len(classes) == 1,
+                      next(iter(splits), ""))  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -46,7 +107,7 @@ class Answers:
         return float(self.answered.mean())
 
 
-def read_answers(file: Path, question: Question) -> Answers:
+def read_answers(file: Path, question: Asked) -> Answers:
     """The answers of a file, in the order of the question's samples, fold after fold.
 
     Raises:
@@ -78,7 +139,7 @@ def read_answers(file: Path, question: Question) -> Answers:
     return _settled(scores, answered, kind, dropped, ids, str(file))
 
 
-def answers_of(names: Sequence[str], scores: NDArray[np.float64], question: Question, where: str) -> Answers:
+def answers_of(names: Sequence[str], scores: NDArray[np.float64], question: Asked, where: str) -> Answers:
     """Answers that are at hand: one row of scores a sample, in the order of the question's, their columns named.
 
     Raises:
@@ -105,7 +166,7 @@ def _settled(
         name = ids[int((~answered).argmax())]
         raise RequestError(f"{file}: sample {name!r} has no value, and of a value there is no wrong one: give one")
     if dropped:
-        scores = _without_last(scores, len(dropped), answered, ids, file)
+        scores, answered = _without_last(scores, len(dropped), answered)
     return Answers(scores, answered, kind, dropped)
 
 
@@ -120,7 +181,12 @@ def _batches(file: Path) -> Iterator[pa.RecordBatch]:
             with file.open(encoding="utf-8-sig") as lines:
                 names = [name.strip('"') for name in lines.readline(_LONGEST).rstrip("\r\n").split(",")]
             text = {name: pa.string() for name in names if _is_text(name)}
-            options = csv.ConvertOptions(column_types=text, strings_can_be_null=True)
+            read = (
+                [name for name in names if name.strip().lower() not in UNREAD]
+                if len(set(names)) == len(names)
+                else None
+            )
+            options = csv.ConvertOptions(column_types=text, strings_can_be_null=True, include_columns=read)
             with csv.open_csv(file, convert_options=options) as reader:
                 yield from reader
     except (OSError, ValueError, pa.ArrowException) as error:
@@ -149,7 +215,7 @@ def _json_lines(file: Path) -> Iterator[pa.RecordBatch]:
         yield pa.RecordBatch.from_pylist(rows)
 
 
-def _columns(names: Sequence[str], question: Question, where: str) -> tuple[list[str], tuple[str, ...], str]:
+def _columns(names: Sequence[str], question: Asked, where: str) -> tuple[list[str], tuple[str, ...], str]:
     """Columns of the scores in the order of the classes (dropped ones last), what is dropped, and the kind."""
     if len(set(names)) < len(names):
         twice = next(name for name in names if list(names).count(name) > 1)
@@ -160,7 +226,7 @@ def _columns(names: Sequence[str], question: Question, where: str) -> tuple[list
     if _id_column(names) is None:
         raise RequestError(f"{where}: there is no column {SAMPLE!r} with the names of the samples")
     rest = [name for name, own in plain.items() if own not in (SAMPLE, "id", *GIVEN)]
-    if question.corpus.target is not None:
+    if question.is_value:
         if [plain[name] for name in rest] != [REGRESSION]:
             raise RequestError(f"{where}: this data set asks for a value: give one column {REGRESSION!r}")
         return rest, (), "values"
@@ -197,7 +263,7 @@ def _repeated(rows: NDArray[np.int64]) -> NDArray[np.int64]:
     return values[times > 1]
 
 
-def _refuse_other_split(batch: pa.RecordBatch, question: Question, where: str) -> None:
+def _refuse_other_split(batch: pa.RecordBatch, question: Asked, where: str) -> None:
     if SPLIT in batch.schema.names:
         for found in batch.column(SPLIT).unique().to_pylist():
             if found is not None and found != question.fingerprint:
@@ -205,7 +271,7 @@ def _refuse_other_split(batch: pa.RecordBatch, question: Question, where: str) -
                                    f"{question.fingerprint}): make a template of this one")  # fmt: skip
 
 
-def _classes(batch: pa.RecordBatch, question: Question, where: str) -> NDArray[np.float64]:
+def _classes(batch: pa.RecordBatch, question: Asked, where: str) -> NDArray[np.float64]:
     """(B,C) 1 for the class that is named, NaN for a row that names none."""
     codes = {meaning(name): code for code, name in enumerate(question.classes)}
     column = next(name for name in batch.schema.names if name.strip().lower() == PREDICTED)
@@ -255,14 +321,13 @@ def _probabilities(
 
 
 def _without_last(
-    scores: NDArray[np.float64], dropped: int, answered: NDArray[np.bool_], ids: Sequence[str], where: str
-) -> NDArray[np.float64]:
-    """Scores without the last columns, the others divided by what is left."""
+    scores: NDArray[np.float64], dropped: int, answered: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Scores without the last columns, the others divided by what is left, and which samples are answered: where
+    nothing is left, none of the classes that were asked for is meant."""
     kept = scores[:, :-dropped].copy()
     left = kept.sum(axis=1)
-    empty = answered & (left <= 0)
-    if empty.any():
-        name = ids[int(empty.argmax())]
-        raise RequestError(f"{where}: sample {name!r} has nothing left without the classes that this data set lacks")
+    answered = answered & (left > 0)
     kept[answered] /= left[answered, None]
-    return kept
+    kept[~answered] = 0
+    return kept, answered

@@ -42,7 +42,10 @@ def checkpoint_predictor(
     if named is None and len(classes) != count:
         raise RequestError(f"{file}: it has {count} classes, the data set {len(classes)}: say with --card which they "
                            "are (model: {classes: [...]})")  # fmt: skip
-    notes = (f"{said} (file sha256 {digest[:8]})", *(() if named else ("no card says the order of its classes: taken as the data set's",)))
+    notes = (
+        f"{said} (file sha256 {digest[:8]})",
+        *(() if named else ("no card says the order of its classes: taken as the data set's",)),
+    )
     return Predictor(
         model=folded(model.eval()),
         classes=tuple(named) if named else None,

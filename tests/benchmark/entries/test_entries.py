@@ -11,15 +11,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 
 from ferbench.benchmark.board.leaderboard import render
 from ferbench.benchmark.board.sections import sections
-from ferbench.benchmark.commands.score import entries_in, score_file
+from ferbench.benchmark.commands.score import check_format, check_submissions, entries_in, score_file
 from ferbench.benchmark.commands.template import write_template
 from ferbench.benchmark.entries import cards
-from ferbench.benchmark.entries.answers import Answers, read_answers
+from ferbench.benchmark.entries.answers import Answers, format_of, read_answers
 from ferbench.benchmark.entries.cards import Card, read_card
 from ferbench.benchmark.entries.classes import SYNONYMS, matched, meaning
 from ferbench.benchmark.entries.order import better_order
@@ -81,7 +82,7 @@ def read(tmp_path: Path, question: Question, frame: pd.DataFrame, name: str = "a
 def test_a_template_asks_everything_and_tells_no_label(question: Question, template: pd.DataFrame) -> None:
     tested = question.parts[0].test
     assert sorted(template["sample"]) == sorted(question.corpus.sample_id[i] for i in tested)
-    assert list(template) == ["sample", "fold", "split", *GIVEN[2:], *CLASSES]
+    assert list(template) == ["sample", "fold", "split", *GIVEN[2:6], *CLASSES]
     assert template[list(CLASSES)].isna().all().all()
     assert set(template["split"]) == {question.fingerprint}
     labels = truth(question)
@@ -375,3 +376,95 @@ def test_an_answer_that_is_always_the_same_has_no_other_order() -> None:
     labels = np.arange(70) % 7
     assert better_order(labels, np.zeros(70, dtype=np.int64), 7) is None
     assert better_order(labels[:3], labels[:3], 7) is None
+
+
+# Hashed names, formats, submissions
+
+
+def test_hashed_names_are_answered_as_names_are(tmp_path: Path, question: Question, twins: Path) -> None:
+    write_template("affectnet_small", "smoke", twins, tmp_path / "t.csv", hash_ids=True)
+    asked = pd.read_csv(tmp_path / "t.csv")
+    assert list(asked) == ["sample", "fold", "split", *CLASSES]
+    assert asked["sample"].is_monotonic_increasing  # so that the order tells nothing
+    assert not set(asked["sample"]) & set(question.corpus.sample_id)
+    frame = table(question)
+    hashed = frame.assign(sample=[question.hashed(name) for name in frame["sample"]])
+    found = read(tmp_path, question, hashed.sample(frac=1, random_state=1))
+    assert np.array_equal(found.scores, read(tmp_path, question, frame).scores)
+    mixed = hashed.copy()
+    mixed.loc[1, "sample"] = frame["sample"][1]
+    with pytest.raises(RequestError, match="is not in the test part"):
+        read(tmp_path, question, mixed)
+
+
+def submission(folder: Path, question: Question, frame: pd.DataFrame, **changes: Any) -> Path:
+    place = folder / "affectnet_small" / "our-net"
+    place.mkdir(parents=True)
+    frame.assign(split=question.fingerprint).to_csv(place / "answers.csv", index=False)
+    write_card(place, **changes)
+    return place
+
+
+def test_a_submission_is_checked_without_the_data(
+    tmp_path: Path, question: Question, capsys: pytest.CaptureFixture[str]
+) -> None:
+    submission(tmp_path, question, table(question).iloc[:10])
+    check_submissions(tmp_path)
+    out = capsys.readouterr().out
+    assert "answers to 10 samples, read as probabilities; 100.0% of them answered" in out
+    assert f"split {question.fingerprint}; card of our-net" in out
+    assert out.endswith("1 entries, all well\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda p: (p / "run.py").write_text("import os"), "it must hold card.yaml and one of answers.csv"),
+        (lambda p: (p / "card.yaml").unlink(), "it must hold card.yaml"),
+        (lambda p: p.rename(p.with_name("other")), "its card is of 'our-net': give the folder that name"),
+        (lambda p: (p / "answers.csv").write_text("sample,predicted\na,happy\na,sad\n"), "is answered twice"),
+        (lambda p: (p / "answers.csv").write_text("sample,predicted\na,grumpy\n"), "'grumpy' is no class"),
+        (lambda p: (p / "answers.csv").write_text("sample,label,predicted\na,1,happy\n"), "answers hold no labels"),
+        (
+            lambda p: (p / "answers.csv").write_text("sample,split,predicted\na,1,sad\nb,2,sad\n"),
+            "more than one test part",
+        ),
+        (lambda p: (p / "answers.csv").write_text("who,predicted\na,sad\n"), "there is no column 'sample'"),
+        (lambda p: ((p / "answers.csv").unlink(), (p / "answers.csv").symlink_to("/etc/hosts")), "it holds a link"),
+    ],
+)  # fmt: skip
+def test_a_submission_that_is_wrong_is_told(
+    tmp_path: Path, question: Question, capsys: pytest.CaptureFixture[str], spoil: Callable[[Path], object], said: str
+) -> None:
+    spoil(submission(tmp_path, question, table(question)))
+    with pytest.raises(RequestError, match="1 of 1 entries cannot be taken"):
+        check_submissions(tmp_path)
+    assert said in capsys.readouterr().out
+
+
+def test_a_data_set_whose_classes_only_the_data_tell_has_no_format(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("sample,predicted\na,happy\n")
+    with pytest.raises(RequestError, match="folder: only the data tell its classes"):
+        check_format(tmp_path / "a.csv", "folder", None)
+
+
+def test_an_answer_that_means_none_of_the_classes_is_a_wrong_one(tmp_path: Path, question: Question) -> None:
+    five = question_of("affectnet_small", "smoke", question.location.root.parent, lambda text: None, CLASSES[:5])
+    names = five.template()["sample"]
+    frame = pd.DataFrame({"sample": names, **dict.fromkeys(CLASSES, 0.0)})
+    frame["Neutral"], frame.loc[2, ["Neutral", "Contempt"]] = 1.0, [0.0, 1.0]
+    found = read(tmp_path, five, frame)
+    assert found.dropped == ("Disgust", "Anger", "Contempt")
+    assert np.flatnonzero(~found.answered).tolist() == [2]
+
+
+def test_a_large_file_is_read_in_bounded_memory(tmp_path: Path) -> None:
+    with (tmp_path / "large.csv").open("w") as out:
+        out.write("sample,file,predicted\n")
+        out.writelines(f"{i},{'x' * 4000},happy\n" for i in range(25_000))
+    assert (tmp_path / "large.csv").stat().st_size > 1e8
+    pool = pa.default_memory_pool()
+    before = pool.max_memory()
+    asked = format_of(tmp_path / "large.csv", CLASSES)
+    assert read_answers(tmp_path / "large.csv", asked).coverage == 1
+    assert pool.max_memory() - before < 4e7
