@@ -11,6 +11,7 @@ from pathlib import Path
 from ferbench.benchmark.board.leaderboard import render
 from ferbench.benchmark.commands.leaderboard import BOARD, PUBLISHED, board_of
 from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.records.entries import CARD, ENTRIES
 from ferbench.benchmark.records.folders import redone
 from ferbench.benchmark.records.installation import advised
 from ferbench.benchmark.records.record import PREDICTIONS, RECORD, Record, read_records
@@ -41,7 +42,10 @@ def publish_records(results: Path, suite: str) -> int:
             for name in (PREDICTIONS, RECORD):
                 with suppress(FileNotFoundError):  # one that failed has no predictions
                     shutil.copyfile(record.path / name, place / name)
-        render(draft.parent, draft.parent / BOARD)  # so that its pages and plots take their place with the records
+            with suppress(FileNotFoundError):  # a cell has none
+                shutil.copyfile(record.path.parent / CARD, place.parent / CARD)
+        if suite != ENTRIES:  # which stand on the pages of others
+            render(draft.parent, draft.parent / BOARD)  # so that its pages and plots take their place with the records
     render(PUBLISHED, board_of(PUBLISHED))
     return len(records)
 

@@ -51,6 +51,8 @@ def matched(columns: Sequence[str], classes: Sequence[str], where: str) -> tuple
             hint = f"did you mean {asked[near[0]]!r}?" if near else f"the classes are {', '.join(classes)}"
             raise RequestError(f"{where}: the column {column!r} is no class of this data set: {hint}")
     if lacking := [name for own, name in asked.items() if own not in found]:
+        known = ",".join(name for own, name in asked.items() if own in found)
+        view = f", or ask of the others alone: --classes {known}" if known.count(",") else ""
         raise RequestError(f"{where}: there is no column for {', '.join(lacking)}: give one for each of "
-                           f"{', '.join(classes)}")  # fmt: skip
+                           f"{', '.join(classes)}{view}")  # fmt: skip
     return [found[own] for own in asked], dropped

@@ -20,6 +20,7 @@ from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import Cell, cells_of, load_suite
 from ferbench.benchmark.records.provenance import hash_of
 from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.frames import stand_ins
 from ferbench.datasets.splits import Split, stable_rank
 from ferbench.datasets.views import neutral_frames
 
@@ -40,6 +41,8 @@ class Question:
     corpus: Corpus
     parts: dict[int, Split]
     """By fold."""
+    shown: NDArray[np.int64]
+    """(N,) for each frame the one that is shown: itself, or what stands in for it where it is missing."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -91,7 +94,7 @@ class Question:
         for fold, samples in self.samples.items():
             neutral = self._neutral(samples, self.parts[fold].train)
             for place, i in enumerate(samples.tolist()):
-                first, last = corpus.frames[int(corpus.start[i])], corpus.frames[int(corpus.stop[i]) - 1]
+                first, last = (self._frame(int(frame)) for frame in (corpus.start[i], corpus.stop[i] - 1))
                 lines.append(
                     {
                         SAMPLE: corpus.sample_id[i],
@@ -100,12 +103,16 @@ class Question:
                         "file": corpus.track_name(int(corpus.track[i])),
                         "first_frame": first,
                         "last_frame": last,
-                        **({} if neutral is None else {"neutral_frame": corpus.frames[int(neutral[place])]}),
-                        **self._face(int(corpus.stop[i]) - 1),
+                        **({} if neutral is None else {"neutral_frame": self._frame(int(neutral[place]))}),
+                        **self._face(int(self.shown[corpus.stop[i] - 1])),
                         **dict.fromkeys(self.classes, np.nan),
                     }
                 )
         return pd.DataFrame(lines)
+
+    def _frame(self, frame: int) -> str:
+        """Where it lies below the root of the data set, or what stands in for it."""
+        return self.corpus.frames[int(self.shown[frame])]
 
     def _face(self, frame: int) -> dict[str, float]:
         """Where the face is in a frame, in pixels of its file; nothing where the whole picture is the face."""
@@ -138,7 +145,8 @@ def question_of(
         location = locate(cell, data)
         corpus, store = open_data(location, cell.image_size, report)
         opened[cell.fold], _ = parted(corpus, cell.protocol, cell.fold, store.content, copies_of(location, report))
-    question = Question(cells[0], location, corpus, opened)
+    shown = stand_ins(corpus, np.asarray(store.content) != 0)
+    question = Question(cells[0], location, corpus, opened, shown)
     return question if only is None else _of_classes(question, only)
 
 
@@ -177,4 +185,4 @@ def _of_classes(question: Question, only: Sequence[str]) -> Question:
     cell = replace(
         question.cell, protocol=replace(protocol, options={**protocol.options, "classes": " ".join(classes)})
     )
-    return Question(cell, question.location, viewed, parts)
+    return Question(cell, question.location, viewed, parts, question.shown)

@@ -21,11 +21,9 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.learning.task import metrics_of
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.records.atomic import drafted
-from ferbench.benchmark.records.entries import ENTRIES, ENTRY, RUN_HERE, SCORED_HERE, SEEN_TEST
+from ferbench.benchmark.records.entries import CARD, ENTRIES, ENTRY, RUN_HERE, SCORED_HERE, SEEN_TEST
 from ferbench.benchmark.records.provenance import environment, hash_of
 from ferbench.benchmark.records.record import Record, write_record
-
-CARD = "card.json"
 
 
 @dataclass(frozen=True)

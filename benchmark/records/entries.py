@@ -2,6 +2,8 @@
 
 ENTRIES = "entries"
 """In the place of a suite: they join the tables of the suites that ask the same."""
+CARD = "card.json"
+"""Of an entry, beside its folds."""
 ENTRY, SEEN_TEST = "entry", "entry that has seen the test part"
 """Kinds of such rows; the second has no rank."""
 

@@ -39,7 +39,7 @@ def run(prepare: Callable[[argparse.Namespace], Callable[[Any], Answer]], **opti
         asked = list(csv.DictReader(lines))
     rows = []
     for number, (sample, face) in enumerate(faces(asked, arguments.data), start=1):
-        rows.append({"sample": sample, **as_columns(answer(face))})
+        rows.append({"sample": sample, **as_columns(None if face is None else answer(face))})
         if number % 500 == 0:
             print(f"{number}/{len(asked)}", flush=True)
     names = list(dict.fromkeys(name for row in rows for name in row))
@@ -61,10 +61,17 @@ def as_columns(answer: Answer) -> dict[str, Any]:
 
 
 def faces(asked: list[dict[str, str]], data: Path) -> Iterator[tuple[str, Any]]:
-    """The name of each sample and the face of its last frame (H,W,3), RGB, uint8: what the box encloses, or all."""
+    """The name of each sample and the face of its last frame (H,W,3), RGB, uint8: what the box encloses, or all.
+
+    None where there is no such picture.
+    """
     for row in asked:
-        face = picture(data, row["last_frame"])
-        if row.get(BOX[0]):
+        try:
+            face = picture(data, row["last_frame"])
+        except OSError as error:  # a release that lacks a frame, or holds one that is damaged
+            print(f"{row['sample']}: no answer: {error}", flush=True)
+            face = None
+        if face is not None and row.get(BOX[0]):
             x, y, width, height = (float(row[name]) for name in BOX)
             top, left = max(0, round(y)), max(0, round(x))
             face = face[top : max(top + 1, round(y + height)), left : max(left + 1, round(x + width))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -468,3 +469,15 @@ def test_a_large_file_is_read_in_bounded_memory(tmp_path: Path) -> None:
     asked = format_of(tmp_path / "large.csv", CLASSES)
     assert read_answers(tmp_path / "large.csv", asked).coverage == 1
     assert pool.max_memory() - before < 4e7
+
+
+def test_a_frame_that_is_missing_is_asked_by_what_stands_in_for_it(tmp_path: Path) -> None:
+    whole = question_of("aff_wild2", "smoke", None, lambda text: None)
+    own = shutil.copytree(whole.location.root, tmp_path / "aff_wild2")
+    asked = whole.template().set_index("sample")
+    sample = next(name for name in asked.index if not asked.loc[name, "last_frame"].endswith("00001.jpg"))
+    lost = str(asked.loc[sample, "last_frame"])
+    (own / lost).unlink()
+    again = question_of("aff_wild2", "smoke", tmp_path, lambda text: None).template().set_index("sample")
+    assert again.loc[sample, "last_frame"] < lost
+    assert all((own / name).is_file() for name in again["last_frame"])
