@@ -116,7 +116,8 @@ def test_the_example_of_a_gate_is_a_suite(tmp_path: Path) -> None:
 def commands_of(page: str) -> list[str]:
     """Lines of a page that a person types, without their comments."""
     blocks = re.findall(r"^```console\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    whole = [re.sub(r"\\\n\s*", "", block) for block in blocks]  # a line that goes on in the next
+    return [line[2:] for block in whole for line in block.splitlines() if line.startswith("$ ")]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -14,7 +14,17 @@ from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.measures.statistics import FEWEST_DATA_SETS
 from ferbench.benchmark.records.entries import TRAINED_HERE
 
-_WORDS = ("rank", "group", "architecture", "view", "started from", "published", "reproduces published", "hardware")
+_WORDS = (
+    "rank",
+    "group",
+    "architecture",
+    "tier",
+    "view",
+    "started from",
+    "published",
+    "reproduces published",
+    "hardware",
+)
 _SPREADS = ("± seeds", "± folds")
 HEADLINES = {"abaw": "ABAW", "ccc": "CCC"}
 FRONT = "◆"
@@ -88,7 +98,10 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
             rank,
             group,
             _name(row) + marks.of(notes),
-            *({"tier": _tier(row), "coverage": f"{row.coverage:.1%}"}[name] for name in tiers),
+            *(
+                {"tier": _tier(row), "coverage": NOTHING if row.score is None else f"{row.coverage:.1%}"}[name]
+                for name in tiers
+            ),
             _view(row),
         ]
         line += _score_cells(data, row)
