@@ -178,7 +178,7 @@ def test_citation_names_version_suite_commit_and_date(results: Path) -> None:
     line = export(results, "cite", None)
     assert re.fullmatch(
         r"ferbench [\d.]+: a leaderboard of facial expression recognition; suite default \(twins\); \d+ records; "
-        r"2026-03-01; commit 0123456789ab\.",
+        r"2026-03-01; commit 0123456789ab\. How to cite the program itself: CITATION\.cff\.",
         line,
     )
 
