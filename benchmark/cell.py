@@ -11,6 +11,7 @@ import hashlib
 import time
 from dataclasses import dataclass, replace
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.cache import alone
 from ferbench.benchmark.records.installation import HOME, cache_folder
 from ferbench.benchmark.records.provenance import code_hash, commit, environment, hash_of
-from ferbench.benchmark.records.record import Headline, Record, read_record, write_record
+from ferbench.benchmark.records.record import WEIGHTS, Headline, Record, finished, read_record, write_record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -188,6 +189,13 @@ def failed_record(about: dict[str, Any], device_type: str, error: str) -> dict[s
     }
 
 
+def made(cell: Cell, folder: Path, key: str) -> Headline | None:
+    """Headline measure of a cell's finished record; None where there is none, or where it lacks the weights that were
+    asked for."""
+    lacks = cell.keep == "all" and cell.kind == "architecture" and not (folder / WEIGHTS).is_file()
+    return None if lacks else finished(folder, key)
+
+
 def run_cell(
     cell: Cell,
     location: Location,
@@ -226,9 +234,14 @@ def run_cell(
         found = _ensemble_cell(cell, corpus, parts, keys, results)
     else:
         found = _baseline_cell(cell, corpus, parts)
-    table = prediction_table(corpus, parts.test, found.pop("answers"))
-    chosen_on = found.pop("validation_answers", None)
+    answers, chosen_on = found.pop("answers"), found.pop("validation_answers", None)
+    model = found.pop("model", None)
+    table = prediction_table(corpus, parts.test, answers)
     validation = None if chosen_on is None else prediction_table(corpus, parts.validation, chosen_on)
+    if chosen_on is not None and corpus.target is None:
+        found["calibration"] = calibration_of(
+            chosen_on, corpus.label[parts.validation], answers, corpus.label[parts.test]
+        )
     record = {
         **{name: value for name, value in about.items() if name not in PLANNED},
         "status": "ok",
@@ -251,8 +264,57 @@ def run_cell(
         },
     }
     record["timing"]["total_s"] = time.perf_counter() - began
-    write_record(cell.folder(results, location.name), record, table, validation)
-    return Record(cell.folder(results, location.name), record).headline
+    folder = cell.folder(results, location.name)
+    if model is not None:
+        keep_weights(cell, folder, model, record)
+    write_record(folder, record, table, validation)
+    return Record(folder, record).headline
+
+
+def keep_weights(cell: Cell, folder: Path, model: torch.nn.Module, record: dict[str, Any]) -> None:
+    """Keeps the trained weights of a cell beside its record, or removes those of an earlier one."""
+    from ferbench.benchmark.learning.kept import About, keep
+
+    headline = Record(folder, record).headline
+    beside = folder.parent.parent.glob(f"*/{folder.name}/{WEIGHTS}")
+    others = [read_record(file.parent) for file in beside if file.parent != folder] if cell.keep == "best" else []
+    if any(other is not None and other.headline.value > headline.value for other in others):
+        (folder / WEIGHTS).unlink(missing_ok=True)
+        return
+    about = About(
+        version=version("ferbench"),
+        architecture=cell.architecture,
+        size=cell.size,
+        dataset=record["dataset"],
+        classes=tuple(record["classes"]),
+        value="calibration" not in record,
+        protocol=record["protocol"],
+        key=record["key"],
+        score=headline.value,
+        temperature=record.get("calibration", {}).get("temperature", 1.0),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    keep(folder / WEIGHTS, model, about)
+
+
+def calibration_of(
+    chosen_on: NDArray[np.float64],
+    chosen_labels: NDArray[np.int64],
+    answers: NDArray[np.float64],
+    labels: NDArray[np.int64],
+) -> dict[str, float]:
+    """The temperature that the validation part asks for, and the calibration error of the test part before and after.
+
+    chosen_on, answers: (N,C) probabilities of either part.
+    """
+    from ferbench.benchmark.measures.calibration import calibrated, calibration_error, fitted_temperature
+
+    temperature = fitted_temperature(chosen_on, chosen_labels)
+    return {
+        "temperature": temperature,
+        "error": calibration_error(answers, labels),
+        "calibrated_error": calibration_error(calibrated(answers, temperature), labels),
+    }
 
 
 def _architecture_cell(
@@ -298,6 +360,7 @@ def _architecture_cell(
         "notes": notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),
         "answers": answers,
         "validation_answers": validation,
+        "model": model if cell.keep != "none" else None,
         "precision": run.precision,
         "cost": cost_of(architecture, cell, len(corpus.classes), training, peak.mb, run),
         "timing": {"train_s": trained - began, "test_s": tested - trained, "measure_s": time.perf_counter() - tested},

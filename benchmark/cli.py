@@ -62,6 +62,9 @@ def run(
     allow_leaks: Annotated[
         bool, typer.Option("--allow-leaks", help="Run where parts share pictures or people; every row says so.")
     ] = False,
+    keep: Annotated[
+        str, typer.Option(help="Trained weights to keep: best (of each data set), all or none; else as the suite says.")
+    ] = "",
 ) -> None:
     """Run what is missing, then render the board."""
     from ferbench.benchmark.commands.run import run_suite
@@ -69,7 +72,7 @@ def run(
     if backend != "local":
         raise RequestError(f"unknown backend {backend!r}: there is: local")
     asked = (_names(architectures), _names(datasets))
-    raise typer.Exit(run_suite(suite, *asked, seeds, device, workers, results, data, weights, allow_leaks))
+    raise typer.Exit(run_suite(suite, *asked, seeds, device, workers, results, data, weights, allow_leaks, keep))
 
 
 @app.command()
@@ -226,6 +229,20 @@ def profile(
             return
         rows = profile_rows(names or [], size, device, weights, counts, report)
     _print_rows(rows, as_json)
+
+
+@app.command()
+def weights(
+    cell: Annotated[str, typer.Argument(help="A cell's folder, [SUITE/]DATASET/ARCHITECTURE, or a file of weights.")],
+    out: Annotated[Path, typer.Option(help="The file to write.")],
+    kind: Annotated[str, typer.Option("--format", help="safetensors or onnx.")] = "safetensors",
+    batch: Annotated[int, typer.Option(min=0, max=64, help="Of an ONNX file: the only batch it takes; 0: any.")] = 0,
+    results: Results = Path("results"),
+) -> None:
+    """Hand out the trained model of a cell. As ONNX it is compared with torch first."""
+    from ferbench.benchmark.commands.weights import hand_out
+
+    print(hand_out(results, cell, out, kind, batch))
 
 
 @app.command()

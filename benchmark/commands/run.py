@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
+from statistics import fmean
+from typing import cast, get_args
 
 from ferbench.benchmark.commands.leaderboard import BOARD, render_board
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import data_folder
 from ferbench.benchmark.planning.official import given_weights
-from ferbench.benchmark.planning.suite import cells_of, load_suite
+from ferbench.benchmark.planning.suite import Keep, cells_of, load_suite
 from ferbench.benchmark.records.provenance import available_cores, kept_path
-from ferbench.benchmark.records.record import RECORD
+from ferbench.benchmark.records.record import RECORD, WEIGHTS, read_record
 from ferbench.benchmark.running.claims import claimed
 from ferbench.benchmark.running.progress import clock
 from ferbench.benchmark.running.scheduler import plan, refuse_read_only, run
@@ -31,11 +35,14 @@ def run_suite(
     data: Path | None,
     weights: list[str] | None = None,
     allow_leaks: bool = False,
+    keep: str = "",
 ) -> int:
     """Runs what is missing of a suite and renders the board; returns the exit code.
 
     seeds: with how many seeds; 0 for those that the suite names. More are those of the suite and the lowest others.
     allow_leaks: run where parts share pictures or people, and say so in every row.
+    keep: of which rows the trained weights are kept: best, all or none; empty: as the suite says. Where all is asked
+        for, a finished cell without its weights is run again.
 
     Raises:
         RequestError: the request itself is wrong; nothing has run then.
@@ -47,8 +54,11 @@ def run_suite(
         suite = suite.model_copy(update={"seeds": [*suite.seeds, *islice(others, seeds)][:seeds]})
     folder = data_folder(data)
     asked = asked_with(suite_name, seeds)
+    if keep and keep not in get_args(Keep):
+        raise RequestError(f"--keep {keep}: use {', '.join(get_args(Keep))}")
+    kept_rows = cast("Keep", keep) or suite.keep
     cells = [
-        replace(c, asked=asked, allow_leaks=allow_leaks)
+        replace(c, asked=asked, allow_leaks=allow_leaks, keep=kept_rows)
         for c in cells_of(name, suite, only_architectures, only_datasets, folder)
     ]
     device_type = choose_device(device)
@@ -69,8 +79,23 @@ def run_suite(
     began = time.monotonic()
     outcome = run(jobs, results, device_type, at_once)
     print(f"{outcome.finished} cells finished, {outcome.failed} failed, in {clock(time.monotonic() - began)}")
+    if kept_rows == "best":
+        leave_best([job.folder for job in jobs], results / name)
     _render(results, name)
     return 1 if outcome.failed else 0
+
+
+def leave_best(made: Sequence[Path], suite: Path) -> None:
+    """Of the cells that were made now, removes the weights of those that are not of the best row of their data set."""
+    for dataset in sorted({folder.parent.parent for folder in made}):
+        rows: dict[str, list[float]] = defaultdict(list)
+        for file in dataset.glob(f"*/*/{WEIGHTS}"):
+            if (record := read_record(file.parent)) is not None and record.data["status"] == "ok":
+                rows[file.parent.parent.name].append(record.headline.value)
+        best = max(rows, key=lambda row: (fmean(rows[row]), row), default="")
+        for folder in made:
+            if folder.parent.parent == dataset and folder.parent.name != best:
+                (folder / WEIGHTS).unlink(missing_ok=True)
 
 
 def asked_with(suite: str, seeds: int) -> tuple[str, ...]:

@@ -41,6 +41,7 @@ LONE_IMAGE_SIZE = 48
 """Pixels a side of the store that a floor opens where no architecture stands beside it."""
 
 
+Keep = Literal["best", "all", "none"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 MOST_CELLS = 100_000
 """Of a suite. One of all architectures, data sets and folds with three seeds has some three thousand."""
@@ -89,6 +90,8 @@ class Suite(BaseModel):
     """Changes to a data set's protocol, by data set."""
     also: list[str] = []
     """Rows beside `architectures` that `all` leaves out: a family's (`timm:resnet18`), a variant (`tsm@shuffled`)."""
+    keep: Keep = "best"
+    """Of which rows the trained weights are kept: the best of each data set, all, or none."""
     without: list[str] = []
     """Data sets that `all` passes over here, such as further tasks on one folder; asked for by name they run."""
     _shipped: bool = PrivateAttr(False)
@@ -118,6 +121,8 @@ class Cell:
     """Suite and seeds in the words of the request; empty where it was no `run`."""
     allow_leaks: bool = False
     """Whether it runs where parts share pictures or people; its rows say so."""
+    keep: Keep = "none"
+    """Whether its trained weights are kept: always, or where no row of its data set that has kept its own is better."""
 
     @property
     def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 RECORD = "record.json"
 PREDICTIONS = "predictions.parquet"
+WEIGHTS = "weights.safetensors"
+"""Trained weights of a cell, where they are kept; no part of its record."""
 VALIDATION = "validation.parquet"
 """The same table for the validation part, from which an ensemble takes its weights. It is not published."""
 

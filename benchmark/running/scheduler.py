@@ -24,13 +24,13 @@ from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferbench.benchmark.cell import failed_record, identity, members_of
+from ferbench.benchmark.cell import failed_record, identity, made, members_of
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location, locate
 from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.cache import forget_old
 from ferbench.benchmark.records.provenance import available_cores
-from ferbench.benchmark.records.record import Headline, finished, write_record
+from ferbench.benchmark.records.record import Headline, write_record
 from ferbench.benchmark.records.scratch import scratch
 from ferbench.benchmark.running import worker
 from ferbench.benchmark.running.order import expected_seconds, longest_first
@@ -70,7 +70,7 @@ class Job:
 
     def finished(self) -> Headline | None:
         """Headline measure of the finished record of this very cell; None where there is none."""
-        return finished(self.folder, self.about["key"])
+        return made(self.cell, self.folder, self.about["key"])
 
 
 @dataclass(frozen=True)

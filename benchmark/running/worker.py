@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ferbench.benchmark.cell import run_cell
+from ferbench.benchmark.cell import made, run_cell
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location, open_data
 from ferbench.benchmark.planning.suite import Cell
-from ferbench.benchmark.records.record import Headline, finished
+from ferbench.benchmark.records.record import Headline
 from ferbench.benchmark.running.claims import claimed
 from ferbench.benchmark.running.processes import leave_with
 
@@ -131,7 +131,7 @@ def make_cell(
     with claimed(results, folder.relative_to(results).as_posix()) as mine:
         if not mine:
             return None
-        if (headline := finished(folder, about["key"])) is not None:
+        if (headline := made(cell, folder, about["key"])) is not None:
             return Made(headline, 0.0, by_another=True)
         began = time.monotonic()
         with telling(f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}") as say:
