@@ -3,6 +3,8 @@ ablations."""
 
 from __future__ import annotations
 
+from statistics import fmean
+
 import numpy as np
 
 from ferbench.benchmark.board.markdown import NOTHING, escape, figure, table
@@ -40,6 +42,22 @@ def units(data: DataTable, kind: str) -> str:
     headers = [f"{measure} of each {kind}", f"{kind}s", "worst", "quarter", "median", "three quarters", "best"]
     headers += [f"hardest {kind}s"]
     return table(headers, lines, [headers[0], headers[-1]]) if lines else ""
+
+
+def calibration(data: DataTable) -> str:
+    """How far each row's probabilities can be taken at their word, means over its cells; empty where none was asked."""
+    lines = []
+    for row in data.rows:
+        known = [found for record in row.finished if (found := record.data.get("calibration"))]
+        if known and not data.base(row):
+            means = [fmean(each[name] for each in known) for name in ("error", "calibrated_error", "temperature")]
+            lines.append([escape(row.title), *(figure(mean) for mean in means)])
+    headers = ["calibration", "expected error", "after temperature scaling", "temperature"]
+    note = (
+        "\n\nExpected calibration error on the test part (15 bins): how far confidence and accuracy lie apart. The "
+        "temperature was fitted on the validation part, which is small: what it mends there it may not mend here."
+    )
+    return table(headers, lines, ["calibration"]) + note if lines else ""
 
 
 def ablation(data: DataTable) -> str:

@@ -135,6 +135,7 @@ def _of_table(shown: Shown, table: DataTable, published: Published | None, liter
     parts += _headed("What it costs", tables.costs(table))
     classes = [*pictures(PLOTS, shown.plots.classes.get(table.name, [])), breakdowns.classes(table)]
     units = [breakdowns.units(table, kind) for kind in ("subject", "video")]
+    parts += _headed("Calibration", breakdowns.calibration(table))
     return parts + _headed("Classes", *classes) + _headed("Subjects and videos", *units)
 
 

@@ -66,6 +66,14 @@ class Cost(BaseModel):
     latency_ms_samples: list[Number]
 
 
+class Calibration(BaseModel):
+    """How far the probabilities of a cell can be taken at their word."""
+
+    temperature: Annotated[Number, Field(gt=0)]
+    error: Annotated[Number, Field(ge=0, le=1)]
+    calibrated_error: Annotated[Number, Field(ge=0, le=1)]
+
+
 class Epoch(BaseModel):
     """An epoch of the history."""
 
@@ -103,6 +111,7 @@ class Shape(BaseModel):
     timing: dict[str, Number]
     counts: dict[str, Count]
     environment: Environment
+    calibration: Calibration | None = None
     asked: list[str] = []
     files: dict[str, str] = {}
 
