@@ -246,6 +246,27 @@ def weights(
 
 
 @app.command()
+def predict(
+    cell: Annotated[str, typer.Argument(help="A cell with kept weights, or a file of weights.")],
+    inputs: Annotated[list[Path], typer.Argument(help="Pictures, videos, and folders of them.")],
+    out: Annotated[Path | None, typer.Option(help="A .csv or .parquet file; none: printed as CSV.")] = None,
+    faces: Annotated[str, typer.Option(help="found, or whole: each picture is a face.")] = "found",
+    rate: Annotated[float, typer.Option(min=0.1, max=60, help="Frames of a video a second.")] = 8,
+    window: Annotated[float, typer.Option(min=0.1, max=60, help="Seconds that a clip shows around a time.")] = 2,
+    plot: Annotated[Path | None, typer.Option(help="Draw the classes over time: a .png or .svg file.")] = None,
+    overlay: Annotated[
+        Path | None, typer.Option(help="A folder for the inputs with boxes and classes on them.")
+    ] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Expressions in one's own pictures and videos. A row a face and time with calibrated probabilities."""
+    from ferbench.benchmark.commands.predict import Request
+    from ferbench.benchmark.commands.predict import predict as predict_inputs
+
+    predict_inputs(Request(cell, tuple(inputs), out, faces, rate, window, plot, overlay, results))
+
+
+@app.command()
 def pretrain(
     pretext: Annotated[str, typer.Option(help="geometry or identity; both when none is named.")] = "",
     only: Annotated[str, typer.Option(help="One file of the recipe.")] = "",

@@ -1,0 +1,111 @@
+"""`predict`: expressions over time in pictures and videos of one's own."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from ferbench.benchmark.commands.weights import weights_of
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.learning.kept import Kept, read_kept
+from ferbench.benchmark.learning.training import make_deterministic
+from ferbench.benchmark.predicting.media import Medium, media_of
+from ferbench.benchmark.predicting.timeline import answered, people_in
+from ferbench.benchmark.records.atomic import drafted
+from ferbench.datasets.faces.detector import Detector
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of the verb."""
+
+    cell: str
+    inputs: tuple[Path, ...]
+    out: Path | None
+    faces: str
+    rate: float
+    window: float
+    plot: Path | None
+    overlay: Path | None
+    results: Path
+
+
+def predict(request: Request) -> None:
+    """Answers every input, prints or writes the table, and says what was found.
+
+    Raises:
+        RequestError: the request, the weights or an input is wrong.
+        DataError: faces are to be found, and what finds them is not installed.
+    """
+    if request.faces not in ("found", "whole"):
+        raise RequestError(f"--faces {request.faces}: use found or whole")
+    for file, endings in ((request.out, (".csv", ".parquet")), (request.plot, (".png", ".svg"))):
+        if file is not None and file.suffix not in endings:
+            raise RequestError(f"{file}: name it {' or '.join(endings)}")
+    make_deterministic()
+    media = media_of(request.inputs, request.rate)
+    kept = read_kept(weights_of(request.results, request.cell))
+    detector = Detector() if request.faces == "found" else None
+    table = pd.concat([_of(medium, kept, detector, request) for medium in media], ignore_index=True)
+    if request.out is None:
+        table.to_csv(sys.stdout, index=False)
+    else:
+        _written(table, request.out)
+
+
+def _of(medium: Medium, kept: Kept, detector: Detector | None, request: Request) -> pd.DataFrame:
+    began = time.perf_counter()
+    people, lost = people_in(medium, detector, _say)
+    table = answered(kept, medium, people, request.window, _say)
+    frames = len(medium.seconds) or 1
+    took = time.perf_counter() - began
+    without = "cannot be read" if detector is None else "show no face, or cannot be read"
+    print(
+        f"{medium.file}: {len(people)} faces, {len(table)} answers; {lost} of {frames} frames {without}; "
+        f"{frames / took:.1f} frames a second",
+        file=sys.stderr,
+    )
+    try:
+        _drawn(medium, table, kept, request)
+    except OSError as error:
+        raise RequestError(f"{error.filename or request.overlay or request.plot}: cannot be written: "
+                           f"{error.strerror or error}") from None  # fmt: skip
+    return table
+
+
+def _drawn(medium: Medium, table: pd.DataFrame, kept: Kept, request: Request) -> None:
+    from ferbench.benchmark.predicting.drawing import draw_overlay, draw_timeline
+
+    if request.plot is not None and medium.is_video and len(table):
+        several = sum(each.is_video for each in media_of(request.inputs, request.rate)) > 1
+        file = request.plot.with_stem(f"{request.plot.stem}-{medium.file.stem}") if several else request.plot
+        file.parent.mkdir(parents=True, exist_ok=True)
+        draw_timeline(table, kept.about.classes, file)
+    if request.overlay is not None:
+        request.overlay.mkdir(parents=True, exist_ok=True)
+        draw_overlay(medium, table, request.overlay / f"{medium.file.stem}{'.mp4' if medium.is_video else '.png'}")
+
+
+def _written(table: pd.DataFrame, out: Path) -> None:
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with drafted(out) as draft:
+            table.to_csv(draft, index=False) if out.suffix == ".csv" else table.to_parquet(draft, index=False)
+    except OSError as error:
+        raise RequestError(f"{out}: cannot be written: {error.strerror or error}") from None
+    print(f"{out}: {len(table)} answers")
+
+
+_said = 0.0
+
+
+def _say(text: str) -> None:
+    """Says what is going on, at most once in two seconds."""
+    global _said
+    if time.monotonic() - _said >= 2:
+        _said = time.monotonic()
+        print(text, file=sys.stderr)
