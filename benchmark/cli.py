@@ -246,6 +246,19 @@ def weights(
 
 
 @app.command()
+def faces(
+    folder: Annotated[Path, typer.Argument(help="Folder of pictures and videos.")],
+    out: Annotated[Path, typer.Option(help="A new or an empty folder for the faces and their table.")],
+    size: Annotated[int, typer.Option(min=32, max=1024, help="Pixels of a side.")] = 224,
+    rate: Annotated[float, typer.Option(min=0.1, max=60, help="Frames of a video a second.")] = 8,
+) -> None:
+    """Find, follow and cut out faces. The main one of each picture and video, in the layout of the data set folder."""
+    from ferbench.benchmark.commands.faces import cut_faces
+
+    cut_faces(folder, out, size, rate)
+
+
+@app.command()
 def predict(
     cell: Annotated[str, typer.Argument(help="A cell with kept weights, or a file of weights.")],
     inputs: Annotated[list[Path], typer.Argument(help="Pictures, videos, and folders of them.")],

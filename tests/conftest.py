@@ -15,6 +15,8 @@ import torch
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.records.git import own_environment
 from ferbench.benchmark.records.installation import CHECKOUT
+from ferbench.datasets.corpus import DataError
+from ferbench.datasets.faces.detector import Detector
 from ferbench.datasets.synthetic.writer import write_film
 
 SCALE = {"oulu_casia": 0.05, "affectnet_small": 0.002}
@@ -56,3 +58,12 @@ def ferbench() -> Ferbench:
         )  # fmt: skip
 
     return call
+
+
+@pytest.fixture(scope="session")
+def finder() -> Detector:
+    """What finds faces; the test is skipped where it is not installed."""
+    try:
+        return Detector()
+    except DataError as error:
+        pytest.skip(str(error))

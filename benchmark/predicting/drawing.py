@@ -37,7 +37,7 @@ def draw_timeline(table: pd.DataFrame, classes: Sequence[str], file: Path) -> No
     columns = [*classes] if "predicted" in table else ["value"]
     colours = matplotlib.color_sequences["tab10"]
     for panel, number in zip(axes, faces, strict=False):
-        own = table[table["face"] == number]
+        own = _with_gaps(table[table["face"] == number])
         for place, name in enumerate(columns):
             panel.plot(own["second"], own[name], label=name, color=colours[place % len(colours)], linewidth=1.6)
         panel.set_ylabel(f"face {number}")
@@ -48,6 +48,14 @@ def draw_timeline(table: pd.DataFrame, classes: Sequence[str], file: Path) -> No
     figure.legend(handles, labels, loc="outside upper center", ncols=min(len(columns), 8), frameon=False, fontsize=8)
     with drafted(file) as draft:
         figure.savefig(draft, format=file.suffix[1:] or "png", dpi=130)
+
+
+def _with_gaps(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a face, with empty ones where it was out of sight, so that no line leads across."""
+    step = table["second"].diff()
+    away = table[step > 1.5 * step.min()]
+    empty = pd.DataFrame({"second": away["second"] - 1e-6})
+    return pd.concat([table, empty]).sort_values("second")
 
 
 def draw_overlay(medium: Medium, table: pd.DataFrame, file: Path) -> None:
@@ -67,12 +75,12 @@ def draw_overlay(medium: Medium, table: pd.DataFrame, file: Path) -> None:
 
 def _write_video(pictures: Iterator[NDArray[np.uint8]], rate: Fraction, file: Path) -> None:
     with av.open(str(file), "w", format="mp4") as out:
-        stream = out.add_stream("libx264", rate=rate, options={"crf": "23"})
+        stream, begun = out.add_stream("libx264", rate=rate, options={"crf": "23"}), False
         for picture in pictures:
             even = picture[: picture.shape[0] // 2 * 2, : picture.shape[1] // 2 * 2]
-            if not stream.width:
+            if not begun:  # the stream has some size before it has one of its own
                 stream.height, stream.width = even.shape[:2]
-                stream.pix_fmt = "yuv420p"
+                stream.pix_fmt, begun = "yuv420p", True
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(even), format="rgb24")
             out.mux(stream.encode(frame))
         out.mux(stream.encode())

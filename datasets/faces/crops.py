@@ -41,10 +41,9 @@ class Crop:
         right, bottom = math.ceil(self.x + reach), math.ceil(self.y + reach)
         rows, columns = np.clip(np.arange(top, bottom), 0, height - 1), np.clip(np.arange(left, right), 0, width - 1)
         around = Image.fromarray(picture[np.ix_(rows, columns)])
-        half = (wide - 1) / 2
         a, b, d, e = cos * step, -sin * step, sin * step, cos * step
-        c = self.x - left - (a + b) * half
-        f = self.y - top - (d + e) * half
+        c = self.x - left - (a + b) * wide / 2  # Pillow counts from the edge of the first pixel
+        f = self.y - top - (d + e) * wide / 2
         turned = around.transform((wide, wide), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR)
         return np.asarray(turned if over == 1 else turned.resize((size, size), Image.Resampling.BOX))
 
