@@ -571,12 +571,7 @@ def cost_of(
         "params_full": params_full,
         "macs_full": macs_full,
         "train_samples_per_s": sum(epoch["samples"] for epoch in history) / seconds,
-        "infer_samples_per_s": speed.infer_samples_per_s,
-        "infer_batch": speed.batch,
-        "throughput_by_batch": speed.samples_per_s_by_batch,
-        "latency_ms_p50": speed.latency_ms_p50,
-        "latency_ms_p95": speed.latency_ms_p95,
-        "latency_ms_samples": [round(ms, 4) for ms in speed.latency_ms],
+        **speed.figures,
         "peak_memory_mb": peak_mb,
     }
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from ferbench.benchmark.commands.tables import refuse_other_ending, write_table
 from ferbench.benchmark.commands.weights import weights_of
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.learning.kept import Kept, read_kept
 from ferbench.benchmark.learning.training import make_deterministic
 from ferbench.benchmark.predicting.media import Medium, media_of
 from ferbench.benchmark.predicting.timeline import answered, people_in
-from ferbench.benchmark.records.atomic import drafted
 from ferbench.datasets.faces.detector import Detector
 
 
@@ -43,18 +43,15 @@ def predict(request: Request) -> None:
     """
     if request.faces not in ("found", "whole"):
         raise RequestError(f"--faces {request.faces}: use found or whole")
-    for file, endings in ((request.out, (".csv", ".parquet")), (request.plot, (".png", ".svg"))):
-        if file is not None and file.suffix not in endings:
-            raise RequestError(f"{file}: name it {' or '.join(endings)}")
+    refuse_other_ending(request.out)
+    refuse_other_ending(request.plot, (".png", ".svg"))
     make_deterministic()
     media = media_of(request.inputs, request.rate)
     kept = read_kept(weights_of(request.results, request.cell))
     detector = Detector() if request.faces == "found" else None
     table = pd.concat([_of(medium, kept, detector, request) for medium in media], ignore_index=True)
-    if request.out is None:
-        table.to_csv(sys.stdout, index=False)
-    else:
-        _written(table, request.out)
+    if write_table(table, request.out):
+        print(f"{request.out}: {len(table)} answers")
 
 
 def _of(medium: Medium, kept: Kept, detector: Detector | None, request: Request) -> pd.DataFrame:
@@ -88,16 +85,6 @@ def _drawn(medium: Medium, table: pd.DataFrame, kept: Kept, request: Request) ->
     if request.overlay is not None:
         request.overlay.mkdir(parents=True, exist_ok=True)
         draw_overlay(medium, table, request.overlay / f"{medium.file.stem}{'.mp4' if medium.is_video else '.png'}")
-
-
-def _written(table: pd.DataFrame, out: Path) -> None:
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with drafted(out) as draft:
-            table.to_csv(draft, index=False) if out.suffix == ".csv" else table.to_parquet(draft, index=False)
-    except OSError as error:
-        raise RequestError(f"{out}: cannot be written: {error.strerror or error}") from None
-    print(f"{out}: {len(table)} answers")
 
 
 _said = 0.0

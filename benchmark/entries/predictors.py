@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -149,16 +149,6 @@ def _cost(predictor: Predictor, model: nn.Module, device: torch.device, peak_mb:
         "params_full": None,
         "macs_full": None,
         "train_samples_per_s": None,
-        "infer_samples_per_s": speed.infer_samples_per_s,
-        "infer_batch": speed.batch,
-        "throughput_by_batch": speed.samples_per_s_by_batch,
-        "latency_ms_p50": speed.latency_ms_p50,
-        "latency_ms_p95": speed.latency_ms_p95,
-        "latency_ms_samples": [round(ms, 4) for ms in speed.latency_ms],
+        **speed.figures,
         "peak_memory_mb": peak_mb if math.isfinite(peak_mb) else None,
     }
-
-
-def with_classes(predictor: Predictor, classes: Sequence[str]) -> Predictor:
-    """The same predictor, its columns named."""
-    return replace(predictor, classes=tuple(classes))

@@ -250,6 +250,18 @@ class Inference:
     def infer_samples_per_s(self) -> float:
         return float(np.median(self.samples_per_s))
 
+    @property
+    def figures(self) -> dict[str, Any]:
+        """As they stand in a record's cost."""
+        return {
+            "infer_samples_per_s": self.infer_samples_per_s,
+            "infer_batch": self.batch,
+            "throughput_by_batch": self.samples_per_s_by_batch,
+            "latency_ms_p50": self.latency_ms_p50,
+            "latency_ms_p95": self.latency_ms_p95,
+            "latency_ms_samples": [round(ms, 4) for ms in self.latency_ms],
+        }
+
 
 def measure_inference(
     model: nn.Module,

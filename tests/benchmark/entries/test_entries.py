@@ -111,7 +111,7 @@ def test_a_template_that_comes_back_filled_in_is_scored(
 
 
 def test_a_template_of_a_wrong_kind_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match=r"t\.txt: a template is \.csv or \.parquet"):
+    with pytest.raises(RequestError, match=r"t\.txt: name it \.csv or \.parquet"):
         write_template("affectnet_small", "smoke", None, tmp_path / "t.txt")
 
 
