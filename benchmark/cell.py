@@ -210,6 +210,7 @@ def run_cell(
 
     from ferbench.benchmark.learning.determinism import deterministic_if_it_can
     from ferbench.benchmark.learning.task import metrics_of
+    from ferbench.benchmark.measures.calibration import calibration
     from ferbench.benchmark.measures.efficiency import device_name
     from ferbench.benchmark.planning.data import open_data
     from ferbench.benchmark.planning.leaks import copies_of, parted
@@ -239,9 +240,8 @@ def run_cell(
     table = prediction_table(corpus, parts.test, answers)
     validation = None if chosen_on is None else prediction_table(corpus, parts.validation, chosen_on)
     if chosen_on is not None and corpus.target is None:
-        found["calibration"] = calibration_of(
-            chosen_on, corpus.label[parts.validation], answers, corpus.label[parts.test]
-        )
+        labels = corpus.label[parts.validation], corpus.label[parts.test]
+        found["calibration"] = calibration(chosen_on, labels[0], answers, labels[1])
     record = {
         **{name: value for name, value in about.items() if name not in PLANNED},
         "status": "ok",
@@ -287,7 +287,7 @@ def keep_weights(cell: Cell, folder: Path, model: torch.nn.Module, record: dict[
         size=cell.size,
         dataset=record["dataset"],
         classes=tuple(record["classes"]),
-        value="calibration" not in record,
+        value=headline.name == "ccc",
         protocol=record["protocol"],
         key=record["key"],
         score=headline.value,
@@ -295,26 +295,6 @@ def keep_weights(cell: Cell, folder: Path, model: torch.nn.Module, record: dict[
     )
     folder.mkdir(parents=True, exist_ok=True)
     keep(folder / WEIGHTS, model, about)
-
-
-def calibration_of(
-    chosen_on: NDArray[np.float64],
-    chosen_labels: NDArray[np.int64],
-    answers: NDArray[np.float64],
-    labels: NDArray[np.int64],
-) -> dict[str, float]:
-    """The temperature that the validation part asks for, and the calibration error of the test part before and after.
-
-    chosen_on, answers: (N,C) probabilities of either part.
-    """
-    from ferbench.benchmark.measures.calibration import calibrated, calibration_error, fitted_temperature
-
-    temperature = fitted_temperature(chosen_on, chosen_labels)
-    return {
-        "temperature": temperature,
-        "error": calibration_error(answers, labels),
-        "calibrated_error": calibration_error(calibrated(answers, temperature), labels),
-    }
 
 
 def _architecture_cell(

@@ -11,6 +11,7 @@ from ferbench.benchmark.board.markdown import NOTHING, escape, figure, table
 from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import DataTable
 from ferbench.benchmark.board.tables import HEADLINES, with_interval
+from ferbench.benchmark.measures.calibration import BINS
 
 _HARDEST = 3
 ONE_SEED = (
@@ -54,8 +55,8 @@ def calibration(data: DataTable) -> str:
             lines.append([escape(row.title), *(figure(mean) for mean in means)])
     headers = ["calibration", "expected error", "after temperature scaling", "temperature"]
     note = (
-        "\n\nExpected calibration error on the test part (15 bins): how far confidence and accuracy lie apart. The "
-        "temperature was fitted on the validation part, which is small: what it mends there it may not mend here."
+        f"\n\nExpected calibration error on the test part ({BINS} bins): how far confidence and accuracy lie apart. "
+        "The temperature was fitted on the validation part, which is small: what it mends there it may not mend here."
     )
     return table(headers, lines, ["calibration"]) + note if lines else ""
 

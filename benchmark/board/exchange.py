@@ -148,7 +148,7 @@ def _result(table: DataTable, row: Row, name: str, said: str) -> dict[str, Any]:
 def _developer(row: Row) -> str:
     """Whose model it is."""
     card = row.records[0].data.get("card")
-    return "ferbench" if card is None else str(card["organisation"] if card["organisation"] != "unknown" else "unknown")
+    return "ferbench" if card is None else str(card["organisation"])
 
 
 def _created(row: Row) -> str | None:

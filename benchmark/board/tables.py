@@ -99,7 +99,7 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
             group,
             _name(row) + marks.of(notes),
             *(
-                {"tier": _tier(row), "coverage": NOTHING if row.score is None else f"{row.coverage:.1%}"}[name]
+                {"tier": tier(row), "coverage": NOTHING if row.score is None else f"{row.coverage:.1%}"}[name]
                 for name in tiers
             ),
             _view(row),
@@ -139,7 +139,8 @@ def costs(data: DataTable) -> str:
     return _with_notes(table(headers, lines, _WORDS), [measured_on, pareto_note, *marks.notes()])
 
 
-def _tier(row: Row) -> str:
+def tier(row: Row) -> str:
+    """How its numbers came to be; of a floor and the oracle that is no question."""
     return NOTHING if row.kind in ("floor", "oracle") else row.tier
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ferbench.benchmark.commands.run import choose_device
-from ferbench.benchmark.commands.score import keep, name_of, told_on_standard_error
+from ferbench.benchmark.commands.score import keep, name_of
+from ferbench.benchmark.commands.terminal import say_aside
+from ferbench.benchmark.entries.answers import Answers
 from ferbench.benchmark.entries.cards import Card, read_card, unknown_card
 from ferbench.benchmark.entries.command import Command, answers_by
 from ferbench.benchmark.entries.questions import Question, question_of
+from ferbench.benchmark.entries.scoring import RunHere
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import data_folder
 from ferbench.benchmark.planning.registry import architectures
@@ -55,19 +59,29 @@ def evaluate_predictor(request: Request) -> None:
     if command is None:
         _refuse_nothing(request.predictor)
     folder = data_folder(request.data)
+    answer = _by_command(command, request.seconds) if command else _by_weights(request, cards[request.datasets[0]])
     for name in request.datasets:
-        question = question_of(name, request.suite, folder, told_on_standard_error, request.classes)
+        question = question_of(name, request.suite, folder, say_aside, request.classes)
         card = cards[name] or unknown_card(name_of(_called(request, command)), name)
-        if command is not None:
-            answers, run, digest = answers_by(command, question, request.seconds)
-        else:
-            from ferbench.benchmark.entries.predictors import evaluate
-
-            device = _device(request.device)
-            predictor = _predictor(request, question, cards[name], device)
-            answers, run = evaluate(predictor, question, device, told_on_standard_error)
-            digest = predictor.digest
+        answers, run, digest = answer(question)
         keep(request.results, question, answers, card, digest, run)
+
+
+Answer = Callable[[Question], tuple[Answers, RunHere, str]]
+"""Answers, how they were made, and the digest of what made them."""
+
+
+def _by_command(command: Command, seconds: float) -> Answer:
+    return lambda question: answers_by(command, question, seconds)
+
+
+def _by_weights(request: Request, card: Card | None) -> Answer:
+    """Reads the weights once, for whichever questions."""
+    from ferbench.benchmark.entries.predictors import evaluate
+
+    device = _device(request.device)
+    predictor = _predictor(request, card, device)
+    return lambda question: (*evaluate(predictor, question, device, say_aside), predictor.digest)
 
 
 def _refuse_nothing(predictor: str) -> None:
@@ -98,12 +112,12 @@ def _device(asked: str) -> torch.device:
     return torch.device(choose_device(asked))
 
 
-def _predictor(request: Request, question: Question, card: Card | None, device: torch.device) -> Predictor:
+def _predictor(request: Request, card: Card | None, device: torch.device) -> Predictor:
     name, equals, file = request.predictor.partition("=")
     if equals:
         from ferbench.benchmark.entries.checkpoint import checkpoint_predictor
 
-        return checkpoint_predictor(name, Path(file), request.size, card, question.classes, device)
+        return checkpoint_predictor(name, Path(file), request.size, card, device)
     from ferbench.benchmark.entries.onnx_file import onnx_predictor
 
     return onnx_predictor(Path(request.predictor), card)

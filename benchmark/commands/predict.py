@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,12 +50,23 @@ def predict(request: Request) -> None:
     media = media_of(request.inputs, request.rate)
     kept = read_kept(weights_of(request.results, request.cell))
     detector = Detector() if request.faces == "found" else None
-    table = pd.concat([_of(medium, kept, detector, request) for medium in media], ignore_index=True)
+    plots = _plots(media, request.plot)
+    table = pd.concat([_of(medium, kept, detector, request, plots) for medium in media], ignore_index=True)
     if write_table(table, request.out):
         print(f"{request.out}: {len(table)} answers")
 
 
-def _of(medium: Medium, kept: Kept, detector: Detector | None, request: Request) -> pd.DataFrame:
+def _plots(media: Sequence[Medium], plot: Path | None) -> dict[Path, Path]:
+    """By video the file of its plot: of several each has the video's name in it."""
+    videos = [medium.file for medium in media if medium.is_video]
+    if plot is None:
+        return {}
+    return {file: plot.with_stem(f"{plot.stem}-{file.stem}") if len(videos) > 1 else plot for file in videos}
+
+
+def _of(
+    medium: Medium, kept: Kept, detector: Detector | None, request: Request, plots: dict[Path, Path]
+) -> pd.DataFrame:
     began = time.perf_counter()
     people, lost = people_in(medium, detector, _say)
     table = answered(kept, medium, people, request.window, _say)
@@ -67,24 +79,22 @@ def _of(medium: Medium, kept: Kept, detector: Detector | None, request: Request)
         file=sys.stderr,
     )
     try:
-        _drawn(medium, table, kept, request)
+        _drawn(medium, table, kept, plots.get(medium.file), request.overlay)
     except OSError as error:
         raise RequestError(f"{error.filename or request.overlay or request.plot}: cannot be written: "
                            f"{error.strerror or error}") from None  # fmt: skip
     return table
 
 
-def _drawn(medium: Medium, table: pd.DataFrame, kept: Kept, request: Request) -> None:
+def _drawn(medium: Medium, table: pd.DataFrame, kept: Kept, plot: Path | None, overlay: Path | None) -> None:
     from ferbench.benchmark.predicting.drawing import draw_overlay, draw_timeline
 
-    if request.plot is not None and medium.is_video and len(table):
-        several = sum(each.is_video for each in media_of(request.inputs, request.rate)) > 1
-        file = request.plot.with_stem(f"{request.plot.stem}-{medium.file.stem}") if several else request.plot
-        file.parent.mkdir(parents=True, exist_ok=True)
-        draw_timeline(table, kept.about.classes, file)
-    if request.overlay is not None:
-        request.overlay.mkdir(parents=True, exist_ok=True)
-        draw_overlay(medium, table, request.overlay / f"{medium.file.stem}{'.mp4' if medium.is_video else '.png'}")
+    if plot is not None and len(table):
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        draw_timeline(table, kept.about.classes, plot)
+    if overlay is not None:
+        overlay.mkdir(parents=True, exist_ok=True)
+        draw_overlay(medium, table, overlay / f"{medium.file.stem}{'.mp4' if medium.is_video else '.png'}")
 
 
 _said = 0.0

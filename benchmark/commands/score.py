@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from ferbench.benchmark.board.comparison import draw
 from ferbench.benchmark.board.rows import pool
+from ferbench.benchmark.commands.terminal import say_aside
 from ferbench.benchmark.entries.answers import Answers, format_of, read_answers
 from ferbench.benchmark.entries.cards import Card, read_card, unknown_card
 from ferbench.benchmark.entries.questions import Question, question_of
@@ -62,7 +62,7 @@ def score_file(
     if not file.is_file():
         raise RequestError(f"{file}: no such file of answers")
     about = read_card(card, dataset) if card else unknown_card(name_of(file.stem), dataset)
-    question = question_of(dataset, suite, data_folder(data), told_on_standard_error, classes)
+    question = question_of(dataset, suite, data_folder(data), say_aside, classes)
     answers = read_answers(file, question)
     keep(results, question, answers, about, digest_of_file(file))
 
@@ -121,11 +121,6 @@ def check_submissions(folder: Path) -> None:
 def name_of(text: str) -> str:
     """What an entry without a card is called."""
     return re.sub(r"[^a-z0-9_.+-]+", "-", text.lower()).strip("-.")[:64] or "entry"
-
-
-def told_on_standard_error(text: str) -> None:
-    """Says what is going on, out of the way of what is printed."""
-    print(text, file=sys.stderr)
 
 
 def keep(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from ferbench.benchmark.commands.tables import refuse_other_ending, write_table
+from ferbench.benchmark.commands.terminal import say_aside
 from ferbench.benchmark.entries.questions import question_of
 from ferbench.benchmark.planning.data import data_folder
 
@@ -25,7 +25,7 @@ def write_template(
         RequestError: the request is wrong, or the file cannot be written.
     """
     refuse_other_ending(out)
-    question = question_of(dataset, suite, data_folder(data), lambda text: print(text, file=sys.stderr), classes)
+    question = question_of(dataset, suite, data_folder(data), say_aside, classes)
     if write_table(question.template(hash_ids), out):
         asked = len(question.ids)
         print(f"{out}: {asked} samples of {question.location.name}, split {question.fingerprint}; fill in "

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,8 +59,11 @@ class FormatOnly:
 
     ids: list[str]
     classes: tuple[str, ...]
-    is_value: bool
     fingerprint: str
+
+    @property
+    def is_value(self) -> bool:
+        return self.classes == (REGRESSION,)
 
     def hashed(self, name: str) -> str:
         return name
@@ -84,8 +88,7 @@ def format_of(file: Path, classes: tuple[str, ...]) -> FormatOnly:
             splits |= {str(found) for found in batch.column(SPLIT).unique().to_pylist() if found is not None}
     if len(splits) > 1:
         raise RequestError(f"{file}: it answers more than one test part (split {', '.join(sorted(splits)[:3])})")
-    return FormatOnly(list(ids), (REGRESSION,) if len(classes) == 1 else classes, len(classes) == 1,
-                      next(iter(splits), ""))  # fmt: skip
+    return FormatOnly(list(ids), (REGRESSION,) if len(classes) == 1 else classes, next(iter(splits), ""))
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,11 @@ def read_answers(file: Path, question: Asked) -> Answers:
     columns, dropped, kind = _columns(names, question, str(file))
     ids = question.ids
     place = {name: i for i, name in enumerate(ids)}
-    hashed = {question.hashed(name): i for i, name in enumerate(ids)}
+
+    @cache
+    def hashed() -> dict[str, int]:  # a million names take a second
+        return {question.hashed(name): i for i, name in enumerate(ids)}
+
     scores = np.zeros((len(ids), len(columns)))
     answered = np.zeros(len(ids), dtype=np.bool_)
     for batch in _batches(file):
@@ -241,12 +248,16 @@ def _id_column(names: Sequence[str]) -> str | None:
 
 
 def _places(
-    batch: pa.RecordBatch, place: dict[str, int], hashed: dict[str, int], answered: NDArray[np.bool_], where: str
+    batch: pa.RecordBatch,
+    place: dict[str, int],
+    hashed: Callable[[], dict[str, int]],
+    answered: NDArray[np.bool_],
+    where: str,
 ) -> NDArray[np.int64]:
     """(B,) places of the samples of some rows, named or hashed."""
     named = batch.column(str(_id_column(batch.schema.names))).to_pylist()
     try:
-        known = place if not named or str(named[0]) in place else hashed
+        known = place if not named or str(named[0]) in place else hashed()
         rows = np.array([known[str(name)] for name in named], dtype=np.int64)
     except KeyError as error:
         raise RequestError(f"{where}: sample {error.args[0]!r} is not in the test part ({len(place)} samples, such as "

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.yaml_file import read_yaml
+from ferbench.models.architecture import DEVIATION, MEAN
 
 LONGEST = 500
 
@@ -42,9 +43,9 @@ class ModelInput(BaseModel):
     colour: Literal["RGB", "BGR", "grey"] = "RGB"
     range: Literal[1, 255] = 1
     """Of full brightness, before mean and deviation."""
-    mean: Annotated[list[float], Field(min_length=1, max_length=3)] = [0.485, 0.456, 0.406]
+    mean: Annotated[list[float], Field(min_length=1, max_length=3)] = list(MEAN)
     """In the order of its channels and in its range."""
-    deviation: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=3)] = [0.229, 0.224, 0.225]
+    deviation: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=3)] = list(DEVIATION)
     layout: Literal["NCHW", "NHWC", "NTCHW", "NCTHW", "NTHWC"] = "NCHW"
     frames: Annotated[int, Field(ge=1, le=512)] = 1
     """Of a clip (T); 1: a picture."""

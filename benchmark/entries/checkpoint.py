@@ -14,15 +14,11 @@ from ferbench.benchmark.measures.efficiency import count_parameters, known_macs
 from ferbench.benchmark.planning.registry import architectures
 
 
-def checkpoint_predictor(
-    name: str, file: Path, size: str, card: Card | None, classes: tuple[str, ...], device: torch.device
-) -> Predictor:
-    """An architecture with all weights of a file.
-
-    classes: of the data set, which are taken where the card names none.
+def checkpoint_predictor(name: str, file: Path, size: str, card: Card | None, device: torch.device) -> Predictor:
+    """An architecture with all weights of a file; where the card names no classes, those of the data set are taken.
 
     Raises:
-        RequestError: no such architecture or size; the file does not fit; nobody says what its classes are.
+        RequestError: no such architecture or size; the file does not fit, or has other classes than the card.
     """
     from ferbench.models.official_files import WeightsError, sha256_of
     from ferbench.models.released import load_released
@@ -39,16 +35,15 @@ def checkpoint_predictor(
     named = card.model.classes if card and card.model else None
     if named is not None and len(named) != count:
         raise RequestError(f"{file}: it has {count} classes, and the card names {len(named)}: correct model.classes")
-    if named is None and len(classes) != count:
-        raise RequestError(f"{file}: it has {count} classes, the data set {len(classes)}: say with --card which they "
-                           "are (model: {classes: [...]})")  # fmt: skip
     notes = (
         f"{said} (file sha256 {digest[:8]})",
         *(() if named else ("no card says the order of its classes: taken as the data set's",)),
     )
     return Predictor(
         model=folded(model.eval()),
+        file=file,
         classes=tuple(named) if named else None,
+        outputs=count,
         view=architecture.view,
         frames=own.frames,
         image_size=own.image_size,

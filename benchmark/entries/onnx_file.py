@@ -44,7 +44,9 @@ def onnx_predictor(file: Path, card: Card | None) -> Predictor:
         del model.graph
     return Predictor(
         model=model,
+        file=file,
         classes=tuple(about.classes),
+        outputs=len(about.classes),
         view="image" if about.frames == 1 else "clip",
         frames=about.frames,
         image_size=about.size,

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from ferbench.benchmark.entries.answers import Answers, answers_of
 from ferbench.benchmark.entries.questions import Question
 from ferbench.benchmark.entries.scoring import RunHere
+from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.learning.training import Batches, FrameBatches, Material, Run, predict
 from ferbench.benchmark.measures.efficiency import device_name, measure_inference, peak_memory
 from ferbench.benchmark.planning.data import Report, open_data
@@ -34,8 +36,11 @@ class Predictor:
 
     model: nn.Module
     """(B,3,H,W), or (B,T,3,H,W) of a clip, a pair or a sequence -> (B,C) or (B,T,C), whose softmax answers."""
+    file: Path
     classes: tuple[str, ...] | None
     """In the order of its columns; None: those of the data set, in its order."""
+    outputs: int
+    """How many columns it has."""
     view: View
     frames: int
     image_size: int
@@ -68,9 +73,14 @@ def evaluate(predictor: Predictor, question: Question, device: torch.device, rep
     """What a predictor answers to a question, and how that was made.
 
     Raises:
-        RequestError: its classes are not those of the data set.
+        RequestError: its classes are not those of the data set, or nobody says what they are.
         DivergedError: it answers what is no number.
     """
+    if predictor.classes is None and predictor.outputs != len(question.classes):
+        raise RequestError(
+            f"{predictor.file}: it has {predictor.outputs} classes, the data set {len(question.classes)}: say with "
+            "--card which they are (model: {classes: [...]})"
+        )
     began = time.perf_counter()
     model = predictor.model.to(device).eval()
     run = Run(device, predictor.precision, predictor.channels_last, 0, 0.0, lambda text, loss=None: None)

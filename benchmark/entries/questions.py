@@ -185,4 +185,4 @@ def _of_classes(question: Question, only: Sequence[str]) -> Question:
     cell = replace(
         question.cell, protocol=replace(protocol, options={**protocol.options, "classes": " ".join(classes)})
     )
-    return Question(cell, question.location, viewed, parts, question.shown)
+    return replace(question, cell=cell, corpus=viewed, parts=parts)

@@ -43,3 +43,18 @@ def calibration_error(probabilities: Array, labels: NDArray[np.int64]) -> float:
     count = np.bincount(place, minlength=BINS)
     gap = np.abs(np.bincount(place, confidence, BINS) - np.bincount(place, right, BINS))
     return float(gap[count > 0].sum() / len(labels))
+
+
+def calibration(
+    chosen_on: Array, chosen_labels: NDArray[np.int64], answers: Array, labels: NDArray[np.int64]
+) -> dict[str, float]:
+    """The temperature that the validation part asks for, and the calibration error of the test part before and after.
+
+    chosen_on, answers: (N,C) probabilities of either part.
+    """
+    temperature = fitted_temperature(chosen_on, chosen_labels)
+    return {
+        "temperature": temperature,
+        "error": calibration_error(answers, labels),
+        "calibrated_error": calibration_error(calibrated(answers, temperature), labels),
+    }

@@ -9,7 +9,9 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,29 @@ def run(prepare: Callable[[argparse.Namespace], Callable[[Any], Answer]], **opti
         writer = csv.DictWriter(out, names)
         writer.writeheader()
         writer.writerows(rows)
+
+
+def scores_of(model: str | None, named: str) -> Callable[[Any], Any]:
+    """What an ONNX file answers to (1,C,H,W) pictures, (classes,).
+
+    model: the file; named: what it is called where it comes from.
+    """
+    import onnxruntime
+
+    if not model:
+        raise SystemExit(f"name the file: --model {named}")
+    network = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return lambda pictures: network.run(None, {network.get_inputs()[0].name: pictures})[0].ravel()
+
+
+@contextmanager
+def as_file(face: Any) -> Iterator[str]:
+    """A face as a PNG file, for a tool that takes no array."""
+    from PIL import Image
+
+    with tempfile.TemporaryDirectory(prefix="faces-") as folder:
+        Image.fromarray(face).save(f"{folder}/face.png")
+        yield f"{folder}/face.png"
 
 
 def as_columns(answer: Answer) -> dict[str, Any]:

@@ -3,22 +3,15 @@
 The crop is taken for aligned: its own alignment looks for the face in a whole picture.
 """
 
-import tempfile
-from pathlib import Path
-
-from faces import run
+from faces import as_file, run
 
 
 def prepare(arguments):
     from libreface.Facial_Expression_Recognition.inference import get_facial_expression
-    from PIL import Image
-
-    folder = Path(tempfile.mkdtemp(prefix="faces-"))
 
     def answer(face):
-        file = folder / "face.png"
-        Image.fromarray(face).save(file)
-        return get_facial_expression(str(file), device="cpu")
+        with as_file(face) as file:
+            return get_facial_expression(file, device="cpu")
 
     return answer
 

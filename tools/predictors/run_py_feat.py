@@ -4,25 +4,19 @@ Its own detector looks for the face in the crop; where it finds none, the sample
 largest counts.
 """
 
-import tempfile
-from pathlib import Path
-
-from faces import run
+from faces import as_file, run
 
 CLASSES = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
 
 
 def prepare(arguments):
     from feat import Detectorv1
-    from PIL import Image
 
     tool = Detectorv1(device="cpu")
-    folder = Path(tempfile.mkdtemp(prefix="faces-"))
 
     def answer(face):
-        file = folder / "face.png"
-        Image.fromarray(face).save(file)
-        found = tool.detect([str(file)], data_type="image", progress_bar=False)
+        with as_file(face) as file:
+            found = tool.detect([file], data_type="image", progress_bar=False)
         found = found.dropna(subset=[CLASSES[0]])
         if not len(found):
             return None

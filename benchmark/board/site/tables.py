@@ -13,7 +13,7 @@ from ferbench.benchmark.board.reproduction import Published
 from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.board.site import addresses
-from ferbench.benchmark.board.tables import HEADLINES, caveats, notes_of
+from ferbench.benchmark.board.tables import HEADLINES, caveats, notes_of, tier
 from ferbench.benchmark.measures.statistics import Interval
 from ferbench.benchmark.records.entries import TRAINED_HERE
 
@@ -152,7 +152,7 @@ def _scores(table: DataTable, row: Row, place: int, mixed: bool) -> list[Value]:
         Value(table.comparison.letters(row.architecture) or NOTHING),
         *(Value(figure(each), _order(each)) for each in spreads),
         Value(row.view if row.view != "none" else NOTHING),
-        Value(row.tier if mixed and row.kind not in ("floor", "oracle") else NOTHING),
+        Value(tier(row) if mixed else NOTHING),
         Value(f"{row.coverage:.1%}" if row.coverage < 1 else NOTHING, _order(row.coverage)),
         *(Value(figure(v := row.scores.get(name)), _order(v)) for name in ("accuracy", "f1_macro", "uar")),
     ]

@@ -81,9 +81,9 @@ class Random(Brightness):
 
 
 def predictor(model: nn.Module, **changes: Any) -> Predictor:
-    return Predictor(**{
-        "model": model, "classes": None, "view": "image", "frames": 1, "image_size": SIDE, "digest": "0", **changes,
-    })  # fmt: skip
+    plain: dict[str, Any] = {"model": model, "file": Path("weights"), "classes": None, "outputs": 8, "digest": "0"}
+    plain |= {"view": "image", "frames": 1, "image_size": SIDE}
+    return Predictor(**{**plain, **changes})
 
 
 @pytest.mark.parametrize(
