@@ -523,12 +523,14 @@ def prediction_table(corpus: Corpus, samples: NDArray[np.int64], answers: NDArra
 
 
 def counts_of(corpus: Corpus, parts: Split, missing: NDArray[np.bool_]) -> dict[str, int]:
-    """Samples of each part, and frames of the test samples that had to be filled in."""
+    """Samples of each part, frames of the test samples that had to be filled in, and samples that the rule for copies
+    left out."""
     import numpy as np
 
     before = np.concatenate([[0], np.cumsum(missing)])
     filled = before[corpus.stop[parts.test]] - before[corpus.start[parts.test]]
-    return {f"{name}_samples": len(rows) for name, rows in parts.parts.items()} | {"missing_frames": int(filled.sum())}
+    counts = {f"{name}_samples": len(rows) for name, rows in parts.parts.items()}
+    return counts | {"missing_frames": int(filled.sum()), "copies_left_out": len(parts.dropped)}
 
 
 def cost_of(

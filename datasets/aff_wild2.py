@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
 from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.integrity import ItemError, Skipped
 from ferbench.datasets.numbered_frames import NumberedFrames, numbered_images
 from ferbench.datasets.spelling import is_shown, whole_number
 from ferbench.datasets.streams import number_of
@@ -101,14 +102,20 @@ def read_release(root: Path, protocol: Protocol, dataset: str, classes: tuple[st
     files = label_files(find_tree(root, classes))
     refuse_divided_videos(root, files)
     crops = crop_folders(root)
-    people = [person_of(file, part, crops, root, classes) for part in files for file in files[part]]
+    people, skipped = [], Skipped("label files")
+    for file, part in ((file, part) for part in files for file in files[part]):
+        try:
+            people.append(person_of(file, part, crops, root, classes))
+        except ItemError as error:
+            skipped.add(error)
+    left_out = skipped.notes(len(people), root)
     refuse_half_copy(root, people)
     bounds = np.concatenate([[0], np.cumsum([person.frames for person in people])]).astype(np.int64)
     step = train_step(people, protocol.options["train_step"], where=dataset)
     chosen = [labelled_frames(person, step) for person in people]
     track = np.repeat(np.arange(len(people)), [len(frames) for frames in chosen])
     place = np.concatenate([bounds[t] + frames for t, frames in enumerate(chosen)])
-    unlabelled = len(crops) - len(people)
+    unlabelled = len(crops) - len(people) - len(skipped.faults)
     return keep_present_classes(
         Corpus(
             dataset=dataset,
@@ -125,7 +132,8 @@ def read_release(root: Path, protocol: Protocol, dataset: str, classes: tuple[st
             part=tuple(p.part for p, f in zip(people, chosen, strict=True) for _ in range(len(f))),
             notes=(
                 *((f"every {step}th labelled frame of the training part",) if step > 1 else ()),
-                *((f"{unlabelled} folders of crops have no label file",) if unlabelled else ()),
+                *((f"{unlabelled} folders of crops have no label file",) if unlabelled > 0 else ()),
+                *left_out,
             ),
             neutral_class=0,
             split_group=tuple(person.video for person in people),
@@ -193,7 +201,7 @@ def text_of(file: Path) -> list[str]:
     try:
         return file.read_bytes().decode("utf-8-sig").rstrip().splitlines()
     except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not a text file: copy the file again") from error
+        raise ItemError(f"{file}: not a text file: copy the file again") from error
 
 
 def header_of(file: Path) -> tuple[str, ...]:
@@ -223,7 +231,7 @@ def labels_of(file: Path, classes: tuple[str, ...]) -> NDArray[np.int8]:
         label = np.array([label_of(line) for line in lines], dtype=np.int64)
     wrong = np.flatnonzero((label < -1) | (label >= len(classes)))
     if len(wrong):
-        raise DataError(f"{file}, line {wrong[0] + 2}: {lines[wrong[0]][:40]!r} is no label: labels are -1 to "
+        raise ItemError(f"{file}, line {wrong[0] + 2}: {lines[wrong[0]][:40]!r} is no label: labels are -1 to "
                         f"{len(classes) - 1}")  # fmt: skip
     return label.astype(np.int8)
 
@@ -279,18 +287,18 @@ def person_of(
     if len(folders) > 1:
         raise DataError(f"{folders[0]} and {folders[1]} both claim to be video {file.stem}: remove one of them")
     if not folders:
-        raise DataError(f"{file}: there are no crops {CROPS}/{file.stem}/: copy them, or remove the label file")
+        raise ItemError(f"{file}: there are no crops {CROPS}/{file.stem}/: copy them, or remove the label file")
     refuse_link_outside(root, folders[0])
     images = numbered_images(folders[0], root)
     if not images:
-        raise DataError(f"{folders[0]}: no images: the copy of Aff-Wild2 is incomplete; copy it again")
+        raise ItemError(f"{folders[0]}: no images: the copy of Aff-Wild2 is incomplete; copy it again")
     if 0 in images:
         raise DataError(f"{folders[0]}: there is a frame 0: frames of Aff-Wild2 are counted from 1; rename them")
     last = max(images)
     if len(label) == last + 1:
         label = label[:last]
     if len(label) > 2 * last:
-        raise DataError(f"{file}: {len(label)} labels but the last frame of {folders[0]} is {last}: the crops are "
+        raise ItemError(f"{file}: {len(label)} labels but the last frame of {folders[0]} is {last}: the crops are "
                         "incomplete or belong to another video; copy them again")  # fmt: skip
     frames = max(last, len(label))
     present = np.zeros(frames, dtype=np.bool_)

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
 from ferbench.datasets.dataset import DataSet, Protocol
-from ferbench.datasets.integrity import FEW_FILES, MOST_FRAMES
+from ferbench.datasets.integrity import FEW_FILES, MOST_FRAMES, ItemError, Skipped
 from ferbench.datasets.spelling import csv_rows, pictures_in, whole_number
 from ferbench.datasets.splits import stable_rank
 from ferbench.datasets.streams import number_of
@@ -51,6 +51,7 @@ TRAIN_COUNTS = (74_874, 134_415, 25_459, 14_090, 6_378, 3_803, 24_882, 3_750)
 VALIDATION_COUNTS = (500, 500, 500, 500, 500, 500, 500, 499)
 SMALL_COUNTS = tuple(count // 10 for count in TRAIN_COUNTS)
 """7,487 / 13,441 / 2,545 / 1,409 / 637 / 380 / 2,488 / 375: 28,762 in all."""
+FOLDERS = (("train_set", "train"), ("val_set", "test"))
 PARTS = (("training.csv", "train"), ("validation.csv", "test"))
 IMAGES = "Manually_Annotated_Images"
 COLUMNS = ("subDirectory_filePath", "face_x", "face_y", "face_width", "face_height", "expression")
@@ -89,13 +90,15 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     Raises:
         DataError: neither release is there, it is half copied, or an annotation cannot be used.
     """
+    skipped = Skipped("annotations")
     if (root / "train_set").is_dir() and (root / "val_set").is_dir():
-        faces = [*npy_faces(root, "train_set", "train"), *npy_faces(root, "val_set", "test")]
+        faces = [face for folder, part in FOLDERS for face in npy_faces(root, folder, part, skipped)]
     elif (root / "training.csv").is_file() and (root / "validation.csv").is_file():
-        faces = located(root, [face for file, part in PARTS for face in csv_faces(root, file, part)])
+        faces = located(root, [face for file, part in PARTS for face in csv_faces(root, file, part, skipped)])
     else:
         raise DataError(f"{root}: no AffectNet here: expected train_set/ and val_set/ (2021 release), or training.csv, "
                         f"validation.csv and {IMAGES}/ (first release)")  # fmt: skip
+    left_out = skipped.notes(len(faces), root)
     faces, share = draw_small(faces, protocol.options["fraction"])
     if not faces:
         raise DataError(f"{root}: no labelled face: the copy of AffectNet is incomplete")
@@ -117,13 +120,13 @@ def read(root: Path, protocol: Protocol) -> Corpus:
             label=np.array([face.code for face in faces], dtype=np.int64),
             part=tuple(face.part for face in faces),
             boxes=np.array(boxes) if boxes else None,
-            notes=(f"{share:.0%} of each training class of the folder",),
+            notes=(f"{share:.0%} of each training class of the folder", *left_out),
             neutral_class=0,
         )
     )
 
 
-def npy_faces(root: Path, folder: str, part: str) -> Iterator[Face]:
+def npy_faces(root: Path, folder: str, part: str, skipped: Skipped) -> Iterator[Face]:
     """Faces of one part of the 2021 release, in the order of their ids."""
     images = pictures_in(root / folder / "images", root)
     annotations = root / folder / "annotations"
@@ -135,8 +138,10 @@ def npy_faces(root: Path, folder: str, part: str) -> Iterator[Face]:
                         "the two): the copy of AffectNet is incomplete; copy it again")  # fmt: skip
     codes = codes_of(str(annotations), annotations.stat().st_mtime_ns)
     for name in sorted(notes):
-        if codes[name] < len(CLASSES):
-            yield Face(f"{folder}/images/{images.get(name, f'{name}.jpg')}", codes[name], part)
+        if isinstance(codes[name], str):
+            skipped.add(str(codes[name]))
+        elif int(codes[name]) < len(CLASSES):
+            yield Face(f"{folder}/images/{images.get(name, f'{name}.jpg')}", int(codes[name]), part)
 
 
 def names_in(folder: Path, ending: str) -> set[str]:
@@ -148,12 +153,19 @@ def names_in(folder: Path, ending: str) -> set[str]:
 
 
 @lru_cache(maxsize=4)
-def codes_of(annotations: str, changed: int) -> dict[str, int]:
-    """Expression codes in a folder of annotations by name; kept while the folder does not change (`changed`).
+def codes_of(annotations: str, changed: int) -> dict[str, int | str]:
+    """Expression codes in a folder of annotations by name, or what is wrong with the file; kept while the folder does
+    not change (`changed`).
 
     A process that runs many cells reads the 290,000 files of the release once.
     """
-    return {name: npy_code(f"{annotations}/{name}_exp.npy") for name in names_in(Path(annotations), "_exp.npy")}
+    codes: dict[str, int | str] = {}
+    for name in names_in(Path(annotations), "_exp.npy"):
+        try:
+            codes[name] = npy_code(f"{annotations}/{name}_exp.npy")
+        except ItemError as error:
+            codes[name] = str(error)
+    return codes
 
 
 def npy_code(file: str) -> int:
@@ -164,9 +176,9 @@ def npy_code(file: str) -> int:
         value = scalar_of(content)
         code = whole_number(value.decode() if isinstance(value, bytes) else str(value))
     except Exception as error:  # a damaged header can raise anything
-        raise DataError(f"{file}: not an expression code: {str(error)[:200]}: copy the file again") from None
+        raise ItemError(f"{file}: not an expression code: {str(error)[:200]}: copy the file again") from None
     if not 0 <= code <= 10:
-        raise DataError(f"{file}: expression {code} is out of range: codes are 0 to 10")
+        raise ItemError(f"{file}: expression {code} is out of range: codes are 0 to 10")
     return code
 
 
@@ -188,10 +200,14 @@ def dtype_of(header: bytes) -> np.dtype[Any]:
     return dtype
 
 
-def csv_faces(root: Path, file: str, part: str) -> Iterator[Face]:
-    """Faces of one part of the first release, in the order of the file."""
+def csv_faces(root: Path, file: str, part: str, skipped: Skipped) -> Iterator[Face]:
+    """Faces of one part of the first release, in the order of the file. A row of it has a box of `NULL`."""
     for line, row in csv_rows(root / file, COLUMNS):
-        face = csv_face(root / file, line, row, part)
+        try:
+            face = csv_face(root / file, line, row, part)
+        except ItemError as error:
+            skipped.add(error)
+            continue
         if face is not None:
             yield face
 
@@ -202,9 +218,9 @@ def csv_face(file: Path, line: int, row: dict[str, str], part: str) -> Face | No
         code = whole_number(row["expression"])
         x, y, width, height = (float(row[column.lower()]) for column in COLUMNS[1:5])
     except (KeyError, ValueError):
-        raise DataError(f"{file}, line {line}: a number cannot be read: copy the file again") from None
+        raise ItemError(f"{file}, line {line}: a number cannot be read: copy the file again") from None
     if not 0 <= code <= 10:
-        raise DataError(f"{file}, line {line}: expression {code} is out of range: codes are 0 to 10")
+        raise ItemError(f"{file}, line {line}: expression {code} is out of range: codes are 0 to 10")
     if code >= len(CLASSES) or not (width > 0 and height > 0):
         return None
     path, box = image_path(file, line, row[COLUMNS[0].lower()]), (x, y, width, height)
@@ -218,7 +234,7 @@ def landmark_crop(file: Path, line: int, written: str, box: Box) -> Box | None:
     try:
         points = np.array(written.split(";"), dtype=np.float64).reshape(POINTS, 2)
     except ValueError:
-        raise DataError(f"{file}, line {line}: {LANDMARKS} are not {POINTS} pairs of numbers: copy the file again") from None  # fmt: skip # noqa: E501
+        raise ItemError(f"{file}, line {line}: {LANDMARKS} are not {POINTS} pairs of numbers: copy the file again") from None  # fmt: skip # noqa: E501
     low, high = points.min(axis=0), points.max(axis=0)
     (x, y), side = (low + high) / 2, CROP_SIDE * (high - low).max()
     if not (side > 0 and box[0] <= x <= box[0] + box[2] and box[1] <= y <= box[1] + box[3]):

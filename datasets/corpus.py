@@ -8,8 +8,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 Source = Literal["real", "twin"]
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_SECOND = re.compile(r"\d+(\.\d+)?")
+_WITHIN = re.compile(r"#(?:t=\d+(\.\d+)?|row=\d+)")
+_MARK = re.compile("#(?:t|row)=")
 TWIN_FILE = "twin.json"
 """The file at the top of a folder that says that what lies there is a twin."""
 
@@ -40,7 +41,8 @@ class Corpus:
     classes: tuple[str, ...]
     """Classes of the labels, in code order: those of the official map that the data hold."""
     frames: Sequence[str]
-    """Path of every frame below `root`, with forward slashes. `path/to/video.mp4#t=SECONDS` lies in a video."""
+    """Path of every frame below `root`, with forward slashes. `path/to/video.mp4#t=SECONDS` lies in a video and
+    `path/to/table.csv#row=LINE` in a table of pixels."""
     track_start: NDArray[np.int64]
     track_subject: tuple[str | None, ...]
     """Who is seen in each track; None where the release does not say."""
@@ -66,6 +68,14 @@ class Corpus:
     """A value a sample, where the task is regression; `classes` then has one entry and every label is 0."""
     split_group: tuple[str | None, ...] | None = None
     """What must stay in one part with each track where that is more than the subject: both people of one video."""
+    fold: NDArray[np.int64] | None = None
+    """Official fold that tests each sample, where the release divides its samples into folds; `part` is empty then."""
+    attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """What the release says of each sample beside its label (scene, sex, age...), for results by group. An empty text
+    is unknown."""
+    votes: NDArray[np.float64] | None = None
+    """(S,C) share of the people asked who chose each class, where the release publishes their votes; a row of zeros
+    where nobody chose any of these classes."""
 
     def __post_init__(self) -> None:
         # Frames that bear numbers are not listed: the folders that they lie in are.
@@ -102,9 +112,11 @@ class Corpus:
     def track_name(self, track: int) -> str:
         """Where a track lies: its video, its folder of frames, or its only frame."""
         first = self.frames[int(self.track_start[track])]
-        video, _, second = first.partition("#t=")
-        if second or self.track_start[track + 1] - self.track_start[track] == 1:
-            return video
+        file, within = divided(first)
+        if within.startswith("#row="):  # a table of pictures is no recording
+            return first
+        if within or self.track_start[track + 1] - self.track_start[track] == 1:
+            return file
         return first.rpartition("/")[0]
 
     @property
@@ -120,8 +132,8 @@ class Corpus:
         digest = hashlib.sha256()
         video, state = "", None
         for frame in self.frames:
-            file, _, second = frame.partition("#t=")
-            if not second or file != video:  # the many frames of a video are one file
+            file, within = divided(frame)
+            if not within or file != video:  # the many frames of a video are one file
                 video, state = file, _state(self.root / file)
             digest.update(f"{frame}\0{state}\n".encode())
         columns: list[Sequence[object] | NDArray[np.int64]] = [
@@ -132,10 +144,11 @@ class Corpus:
         ]
         for column in [*columns, self.track_start, self.track, self.start, self.stop, self.label]:
             digest.update("\0".join(map(str, column)).encode() + b"\n")
-        for values in (self.boxes, self.target, self.track_neutral):
+        for values in (self.boxes, self.target, self.track_neutral, self.fold, self.votes):
             if values is not None:
                 digest.update(np.ascontiguousarray(values).tobytes())
         digest.update("\0".join(map(str, self.split_group or ())).encode())
+        digest.update(repr(sorted(self.attributes.items())).encode())
         return digest.hexdigest()[:16]
 
 
@@ -150,11 +163,18 @@ def refuse_names(names: Sequence[str], root: Path) -> None:
     if _CONTROL.search(together):
         name = next(name for name in names if _CONTROL.search(name))
         raise DataError(f"{root}: the name {name!a} has a control character in it: rename it")
-    if "#t=" in together:
+    if _MARK.search(together):
         for name in names:
-            second = name.partition("#t=")[2]
-            if second and not _SECOND.fullmatch(second):
-                raise DataError(f"{root}: the name {name!a} has #t= in it, which marks a second of a video: rename it")
+            within = divided(name)[1]
+            if within and not _WITHIN.fullmatch(within):
+                raise DataError(f"{root}: the name {name!a} has #t= or #row= in it, which marks a second of a video or "
+                                "a row of a table: rename it")  # fmt: skip
+
+
+def divided(frame: str) -> tuple[str, str]:
+    """The file that a frame lies in, and where in it: `#t=SECONDS`, `#row=LINE`, or nothing."""
+    mark = _MARK.search(frame) if "#" in frame else None
+    return (frame[: mark.start()], frame[mark.start() :]) if mark else (frame, "")
 
 
 def _state(file: Path) -> tuple[int, int] | None:
@@ -182,5 +202,6 @@ def keep_present_classes(corpus: Corpus) -> Corpus:
         classes=tuple(corpus.classes[c] for c in present),
         absent_classes=tuple(name for c, name in enumerate(corpus.classes) if c not in present),
         label=code[corpus.label],
+        votes=None if corpus.votes is None else corpus.votes[:, present],
         neutral_class=None if neutral is None or code[neutral] < 0 else int(code[neutral]),
     )

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.integrity import Skipped
 from ferbench.datasets.numbered_frames import numbered_images
 from ferbench.datasets.spelling import folders_in
 from ferbench.datasets.streams import number_of
@@ -65,7 +66,9 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     subjects = sorted(folder for folder in base.iterdir() if folder.is_dir() and not folder.name.startswith("."))
     if not subjects:
         raise DataError(f"{base}: no subject folders: expected {base.name}/<subject>/<Expression>/00001.jpg")
-    recordings = [recording for subject in subjects for recording in recordings_of(subject, root)]
+    skipped = Skipped("recordings")
+    recordings = [recording for subject in subjects for recording in recordings_of(subject, root, skipped)]
+    left_out = skipped.notes(len(recordings), root)
     lengths = [max(r.paths) - min(r.paths) + 1 for r in recordings]
     bounds = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     first = {r.subject: int(bounds[t]) for t, r in enumerate(recordings) if CLASSES[r.label] == "Neutral"}
@@ -89,6 +92,7 @@ def read(root: Path, protocol: Protocol) -> Corpus:
         stop=place + 1,
         label=np.array([r.label for r in recordings], dtype=np.int64)[track],
         part=("",) * len(samples),
+        notes=left_out,
         neutral_class=0,
         track_neutral=enrolment,
     )
@@ -110,11 +114,12 @@ def camera_folder(root: Path, camera: int) -> Path:
     raise DataError(f"{root}: no camera {camera} of CTBC: {there}")
 
 
-def recordings_of(subject: Path, root: Path) -> list[Recording]:
-    """The seven recordings of a subject, in the order of the classes.
+def recordings_of(subject: Path, root: Path, skipped: Skipped) -> list[Recording]:
+    """The seven recordings of a subject, in the order of the classes; one that is not there is counted.
 
     Raises:
-        DataError: an expression is missing, without images, or has a name that is not one of the seven.
+        DataError: the neutral recording, which enrols the subject, is missing or without images; a folder has a name
+            that is not one of the seven.
     """
     refuse_link_outside(root, subject)
     folders = folders_in(subject, root)
@@ -126,7 +131,11 @@ def recordings_of(subject: Path, root: Path) -> list[Recording]:
         folder = folders.get(emotion.lower(), subject / emotion)
         images = numbered_images(folder, root) if folder.is_dir() else {}
         if not images:
-            raise DataError(f"{folder}: no images of this expression: the copy of CTBC is incomplete; copy it again")
+            fault = f"{folder}: no images of this expression: the copy of CTBC is incomplete; copy it again"
+            if emotion == "Neutral":
+                raise DataError(fault)
+            skipped.add(fault)
+            continue
         below = folder.relative_to(root).as_posix()
         recordings.append(Recording(subject.name, label, {n: f"{below}/{name}" for n, name in images.items()}))
     return recordings

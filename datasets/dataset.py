@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 NeutralRule = Literal["first_frame", "training_neutral", "enrolment_frame"]
 MissingRule = Literal["nearest earlier frame"]
+CopiesRule = Literal["refuse", "drop from training", "keep one"]
 MOST = 10_000
 """Largest number that a protocol's entry may be."""
-RULES: dict[str, tuple[str, ...]] = {"neutral": get_args(NeutralRule), "missing": get_args(MissingRule)}
+RULES: dict[str, tuple[str, ...]] = {"neutral": get_args(NeutralRule), "missing": get_args(MissingRule), "copies": get_args(CopiesRule)}
 """Allowed values of the protocol's fields that take a name."""
 
 
@@ -42,6 +43,10 @@ class Protocol:
     """Share of the training subjects (of its samples where subjects are unknown) that choose the epoch."""
     missing: MissingRule = "nearest earlier frame"
     """What stands in for a frame that is missing or cannot be read."""
+    copies: CopiesRule = "refuse"
+    """What becomes of samples that show the same picture in two parts: the data are refused; those that are in the test
+    part, or in the validation part, are dropped from what is trained on, so that the test part stays whole and clean;
+    or one sample of each picture is kept, of the test part before the validation part before training."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What else the data set lets one choose (light, release, fraction...). A float is a share, 0 to 1."""
 
@@ -101,6 +106,9 @@ class DataSet:
     sparse: bool = False
     """Whether the release itself lacks frames within a track (no face was found there): they are no sign of a half
     copy."""
+    field_measures: bool = False
+    """Whether the field reports it as WAR (accuracy) and UAR (the mean recall of its classes), which then stand on the
+    board with their intervals."""
     folder: str = ""
     """Folder below `--data` that it reads, and data set whose twin it shares; empty: those of its own name."""
     optional: bool = False

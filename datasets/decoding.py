@@ -24,6 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps
 
+from ferbench.datasets.corpus import divided
+
 Kind = Literal["pixels", "jpeg"]
 """How a store keeps its frames: as they are, or compressed."""
 QUALITY = 95
@@ -46,7 +48,7 @@ class Share:
     rows: NDArray[np.int64]
     """(P,) row of the store of each entry."""
     entries: Sequence[str]
-    """(P,) files below `root`, or `video#t=SECONDS`."""
+    """(P,) files below `root`, `video#t=SECONDS` or `table#row=LINE`."""
     boxes: NDArray[np.float64] | None
     """(P,4)."""
 
@@ -162,30 +164,41 @@ def _keeper(share: Share) -> Callable[[int, NDArray[np.uint8] | None], None]:
 def faces(
     root: Path, entries: Sequence[str], boxes: NDArray[np.float64] | None, size: int
 ) -> Iterator[tuple[int, NDArray[np.uint8] | None]]:
-    """Place and face of each entry, pictures first, then each video once; None where nothing can be read."""
-    videos: dict[str, list[tuple[float, int]]] = {}
+    """Place and face of each entry, pictures first, then each video and each table once; None where nothing can be
+    read."""
+    inside: dict[tuple[str, str], list[tuple[float, int]]] = {}
     for place, entry in enumerate(entries):
-        file, _, second = entry.partition("#t=")
-        if second:
-            videos.setdefault(file, []).append((float(second), place))
+        file, within = divided(entry)
+        if within:
+            mark, _, number = within.partition("=")
+            inside.setdefault((file, mark), []).append((float(number), place))
         else:
             yield place, read_frame(root / file, size, None if boxes is None else boxes[place])
-    if videos:
-        from ferbench.datasets.video import read_frames
-    for file, wanted in videos.items():
+    for (file, mark), wanted in inside.items():
         wanted.sort()
-        pictures = read_frames(root / file, np.array([second for second, _ in wanted]))
-        for (_, place), picture in zip(wanted, pictures, strict=True):
+        numbers = np.array([number for number, _ in wanted])
+        for (_, place), picture in zip(wanted, _pictures_in(root / file, mark, numbers), strict=True):
             box = None if boxes is None else boxes[place]
             yield place, None if picture is None else face_of(Image.fromarray(picture), size, box)
+
+
+def _pictures_in(file: Path, mark: str, numbers: NDArray[np.float64]) -> Iterator[NDArray[np.uint8] | None]:
+    """What a file that holds many pictures shows at these seconds (`#t`) or in these lines (`#row`), ascending."""
+    if mark == "#row":
+        from ferbench.datasets.pixel_table import read_rows
+
+        return read_rows(file, numbers.astype(np.int64))
+    from ferbench.datasets.video import read_frames
+
+    return read_frames(file, numbers)
 
 
 def shares_of(entries: Sequence[str], number: int) -> list[NDArray[np.int64]]:
     """Places of the entries for each of at most `number` processes: whole videos and runs of pictures, evenly dealt."""
     groups: dict[str, list[int]] = {}
     for place, entry in enumerate(entries):
-        file, _, second = entry.partition("#t=")
-        groups.setdefault(file if second else f"pictures {place // RUN}", []).append(place)
+        file, within = divided(entry)
+        groups.setdefault(file if within else f"pictures {place // RUN}", []).append(place)
     dealt: list[list[int]] = [[] for _ in range(max(1, min(number, len(groups))))]
     for group in sorted(groups.values(), key=len, reverse=True):  # the longest first, to whoever has least
         min(dealt, key=len).extend(group)

@@ -7,13 +7,14 @@ still gives a picture cannot be seen without checksums, which no release has.
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ferbench.datasets.corpus import Corpus
+from ferbench.datasets.corpus import Corpus, DataError, divided
 
 MOST_FRAMES = 0.01
 """Share of the frames that may be lost."""
@@ -22,12 +23,43 @@ FEW_FILES = 3
 Fault = Literal["missing", "cut short", "damaged"]
 
 
+class ItemError(DataError):
+    """One item of a release, among many, that cannot be used: a row, an annotation, a recording."""
+
+
+@dataclass
+class Skipped:
+    """Items that a reader passes over, named and counted, until there are too many for chance: more than `FEW_FILES`
+    and more than `MOST_FRAMES` of all, or more than half."""
+
+    what: str
+    """What the items are, in the plural: `rows`, `label files`."""
+    faults: list[str] = field(default_factory=list)
+
+    def add(self, fault: ItemError | str) -> None:
+        """Counts an item that cannot be used."""
+        self.faults.append(str(fault))
+
+    def notes(self, used: int, root: Path) -> tuple[str, ...]:
+        """What a reader of the board must know of them.
+
+        used: how many items can be used.
+
+        Raises:
+            DataError: they are too many.
+        """
+        count, first = len(self.faults), (self.faults or [""])[0]
+        if count > max(FEW_FILES, MOST_FRAMES * (used + count)) or count > used:
+            raise DataError(f"{first} ({count} of {used + count} {self.what} cannot be used: too many to go on)")
+        return (f"{count} {self.what} cannot be used and are left out: {first.replace(f'{root}/', '')}",) if count else ()
+
+
 def faults_of(corpus: Corpus, lost: NDArray[np.bool_]) -> dict[str, Fault]:
     """What is wrong, by file, in the order of the corpus.
 
     lost: (N,) whether each frame cannot be read.
     """
-    files = dict.fromkeys(corpus.frames[i].partition("#t=")[0] for i in np.flatnonzero(lost).tolist())
+    files = dict.fromkeys(divided(corpus.frames[i])[0] for i in np.flatnonzero(lost).tolist())
     return {file: fault_of(corpus.root / file) for file in files}
 
 
@@ -56,10 +88,10 @@ def too_much_lost(corpus: Corpus, lost: NDArray[np.bool_], sparse: bool) -> str 
         return None
     faults = faults_of(corpus, lost)
     if sparse:
-        there = np.array([faults.get(frame.partition("#t=")[0]) != "missing" for frame in corpus.frames])
+        there = np.array([faults.get(divided(frame)[0]) != "missing" for frame in corpus.frames])
         empty = np.logical_and.reduceat(lost, corpus.track_start[:-1])
         lost = lost & (there | np.repeat(empty, np.diff(corpus.track_start)))
-    files = dict.fromkeys(corpus.frames[i].partition("#t=")[0] for i in np.flatnonzero(lost).tolist())
+    files = dict.fromkeys(divided(corpus.frames[i])[0] for i in np.flatnonzero(lost).tolist())
     if lost.sum() <= MOST_FRAMES * len(lost) or len(files) <= FEW_FILES:
         return None
     return (

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.integrity import ItemError, Skipped
 from ferbench.datasets.numbered_frames import numbered_images
 from ferbench.datasets.spelling import folders_in
 from ferbench.datasets.streams import number_of
@@ -54,14 +55,18 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     """Opens either official tree.
 
     Raises:
-        DataError: no tree for the modality and light, a subject is missing or lacks one of the six expressions, or the
-            neutral rule does not go with the classes.
+        DataError: no tree for the modality and light, a subject is missing, more sequences are than chance explains, or
+            the neutral rule does not go with the classes.
     """
     base = find_tree(root, protocol.options["modality"], protocol.options["light"])
-    sequences = [
-        Sequence(name, label, found_files(root, folder, emotion))
-        for name, folder in subject_folders(root, base) for label, emotion in enumerate(CLASSES)
-    ]  # fmt: skip
+    sequences, skipped = [], Skipped("sequences")
+    for name, folder in subject_folders(root, base):
+        for label, emotion in enumerate(CLASSES):
+            try:
+                sequences.append(Sequence(name, label, found_files(root, folder, emotion)))
+            except ItemError as error:
+                skipped.add(error)
+    left_out = skipped.notes(len(sequences), root)
     bounds = np.concatenate([[0], np.cumsum([len(s.files) for s in sequences])]).astype(np.int64)
     samples = [(t, *sample) for t, s in enumerate(sequences) for sample in samples_of(s, protocol)]
     track = np.array([t for t, *_ in samples], dtype=np.int64)
@@ -84,7 +89,8 @@ def read(root: Path, protocol: Protocol) -> Corpus:
         label=np.array([label for *_, label in samples], dtype=np.int64),
         part=("",) * len(samples),
         neutral_class=len(CLASSES) if with_neutral else None,
-        track_neutral=next_first_frames(bounds) if with_neutral else None,
+        notes=left_out,
+        track_neutral=next_first_frames(sequences, bounds) if with_neutral else None,
     )
 
 
@@ -108,10 +114,13 @@ def samples_of(sequence: Sequence, protocol: Protocol) -> list[tuple[str, int, i
     return [*neutral, *((f"{name}/{i:03d}", i, i + 1, sequence.label) for i in last)]
 
 
-def next_first_frames(bounds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(tracks,) for each sequence the first frame of its subject's next one; the last of six takes the first."""
-    first = bounds[:-1].reshape(-1, len(CLASSES))
-    return np.roll(first, -1, axis=1).ravel()
+def next_first_frames(sequences: list[Sequence], bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(tracks,) for each sequence the first frame of its subject's next one; the last takes the first."""
+    of_subject: dict[str, list[int]] = {}
+    for track, sequence in enumerate(sequences):
+        of_subject.setdefault(sequence.subject, []).append(track)
+    following = {own: after for own in of_subject.values() for own, after in zip(own, [*own[1:], own[0]], strict=True)}
+    return bounds[[following[track] for track in range(len(sequences))]]
 
 
 def subject_folders(root: Path, base: Path) -> list[tuple[str, Path]]:
@@ -140,7 +149,7 @@ def found_files(root: Path, subject: Path, emotion: str) -> tuple[str, ...]:
     folder = folders_in(subject, root).get(emotion.lower(), subject / emotion)
     images = numbered_images(folder, root) if folder.is_dir() else {}
     if not images:
-        raise DataError(f"{folder}: no frames of this sequence: the copy of Oulu-CASIA is incomplete; copy it again")
+        raise ItemError(f"{folder}: no frames of this sequence: the copy of Oulu-CASIA is incomplete; copy it again")
     below, suffix = folder.relative_to(root).as_posix(), Path(next(iter(images.values()))).suffix
     return tuple(f"{below}/{images.get(i, f'{i:03d}{suffix}')}" for i in range(max(images) + 1))
 

@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
 from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.integrity import ItemError, Skipped
 from ferbench.datasets.spelling import csv_rows
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.expressions import add_blinks, add_speech, expression_units
@@ -132,12 +133,15 @@ def open_stories(root: Path, protocol: Protocol, name: str) -> Corpus:
         raise DataError(f"{root}: {len(ratings)} rated clips and {len(videos)} videos, but no clip has both: put "
                         "ID###_vid#_*.mp4 into videos/, or into videos/Train, Valid and Test")  # fmt: skip
     scale = SCALES[protocol.options["rating"]]
-    stories = [
-        open_story(root, clip, part, file, videos[clip], scale, rate)
-        for clip, (part, file) in sorted(ratings.items())
-        if clip in videos
-    ]
-    return corpus_of(root, name, stories, tuple(notes_of(stories, ratings, videos)))
+    stories, skipped = [], Skipped("rated clips")
+    for clip, (part, file) in sorted(ratings.items()):
+        if clip in videos:
+            try:
+                stories.append(open_story(root, clip, part, file, videos[clip], scale, rate))
+            except ItemError as error:
+                skipped.add(error)
+    left_out = skipped.notes(len(stories), root)
+    return corpus_of(root, name, stories, (*notes_of(stories, ratings, videos), *left_out))
 
 
 def find_ratings(root: Path, rating: str) -> dict[Clip, tuple[str, Path]]:
@@ -219,11 +223,11 @@ def read_ratings(file: Path, scale: Scale) -> tuple[NDArray[np.int64], NDArray[n
     """
     rows = list(csv_numbers(file, scale))
     if not rows:
-        raise DataError(f"{file}: no rating in it: copy it again")
+        raise ItemError(f"{file}: no rating in it: copy it again")
     time, value = np.array(rows).T
     if (np.diff(time) <= 0).any():
         line = int(np.flatnonzero(np.diff(time) <= 0)[0]) + 3
-        raise DataError(f"{file}, line {line}: its time is not after that of the line before: each is rated once")
+        raise ItemError(f"{file}, line {line}: its time is not after that of the line before: each is rated once")
     step, place = np.unique(np.floor(time / STEP + 0.5).astype(np.int64), return_inverse=True)
     mean = np.bincount(place, weights=value) / np.bincount(place)
     return step, mean / scale.top * 2 - 1
@@ -235,9 +239,9 @@ def csv_numbers(file: Path, scale: Scale) -> Iterator[tuple[float, float]]:
         try:
             time, value = float(row["time"]), float(row[scale.column.lower()])
         except (ValueError, KeyError):
-            raise DataError(f"{file}, line {line}: a number cannot be read: copy it again") from None
+            raise ItemError(f"{file}, line {line}: a number cannot be read: copy it again") from None
         if not (0 <= value <= scale.top and 0 <= time < np.inf):
-            raise DataError(f"{file}, line {line}: time {time:g} and rating {value:g} are out of range: times begin at "
+            raise ItemError(f"{file}, line {line}: time {time:g} and rating {value:g} are out of range: times begin at "
                             f"0, ratings are 0 to {scale.top:g}")  # fmt: skip
         yield time, value
 

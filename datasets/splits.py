@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ferbench.datasets.corpus import Corpus, DataError
-from ferbench.datasets.dataset import Protocol
+from ferbench.datasets.dataset import CopiesRule, Protocol
 
 PAIRS_OF_PARTS = (("train", "test"), ("train", "validation"), ("validation", "test"))
 
@@ -23,6 +23,8 @@ class Split:
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
     test: NDArray[np.int64]
+    dropped: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    """Samples that the rule for copies took out of their part."""
 
     @property
     def parts(self) -> dict[str, NDArray[np.int64]]:
@@ -39,11 +41,15 @@ def stable_rank(names: Sequence[str], salt: str) -> NDArray[np.int64]:
 def split(corpus: Corpus, protocol: Protocol, fold: int, content: NDArray[np.uint64]) -> Split:
     """The fold's parts: official ones where the release has them, else `subjects[fold::folds]` for the test.
 
+    Where the release names the fold that tests each sample, that is the test part of the fold and all else is trained
+    on.
+
     The validation part is the official one, or else cut from training by subject (by group, where the corpus says that
     more than a subject must stay together), so that each class keeps a training sample where it can. Where subjects are
     unknown it is cut by image content, so that a picture that the release holds twice stays on one side.
 
-    A sample of which no frame can be read is tested all the same, and neither trained on nor used to choose.
+    A sample of which no frame can be read is tested all the same, and neither trained on nor used to choose. What the
+    protocol's rule for copies drops is in no part.
 
     Args:
         content: (N,) hash of each frame, the same for copies of one picture; 0 where it cannot be read.
@@ -58,6 +64,9 @@ def split(corpus: Corpus, protocol: Protocol, fold: int, content: NDArray[np.uin
     if any(corpus.part):
         test = part == "test"
         rest = (part == "train") & seen
+    elif corpus.fold is not None:
+        test = corpus.fold == fold
+        rest = ~test & seen
     else:
         subjects = sorted(set(groups.tolist()))
         test = np.isin(groups, subjects[fold :: protocol.folds])
@@ -68,8 +77,38 @@ def split(corpus: Corpus, protocol: Protocol, fold: int, content: NDArray[np.uin
     result = Split(
         train=np.flatnonzero(rest & ~validation), validation=np.flatnonzero(validation), test=np.flatnonzero(test)
     )
+    result = without_copies(corpus, result, content, protocol.copies)
     refuse_empty_parts(corpus, result)
     return result
+
+
+def without_copies(corpus: Corpus, parts: Split, content: NDArray[np.uint64], rule: CopiesRule) -> Split:
+    """The parts without the samples that the rule for copies drops.
+
+    content: as for `split`.
+    """
+    if rule == "refuse":
+        return parts
+    taken: set[int] = set()
+    kept: dict[str, list[int]] = {}
+    dropped = []
+    for part in ("test", "validation", "train"):
+        kept[part] = []
+        barred = taken if rule == "keep one" else frozenset(taken)
+        for i in parts.parts[part].tolist():
+            shown = _pictures_of(corpus, content, i)
+            if shown & barred:
+                dropped.append(i)
+            else:
+                kept[part].append(i)
+                taken |= shown
+    columns = {part: np.array(rows, dtype=np.int64) for part, rows in kept.items()}
+    return Split(**columns, dropped=np.array(dropped, dtype=np.int64))
+
+
+def _pictures_of(corpus: Corpus, content: NDArray[np.uint64], sample: int) -> set[int]:
+    """Hashes of the frames of a sample, without those that cannot be read."""
+    return set(content[corpus.start[sample] : corpus.stop[sample]].tolist()) - {0}
 
 
 def unseen(corpus: Corpus, content: NDArray[np.uint64]) -> NDArray[np.bool_]:

@@ -34,8 +34,8 @@ from numpy.typing import NDArray
 
 from ferbench.datasets.corpus import DataError
 
-EXTENSIONS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm")
-_OPTIONS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm", "protocol_whitelist": "file"}
+EXTENSIONS = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".flv")
+_OPTIONS = {"format_whitelist": "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,flv", "protocol_whitelist": "file"}
 SEEK_AFTER = 20.0
 """Seconds to the next wanted frame from which on a seek is tried: about two usual distances between key frames."""
 HELD = 1.0

@@ -17,7 +17,7 @@ from ferbench.benchmark.planning.data import Location, Report, locate_folder, op
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.records.provenance import available_cores
 from ferbench.benchmark.running.processes import guarded
-from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.corpus import Corpus, DataError, divided
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import Fault, copy_state, faults_of, too_much_lost
 from ferbench.datasets.splits import plain
@@ -247,7 +247,7 @@ def duplicates(corpus: Corpus, content: NDArray[np.uint64]) -> list[list[str]]:
     shared = np.flatnonzero((size[group] > 1) & (content != 0))
     groups: dict[int, dict[str, None]] = {}
     for i in shared.tolist():
-        groups.setdefault(int(group[i]), {})[corpus.frames[i].partition("#t=")[0]] = None
+        groups.setdefault(int(group[i]), {})[divided(corpus.frames[i])[0]] = None
     distinct = {tuple(files): None for files in groups.values() if len(files) > 1}  # a video's frames are one file
     return [list(files) for files in distinct]
 
@@ -265,7 +265,7 @@ def shared_subjects(corpus: Corpus) -> list[str]:
 def other_forms(corpus: Corpus, content: NDArray[np.uint64], copies: Copies) -> list[list[str]]:
     """Pairs of files that show the same picture with another content, each pair once."""
     pairs = copies.frames[content[copies.frames[:, 0]] != content[copies.frames[:, 1]]]
-    files = (tuple(corpus.frames[i].partition("#t=")[0] for i in pair) for pair in pairs.tolist())
+    files = (tuple(divided(corpus.frames[i])[0] for i in pair) for pair in pairs.tolist())
     return [list(pair) for pair in dict.fromkeys(files)]
 
 

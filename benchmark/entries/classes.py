@@ -13,7 +13,7 @@ SYNONYMS: dict[str, tuple[str, ...]] = {
     "disgust": ("disgusted", "di", "dis"),
     "fear": ("fearful", "afraid", "scared", "fe"),
     "happiness": ("happy", "joy", "joyful", "ha", "hap"),
-    "neutral": ("neutrality", "calm", "ne", "neu"),
+    "neutral": ("neutrality", "ne", "neu"),
     "sadness": ("sad", "sa"),
     "surprise": ("surprised", "su", "sur"),
     "other": ("others", "unknown"),

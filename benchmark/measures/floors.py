@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from ferbench.datasets.corpus import Corpus
+from ferbench.datasets.corpus import Corpus, divided
 from ferbench.datasets.dataset import Protocol
 from ferbench.datasets.frames import stand_ins
 from ferbench.datasets.splits import Split
@@ -120,15 +120,15 @@ def truth_rows(files: Sequence[str], frames: Sequence[str]) -> NDArray[np.int64]
     place = {file: i for i, file in enumerate(files)}
     times: dict[str, list[tuple[float, int]]] = {}
     for file, i in place.items():
-        video, _, second = file.partition("#t=")
-        if second:
-            times.setdefault(video, []).append((float(second), i))
+        video, within = divided(file)
+        if within.startswith("#t="):
+            times.setdefault(video, []).append((float(within[3:]), i))
 
     def row(frame: str) -> int:
-        video, _, second = frame.partition("#t=")
+        video, within = divided(frame)
         if frame in place or video not in times:
             return place.get(frame, -1)
-        return min(times[video], key=lambda shown: (abs(shown[0] - float(second)), shown[0]))[1]
+        return min(times[video], key=lambda shown: (abs(shown[0] - float(within[3:])), shown[0]))[1]
 
     return np.array([row(frame) for frame in frames], dtype=np.int64)
 

@@ -125,8 +125,23 @@ def parted(
     parts = split(corpus, protocol, fold, content)
     leaks = leaks_of(corpus, parts, content)
     if leaks and not allowed:
-        raise DataError(f"{corpus.name}: {leaks[0]}: remove one of each, or use --allow-leaks, which marks every row")
-    return parts, [*(f"leaks allowed: {leak}" for leak in leaks), *_shortcomings(corpus, parts, content)]
+        raise DataError(
+            f"{corpus.name}: {leaks[0]}: remove one of each, set the protocol's copies to 'drop from training' in a "
+            "suite, or use --allow-leaks, which marks every row"
+        )
+    notes = [*(f"leaks allowed: {leak}" for leak in leaks), *_shortcomings(corpus, parts, content)]
+    return parts, [*_dropped(corpus, protocol, parts), *notes]
+
+
+def _dropped(corpus: Corpus, protocol: Protocol, parts: Split) -> Iterator[str]:
+    """What the board must say of the samples that the rule for copies took out."""
+    if not len(parts.dropped):
+        return
+    of = Counter(corpus.part[i] for i in parts.dropped.tolist())
+    where = ", ".join(f"{count} of {part}" for part, count in sorted(of.items()))
+    if not any(corpus.part):  # a note that differed from fold to fold would be one for each
+        where = "some in each fold, counted in its record,"
+    yield f"samples that show the same picture (rule: {protocol.copies}): {where} left out"
 
 
 def _shortcomings(corpus: Corpus, parts: Split, content: NDArray[np.uint64]) -> Iterator[str]:

@@ -56,7 +56,24 @@ VARIANTS: Mapping[str, tuple[Mapping[str, float], ...]] = {
         {"AU14": 0.9, "ASYM": 1.0},
         {"AU12": 0.7, "AU14": 0.4, "AU7": 0.2, "ASYM": 1.0},
     ),
+    "Calm": (
+        {"AU12": 0.2, "AU43": 0.25},
+        {"AU43": 0.35},
+    ),
+    "Anxiety": (
+        {"AU1": 0.7, "AU4": 0.5, "AU5": 0.4, "AU20": 0.3, "AU24": 0.4},
+        {"AU1": 0.6, "AU4": 0.6, "AU7": 0.3, "AU15": 0.3, "AU25": 0.3},
+    ),
+    "Helplessness": (
+        {"AU1": 0.8, "AU4": 0.4, "AU15": 0.5, "AU43": 0.5, "AU25": 0.2},
+        {"AU1": 0.7, "AU15": 0.6, "AU17": 0.5, "AU43": 0.4},
+    ),
+    "Disappointment": (
+        {"AU1": 0.4, "AU14": 0.5, "AU15": 0.6, "AU17": 0.3},
+        {"AU4": 0.3, "AU15": 0.7, "AU24": 0.4},
+    ),
 }
+"""Of `EMOTIONS`, and of further classes that some releases have; these last lie near others, as they do there."""
 
 # Where an emotion's units start, as a fraction of its onset: classes that share units differ here.
 _DELAYS: Mapping[str, Mapping[str, float]] = {
@@ -76,7 +93,7 @@ def expression_units(emotion: str, rng: np.random.Generator, strength: float = 1
     `strength` scales all intensities; each varies by a further 20%.
     """
     if emotion not in VARIANTS:
-        raise ValueError(f"unknown emotion {emotion!r}; there are {', '.join(EMOTIONS)}")
+        raise ValueError(f"unknown emotion {emotion!r}; there are {', '.join(VARIANTS)}")
     variants = VARIANTS[emotion]
     units = unit_vector(**variants[int(rng.integers(len(variants)))])
     asym = unit_index("ASYM")

@@ -25,8 +25,9 @@ class Shot:
     scene: int
     """Number of the scene: pose, light, background and camera are drawn from it."""
     files: tuple[str, ...]
-    """Where each frame goes, below the twin's folder: a JPEG file, or `video.mp4#t=SECONDS`, which is the picture of
-    a video from that time on. An empty text is a frame that the release lacks: time passes, nothing is written."""
+    """Where each frame goes, below the twin's folder: a file of a picture, `video.mp4#t=SECONDS`, which is the picture
+    of a video from that time on, or `table.csv#row=LINE`, which the film's `annotate` finds under `row_picture` and
+    writes into the table. An empty text is a frame that the release lacks: time passes, nothing is written."""
     style: Literal["lab", "talk", "wild"] = "lab"
     modality: Literal["VL", "NI"] = "VL"
     light: Literal["Strong", "Weak", "Dark"] = "Strong"
@@ -34,6 +35,13 @@ class Shot:
     """How far the camera stands to the side, in radians: the head is turned by it (+: nose to the right)."""
     margin: tuple[int, int] = (0, 0)
     """Pixels that the file has beyond the rendered square, on either side and above and below."""
+    grey: bool = False
+    """Whether its pictures have no colour."""
+
+
+def row_picture(folder: Path, table: str, line: int) -> Path:
+    """Where the picture of a row waits until its table is written; whoever writes that removes it."""
+    return folder / f".{table}" / f"{line}.png"
 
 
 @dataclass(frozen=True)

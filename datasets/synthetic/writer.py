@@ -21,8 +21,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from ferbench.datasets.corpus import TWIN_FILE, DataError
-from ferbench.datasets.synthetic.film import Film, Shot
+from ferbench.datasets.corpus import TWIN_FILE, DataError, divided
+from ferbench.datasets.synthetic.film import Film, Shot, row_picture
 from ferbench.datasets.synthetic.identity import sample_identities
 from ferbench.datasets.synthetic.landmarks import landmarks
 from ferbench.datasets.synthetic.renderer import render
@@ -30,6 +30,8 @@ from ferbench.datasets.synthetic.scene import LightLevel, Modality, Style, track
 from ferbench.datasets.video import write_video
 
 TRUTH_FILE = "truth.npz"
+FORMATS = {".png": "PNG", ".tiff": "TIFF"}
+"""Of files that are no JPEG."""
 QUALITY = 92
 """JPEG quality of the files."""
 FRAMES_AT_ONCE = 256
@@ -117,13 +119,17 @@ def write_shots(shots: list[Shot], folder: Path, size: int) -> NDArray[np.float1
     for image, (i, t) in zip(images, written, strict=True):
         across, down = shots[i].margin
         picture = np.pad(image, ((down, down), (across, across), (0, 0)), mode="edge")
-        video, _, second = shots[i].files[t].partition("#t=")
-        if second:
-            videos.setdefault(video, []).append((float(second), picture))
+        path, within = divided(shots[i].files[t])
+        if within.startswith("#t="):
+            videos.setdefault(path, []).append((float(within[3:]), picture))
             continue
-        file = folder / shots[i].files[t]
+        file = row_picture(folder, path, int(within[5:])) if within else folder / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(file, "JPEG", quality=QUALITY)
+        shown_as = Image.fromarray(picture).convert("L") if shots[i].grey else Image.fromarray(picture)
+        if (form := FORMATS.get(file.suffix)) is None:
+            shown_as.save(file, "JPEG", quality=QUALITY)
+        else:
+            shown_as.save(file, form)
     for video, content in videos.items():
         write_video(folder / video, np.stack([p for _, p in content]), np.array([second for second, _ in content]))
     shown: NDArray[np.float16] = (people.rest + units).clamp(-1, 1).numpy().astype(np.float16)
