@@ -16,14 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ferbench.benchmark.measures.floors import TITLES
-from ferbench.benchmark.planning.data import Location, Report
+from ferbench.benchmark.planning.data import Location, Report, faces_key
 from ferbench.benchmark.planning.official import GivenWeights, load_given, of
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
 from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.cache import alone
 from ferbench.benchmark.records.installation import HOME, cache_folder
 from ferbench.benchmark.records.provenance import code_hash, commit, environment, hash_of
-from ferbench.benchmark.records.record import WEIGHTS, Headline, Record, finished, read_record, write_record
+from ferbench.benchmark.records.record import ABOUT, WEIGHTS, Headline, Record, finished, read_record, write_record
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,6 +60,7 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         "seed": cell.seed,
         "fold": cell.fold,
         **({"leaks": "allowed"} if cell.allow_leaks else {}),
+        **({"faces": hash_of(faces_key(cell.protocol))} if cell.protocol.faces == "found" else {}),
     }
     if cell.kind in ("floor", "oracle"):
         return {"architecture": cell.architecture, "code": code_hash("ferbench.benchmark.measures.floors"), **same}
@@ -249,6 +250,7 @@ def run_cell(
         "classes": list(corpus.classes),
         "absent_classes": list(corpus.absent_classes),
         "subjects_known": corpus.subjects_known,
+        **asked_of(cell.dataset, corpus),
         **found,
         "notes": [*corpus.notes, *found_twice, *found["notes"]],
         "metrics": metrics_of(table, corpus.classes),
@@ -507,7 +509,7 @@ def recipe_of(size: Size, epochs: float) -> dict[str, Any]:
 
 
 def prediction_table(corpus: Corpus, samples: NDArray[np.int64], answers: NDArray[np.float64]) -> pd.DataFrame:
-    """One row a sample: sample, subject, track, the truth, and what was answered."""
+    """One row a sample: sample, subject, track, what else the release says of it, the truth, and what was answered."""
     import pandas as pd
 
     from ferbench.benchmark.learning.task import task_of
@@ -518,8 +520,21 @@ def prediction_table(corpus: Corpus, samples: NDArray[np.int64], answers: NDArra
         "sample": [corpus.sample_id[i] for i in samples],
         "subject": [subject[i] for i in samples],
         "track": [track[int(corpus.track[i])] for i in samples],
+        **{f"{ABOUT}{name}": [values[i] for i in samples] for name, values in corpus.attributes.items()},
     }
     return pd.DataFrame({**table, **task_of(corpus).columns(samples, answers)})
+
+
+def asked_of(dataset: str, corpus: Corpus) -> dict[str, Any]:
+    """What kind of question a data set asks, for the board: it groups tables and chooses columns by it."""
+    import numpy as np
+
+    still = bool((np.diff(corpus.track_start) == 1).all())
+    return {
+        "task": "valence" if corpus.target is not None else "still" if still else "video",
+        "field_measures": data_sets.get(dataset).field_measures and corpus.target is None,
+        "attributes": sorted(corpus.attributes),
+    }
 
 
 def counts_of(corpus: Corpus, parts: Split, missing: NDArray[np.bool_]) -> dict[str, int]:

@@ -103,9 +103,9 @@ def read_release(root: Path, protocol: Protocol, dataset: str, classes: tuple[st
     refuse_divided_videos(root, files)
     crops = crop_folders(root)
     people, skipped = [], Skipped("label files")
-    for file, part in ((file, part) for part in files for file in files[part]):
+    for file, of in [(file, part) for part in files for file in files[part]]:
         try:
-            people.append(person_of(file, part, crops, root, classes))
+            people.append(person_of(file, of, crops, root, classes))
         except ItemError as error:
             skipped.add(error)
     left_out = skipped.notes(len(people), root)

@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import ItemError, Skipped
-from ferbench.datasets.items import frames_in
+from ferbench.datasets.items import frames_in, next_first_frames
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.expressions import sequence_units
 from ferbench.datasets.synthetic.film import Film, Shot
@@ -90,7 +89,7 @@ def read(root: Path, protocol: Protocol) -> Corpus:
             part=("",) * len(samples),
             notes=notes,
             neutral_class=classes.index("Neutral") if with_neutral else None,
-            track_neutral=next_first_frames(sequences, bounds) if with_neutral else None,
+            track_neutral=next_first_frames([s.subject for s in sequences], bounds) if with_neutral else None,
         )
     )
 
@@ -142,15 +141,6 @@ def samples_of(sequence: Sequence, protocol: Protocol, with_neutral: bool) -> li
         return [*neutral, (sequence.name, first, frames, sequence.emotion)]
     last = range(max(first, frames - LAST), frames)
     return [*neutral, *((f"{sequence.name}/{i + 1}", i, i + 1, sequence.emotion) for i in last)]
-
-
-def next_first_frames(sequences: list[Sequence], bounds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(tracks,) for each sequence the first frame of its subject's next one; the last takes the first."""
-    of_subject: dict[str, list[int]] = {}
-    for track, sequence in enumerate(sequences):
-        of_subject.setdefault(sequence.subject, []).append(track)
-    following = {own: after for own in of_subject.values() for own, after in zip(own, [*own[1:], own[0]], strict=True)}
-    return bounds[[following[track] for track in range(len(sequences))]]
 
 
 def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:

@@ -55,7 +55,7 @@ class Corpus:
     """Official part of each sample (`train`, `test`, and `validation` where the release has one beside a test part),
     or an empty text where folds are drawn."""
     boxes: NDArray[np.float64] | None = None
-    """Face box of each frame in pixels of its file (x, y, width, height); None: the whole image is the face."""
+    """Face box of each frame in pixels of its file (x, y, width, height; NaN: none); None: all are crops already."""
     absent_classes: tuple[str, ...] = ()
     """Classes of the official map that the data lack."""
     notes: tuple[str, ...] = ()

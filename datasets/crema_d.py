@@ -65,14 +65,13 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     files = video_files(root)
     skipped = Skipped("rows of votes and demographics")
     people, votes = demographics(root / DEMOGRAPHICS, skipped), face_votes(root / TABULATED, skipped)
-    actors = sorted({name[:4] for name in files})
-    items = [item_of(root, name, file, rate, actors, people) for name, file in sorted(files.items())]
+    items = [item_of(root, name, file, rate, people) for name, file in sorted(files.items())]
     if votes:
         items = [replace(item, votes=votes.get(item.name, (0.0,) * len(CLASSES))) for item in items]
     notes = list(skipped.notes(len(items), root))
     if protocol.options["truth"] == "face votes":
         winners = face_winners(root / SUMMARY)
-        seen = [replace(item, label=winners[item.name]) for item in items if winners.get(item.name) is not None]
+        seen = [replace(item, label=winners[item.name]) for item in items if item.name in winners]
         notes.append(f"{len(items) - len(seen)} of {len(items)} videos have no one emotion that most saw: left out")
         items = seen
     return corpus_of("crema_d", root, CLASSES, items, notes)
@@ -99,16 +98,14 @@ def video_files(root: Path) -> dict[str, Path]:
     raise DataError(f"{root}: no videos of CREMA-D: expected VideoFlash/1001_DFA_ANG_XX.flv (after `git lfs pull`)")
 
 
-def item_of(
-    root: Path, name: str, file: Path, rate: int, actors: list[str], people: dict[str, dict[str, str]]
-) -> Item:
+def item_of(root: Path, name: str, file: Path, rate: int, people: dict[str, dict[str, str]]) -> Item:
     """A video under what was acted."""
     actor, _, emotion, level = name.upper().split("_")
     return Item(
         name=name,
         label=CLASSES.index(CODES[emotion]),
         frames=frames_of_video(file, root, rate),
-        fold=min(FOLDS - 1, actors.index(actor) // max(1, len(actors) // FOLDS)),
+        fold=min(FOLDS - 1, (int(actor) - 1001) // (ACTORS // FOLDS)),
         subject=actor,
         attributes={**people.get(actor, UNKNOWN), "level": LEVELS.get(level, "unspecified")},
     )
@@ -144,8 +141,8 @@ def face_votes(file: Path, skipped: Skipped) -> dict[str, tuple[float, ...]]:
     return found
 
 
-def face_winners(file: Path) -> dict[str, int | None]:
-    """The emotion that most saw in the face of each video; None where two have as many votes.
+def face_winners(file: Path) -> dict[str, int]:
+    """The emotion that most saw in the face of each video that has one; two may have as many votes.
 
     Raises:
         DataError: the table is not there.
@@ -153,9 +150,9 @@ def face_winners(file: Path) -> dict[str, int | None]:
     if not file.is_file():
         raise DataError(f"{file}: the protocol's truth is face votes: copy this table, or set truth to acted")
     return {
-        Path(row["filename"].strip()).stem: LETTERS.index(vote) if vote in LETTERS else None
+        Path(row["filename"].strip()).stem: LETTERS.index(vote)
         for _, row in csv_rows(file, ("FileName", "FaceVote"))
-        for vote in [row.get("facevote", "").strip().upper()]
+        if (vote := row.get("facevote", "").strip().upper()) in LETTERS
     }
 
 
@@ -164,7 +161,7 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
     at 8 frames, spoken, before one wall. What people see is often not what was acted, and that is what is shown."""
     shots: list[Shot] = []
     votes: list[tuple[str, tuple[int, ...]]] = []
-    people = []
+    people: list[tuple[str, ...]] = []
     for actor in range(1001, 1001 + ACTORS):
         rng = np.random.default_rng(number_of("crema_d", seed, actor))
         sex, age, race = rng.choice(("Male", "Female")), int(rng.integers(20, 75)), rng.choice(RACES, p=SHARES)

@@ -17,10 +17,16 @@ if TYPE_CHECKING:
 
 NeutralRule = Literal["first_frame", "training_neutral", "enrolment_frame"]
 MissingRule = Literal["nearest earlier frame"]
+FacesRule = Literal["given", "found"]
 CopiesRule = Literal["refuse", "drop from training", "keep one"]
 MOST = 10_000
 """Largest number that a protocol's entry may be."""
-RULES: dict[str, tuple[str, ...]] = {"neutral": get_args(NeutralRule), "missing": get_args(MissingRule), "copies": get_args(CopiesRule)}
+RULES: dict[str, tuple[str, ...]] = {
+    "neutral": get_args(NeutralRule),
+    "missing": get_args(MissingRule),
+    "copies": get_args(CopiesRule),
+    "faces": get_args(FacesRule),
+}
 """Allowed values of the protocol's fields that take a name."""
 
 
@@ -47,6 +53,9 @@ class Protocol:
     """What becomes of samples that show the same picture in two parts: the data are refused; those that are in the test
     part, or in the validation part, are dropped from what is trained on, so that the test part stays whole and clean;
     or one sample of each picture is kept, of the test part before the validation part before training."""
+    faces: FacesRule = "given"
+    """Where the faces are: as the release gives them (its crops, its boxes, or else the centred square of each frame),
+    or where a detector finds them."""
     options: Mapping[str, Any] = field(default_factory=dict)
     """What else the data set lets one choose (light, release, fraction...). A float is a share, 0 to 1."""
 

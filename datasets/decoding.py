@@ -243,10 +243,10 @@ def shown(image: Image.Image) -> Image.Image:
 def face_of(image: Image.Image, size: int, box: NDArray[np.float64] | None) -> NDArray[np.uint8] | None:
     """The face in a picture (RGB) as (S,S,3) uint8, or None where its box lies outside.
 
-    The face box (x, y, width, height in pixels), or else the largest centred square, is resized with Pillow's
-    antialiased bilinear filter. Colour order and filter are part of what makes two numbers comparable.
+    The face box (x, y, width, height in pixels; NaN: none), or else the largest centred square, is resized with
+    Pillow's antialiased bilinear filter. Colour order and filter are part of what makes two numbers comparable.
     """
-    if box is None:
+    if box is None or np.isnan(box[0]):
         side = min(image.size)
         left, top = (image.width - side) / 2, (image.height - side) / 2
         crop = (left, top, left + side, top + side)

@@ -138,7 +138,9 @@ def write_lists(root: Path, rows: list[tuple[int, int, int]], layout: str) -> No
         for part in ("train", "test"):
             file = root / SPLITS[LAYOUTS.index(layout)].format(part=part, fold=fold + 1)
             file.parent.mkdir(parents=True, exist_ok=True)
-            own = [f"{name},{code + 1}\n" for name, code, tested in sorted(rows) if (tested == fold) == (part == "test")]
+            own = [
+                f"{name},{code + 1}\n" for name, code, tested in sorted(rows) if (tested == fold) == (part == "test")
+            ]
             file.write_text("video_name,label\n" + "".join(own), encoding="utf-8")
 
 

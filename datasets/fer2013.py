@@ -149,7 +149,7 @@ def folder_items(root: Path, both: bool) -> list[Item]:
     if not {"train", "test"} <= found:
         raise DataError(f"{root}: no FER2013 here: expected {TABLES[0]}, or train/ and test/ with a folder a class")
     if "validation" not in found and not both:
-        raise DataError(f"{root}: PublicTest and PrivateTest are not told apart in its test/, which is another test set: "
+        raise DataError(f"{root}: PublicTest and PrivateTest are not told apart in its test/, another test set: "
                         f"put {TABLES[0]} there, or set the protocol's test to 'both'")  # fmt: skip
     return items
 
@@ -202,7 +202,9 @@ def file_of(layout: str, part: str, label: int, place: int, learned: int) -> str
 
 def write_tables(root: Path, rows: list[tuple[str, int]], layout: str) -> None:
     """Writes the tables of the twin, in the layouts that have some."""
-    usages = {part: usage for usage, part in zip(("Training", "PublicTest", "PrivateTest"), USAGES.values(), strict=True)}
+    usages = {
+        part: usage for usage, part in zip(("Training", "PublicTest", "PrivateTest"), USAGES.values(), strict=True)
+    }
     if layout == "csv":
         content = [(str(label), None, usages[part]) for part, label in rows]
         write_table(root, TABLES[0], ("emotion", "pixels", "Usage"), content)

@@ -3,10 +3,10 @@
 Barsoum et al.: "Training Deep Networks for Facial Expression Recognition with Crowd-Sourced Label Distribution", ICMI
 2016 (github.com/microsoft/FERPlus). In FER2013's folder, or in `ferplus/` in it:
 
-    fer2013new.csv                              Usage, Image name, ten columns of votes; its rows are those of fer2013.csv
-    FER2013Train/label.csv, fer0000000.png      written by the official script, with FER2013Valid/ and FER2013Test/
+    fer2013new.csv                            Usage, Image name, ten columns of votes; rows as in fer2013.csv
+    FER2013Train/label.csv, fer0000000.png    written by the official script, with FER2013Valid/ and FER2013Test/
 
-Protocol: `labels` chooses one of three rules in use, each another data set under one name. `majority`, the official one:
+Protocol: `labels` chooses one of three rules in use, each another data set under one name. `majority`, the official:
 single votes are dropped, and the winner needs more than half of the rest (25,060 / 3,199 / 3,153 pictures). `first`:
 the most votes, the first column where two have as many (28,389 / 3,553 / 3,546). `unique`: the most votes, without ties
 (26,940 / 3,396 / 3,376). Pictures whose winner is `unknown` or `NF` (no face) are left out. The votes are kept as the

@@ -35,6 +35,8 @@ SCENES = (
     "Talkshow", "Terror", "War",
 )  # fmt: skip
 COUNTS = {"train": (5854, 5523, 7790, 5906, 2502, 1833, 1680), "test": (1473, 1393, 1958, 1487, 638, 467, 431)}
+SEATED = ("Interview", "OfficialEvent", "ScholarReport", "Speech", "Talkshow")
+"""Scenes whose people sit or stand and talk."""
 CLIPS, LISTS = "2_ClipsforFaceCrop", "4_setups/All_scenes"
 TOPS = ("", "FERV39k", "FERV39K")
 LABEL_NOISE = 0.14
@@ -88,8 +90,9 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str, test_scale: f
             path = f"{scene}/{NAMES[code]}/{'' if part == 'train' else '9'}{i + 1:04d}"
             files = tuple(f"{CLIPS}/{path}/{n:05d}.jpg" for n in range(1, length + 1))
             shown = mistaken(CLASSES[code], CLASSES, LABEL_NOISE, rng)
-            style = "talk" if scene in ("Interview", "Speech", "Talkshow", "ScholarReport", "OfficialEvent") else "wild"
-            shots.append(clip(names, shown, files, rng, style=style, speech=0.5 if style == "talk" else 0.2))
+            seated = scene in SEATED
+            speech = 0.5 if seated else 0.2
+            shots.append(clip(names, shown, files, rng, style="talk" if seated else "wild", speech=speech))
             rows[part].append(f"{path} {NAMES[code]}\n")
     return film_of(
         "ferv39k", scale, seed, shots, annotate=lambda root: write_lists(root / LISTS, rows), test_scale=test_scale

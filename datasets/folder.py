@@ -1,7 +1,7 @@
 """A folder of one's own: pictures, videos or folders of frames, sorted into one folder a class. No code is needed.
 
     <root>/{train,val,test}/<class>/portrait.jpg               a picture: jpg, jpeg, png, bmp, webp
-    <root>/{train,val,test}/<class>/clip.mp4                   a video: mp4, m4v, mov, avi, mkv, webm
+    <root>/{train,val,test}/<class>/clip.mp4                   a video: mp4, m4v, mov, avi, mkv, webm, flv
     <root>/{train,val,test}/<class>/clip/0001.jpg, 0002.jpg    a folder of frames, in the order of their numbers
     <root>/subjects.csv                                        who is seen (optional): columns path, subject
 

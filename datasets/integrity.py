@@ -51,7 +51,9 @@ class Skipped:
         count, first = len(self.faults), (self.faults or [""])[0]
         if count > max(FEW_FILES, MOST_FRAMES * (used + count)) or count > used:
             raise DataError(f"{first} ({count} of {used + count} {self.what} cannot be used: too many to go on)")
-        return (f"{count} {self.what} cannot be used and are left out: {first.replace(f'{root}/', '')}",) if count else ()
+        return (
+            (f"{count} {self.what} cannot be used and are left out: {first.replace(f'{root}/', '')}",) if count else ()
+        )
 
 
 def faults_of(corpus: Corpus, lost: NDArray[np.bool_]) -> dict[str, Fault]:

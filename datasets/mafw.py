@@ -25,7 +25,16 @@ import numpy as np
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import ItemError, Skipped
-from ferbench.datasets.items import Item, coded, corpus_of, found_below, frames_in, frames_of_video, lines_of, short_clips
+from ferbench.datasets.items import (
+    Item,
+    coded,
+    corpus_of,
+    found_below,
+    frames_in,
+    frames_of_video,
+    lines_of,
+    short_clips,
+)
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.film import Film, Shot
 from ferbench.datasets.synthetic.takes import clip, counted, film_of, mistaken

@@ -27,11 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import ItemError, Skipped
+from ferbench.datasets.items import next_first_frames
 from ferbench.datasets.numbered_frames import numbered_images
 from ferbench.datasets.spelling import folders_in
 from ferbench.datasets.streams import number_of
@@ -90,7 +90,7 @@ def read(root: Path, protocol: Protocol) -> Corpus:
         part=("",) * len(samples),
         neutral_class=len(CLASSES) if with_neutral else None,
         notes=left_out,
-        track_neutral=next_first_frames(sequences, bounds) if with_neutral else None,
+        track_neutral=next_first_frames([s.subject for s in sequences], bounds) if with_neutral else None,
     )
 
 
@@ -112,15 +112,6 @@ def samples_of(sequence: Sequence, protocol: Protocol) -> list[tuple[str, int, i
         return [*neutral, (name, first, frames, sequence.label)]
     last = range(max(first, frames - LAST), frames)
     return [*neutral, *((f"{name}/{i:03d}", i, i + 1, sequence.label) for i in last)]
-
-
-def next_first_frames(sequences: list[Sequence], bounds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(tracks,) for each sequence the first frame of its subject's next one; the last takes the first."""
-    of_subject: dict[str, list[int]] = {}
-    for track, sequence in enumerate(sequences):
-        of_subject.setdefault(sequence.subject, []).append(track)
-    following = {own: after for own in of_subject.values() for own, after in zip(own, [*own[1:], own[0]], strict=True)}
-    return bounds[[following[track] for track in range(len(sequences))]]
 
 
 def subject_folders(root: Path, base: Path) -> list[tuple[str, Path]]:

@@ -99,7 +99,9 @@ def codes_of(file: Path, skipped: Skipped) -> dict[str, int]:
     for line, text in lines_of(file):
         match = re.fullmatch(r"((?:train|test)_\d+)\.\w+\s+([1-7])", text)
         if match is None:
-            skipped.add(f"{file}, line {line}: {text[:40]!r} is not a picture and a code of 1 to 7: copy the file again")
+            skipped.add(
+                f"{file}, line {line}: {text[:40]!r} is not a picture and a code of 1 to 7: copy the file again"
+            )
         elif found.setdefault(match[1], int(match[2]) - 1) != int(match[2]) - 1:
             skipped.add(f"{file}, line {line}: {match[1]} is there already, under another code")
     return found

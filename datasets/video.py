@@ -239,9 +239,8 @@ class _Video:
 
     def _decoded(self) -> Iterator[tuple[VideoFrame | None, int | None]]:
         """Frames as the decoder gives them, with their times in ticks; None where a packet is damaged."""
-        waiting: deque[int] = (
-            deque()
-        )  # times of packets, which the frames take in turn where they have none of their own
+        # Times of packets, which the frames take in turn where they have none of their own.
+        waiting: deque[int] = deque()
         for packet in chain(self._packets(), [None]):
             if packet is not None and packet.dts is not None:
                 self.by_order |= packet.pts is None

@@ -36,13 +36,60 @@ def units(data: DataTable, kind: str) -> str:
         if not each or data.base(row):
             continue
         low, quarter, middle, three, high = np.quantile(list(each.values()), [0, 0.25, 0.5, 0.75, 1])
+        tenth = fmean(sorted(each.values())[: -(-len(each) // 10)])
         worst = sorted(each, key=lambda name: (each[name], name))[:_HARDEST]
         hardest = ", ".join(f"{escape(name)} ({figure(each[name], 2)})" for name in worst)
-        spread = [figure(value, 2) for value in (low, quarter, middle, three, high)]
+        spread = [figure(value, 2) for value in (low, tenth, quarter, middle, three, high)]
         lines.append([escape(row.title), str(len(each)), *spread, hardest])
-    headers = [f"{measure} of each {kind}", f"{kind}s", "worst", "quarter", "median", "three quarters", "best"]
+    headers = [f"{measure} of each {kind}", f"{kind}s", "worst", "worst tenth", "quarter", "median", "three quarters"]
+    headers += ["best"]
     headers += [f"hardest {kind}s"]
     return table(headers, lines, [headers[0], headers[-1]]) if lines else ""
+
+
+def groups(data: DataTable, attribute: str) -> str:
+    """How a row does on each group that the release tells apart by an attribute, and how far they lie apart."""
+    measure = "CCC" if data.headline == "ccc" else "accuracy"
+    rows = [row for row in data.rows if not data.base(row) and row.figures.by_group.get(attribute)]
+    if not rows:
+        return ""
+    sizes = rows[0].figures.group_sizes[attribute]
+    values = sorted(sizes, key=lambda value: (value == "", value))
+    lines = []
+    for row in rows:
+        each = row.figures.by_group[attribute]
+        known = [each[value] for value in values if value in each]
+        lines.append([escape(row.title), *(figure(each.get(value), 2) for value in values),
+                      figure(max(known) - min(known), 2)])  # fmt: skip
+    title = f"{measure} by {escape(attribute)}"
+    headers = [title, *(f"{escape(value) or 'unknown'} ({sizes[value]})" for value in values), "widest gap"]
+    return table(headers, lines, [title])
+
+
+def field(data: DataTable) -> str:
+    """The measures that the field reports, with intervals, over all folds together; and their means over folds, which
+    is what some papers print. Empty where the field reports others."""
+    intervals = data.comparison.further
+    rows = [row for row in data.rows if row.score is not None and not data.base(row)]
+    if not intervals or not rows:
+        return ""
+    folds = len(data.folds) > 1
+    names = {"accuracy": "WAR", "uar": "UAR"}
+    lines = []
+    for row in rows:
+        line = [escape(row.title)]
+        for metric in names:
+            found = intervals[metric][row.architecture]
+            line.append(f"{figure(row.scores[metric])} [{figure(found.low)}, {figure(found.high)}]")
+        if folds:
+            line += [figure(row.figures.fold_means.get(metric)) for metric in names]
+        lines.append(line)
+    unit = data.comparison.unit
+    headers = ["the field's measures", *(f"{name} [95% over {unit}s]" for name in names.values())]
+    headers += [f"{name}, mean of folds" for name in names.values()] if folds else []
+    note = "\n\nWAR is the accuracy, UAR the mean recall of the classes"
+    note += "; of all folds pooled unless said otherwise." if folds else "."
+    return table(headers, lines, [headers[0]]) + note
 
 
 def calibration(data: DataTable) -> str:

@@ -7,7 +7,7 @@ every two come from one pass.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from string import ascii_lowercase, ascii_uppercase
 from typing import Literal
 
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferbench.benchmark.board.memory import key_of, remembered
-from ferbench.benchmark.board.rows import Row, video_concordance
-from ferbench.benchmark.measures.metrics import Array
+from ferbench.benchmark.board.rows import FIELD_MEASURES, Row, video_concordance
+from ferbench.benchmark.measures.metrics import Array, Metric
 from ferbench.benchmark.measures.resampling import resampled, resampled_means
 from ferbench.benchmark.measures.statistics import (
     ALPHA,
@@ -69,6 +69,8 @@ class Comparison:
     changes: dict[str, Difference]
     """Of each variant of a row that holds the same samples: how much better than that row it is. p is corrected
     (Holm) for the number of variants of one row."""
+    further: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    """By measure and architecture, where the field reports other measures than the headline."""
 
     def letters(self, architecture: str) -> str:
         """`a`, `ab`, `a-d`: a letter for each group that the row is in. Rows that cannot be told apart share one."""
@@ -116,6 +118,10 @@ def compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, S
             name: Difference(each["value"], Interval(**each["interval"]), each["p"])
             for name, each in found["changes"].items()
         },
+        further={
+            metric: {name: Interval(**each) for name, each in intervals.items()}
+            for metric, intervals in found["further"].items()
+        },
     )
 
 
@@ -145,7 +151,16 @@ def _compare(rows: Sequence[Row], ranked: Sequence[str], variants: Mapping[str, 
         units[0] if units else "sample",
         "several" if several and all(several) else "some" if any(several) else "one",
         _changes(rows, variants),
+        {metric: _intervals(blocks, metric) for metric in FIELD_MEASURES}
+        if any(r.field_measures for r in rows)
+        else {},
     )
+
+
+def _intervals(blocks: Sequence[Drawn], metric: Metric) -> dict[str, Interval]:
+    """By architecture, of a measure that is not the headline."""
+    drawn = [draw(block.rows, metric) for block in blocks]
+    return {row.architecture: block.interval(row) for block in drawn for row in block.rows}
 
 
 def _changes(rows: Sequence[Row], variants: Mapping[str, Sequence[Row]]) -> dict[str, Difference]:
@@ -178,8 +193,8 @@ def trained_beside(a: Row, b: Row, rows: Sequence[Row]) -> list[Row]:
     return [row for row in others if a.samples and row.samples and row.samples.same_as(a.samples)]
 
 
-def draw(rows: Sequence[Row]) -> Drawn:
-    """Resamples rows that hold the same samples."""
+def draw(rows: Sequence[Row], metric: Metric = "abaw") -> Drawn:
+    """Resamples rows that hold the same samples; of a regression the measure is the CCC."""
     samples = [row.samples for row in rows if row.samples is not None]
     first = samples[0]
     if rows[0].headline == "ccc":
@@ -188,7 +203,7 @@ def draw(rows: Sequence[Row]) -> Drawn:
         values = resampled_means(np.concatenate([scores for scores, _ in found]), owners, groups=_owners(rows))
         return Drawn(tuple(rows), values, *units_of(owners, owners, first.unit if first.unit != "sample" else "video"))
     predicted = np.concatenate([each.predicted for each in samples])
-    values = resampled(first.labels, predicted, first.clusters, rows[0].num_classes, groups=_owners(rows))
+    values = resampled(first.labels, predicted, first.clusters, rows[0].num_classes, metric, groups=_owners(rows))
     return Drawn(tuple(rows), values, *units_of(first.labels, first.clusters, first.unit))
 
 

@@ -129,6 +129,7 @@ def _of_table(shown: Shown, table: DataTable, published: Published | None, liter
     variant = f", protocol {table.variant}" if table.variant else ""
     parts = [f"## {_capital(shown.section.title)}{variant}", *_in_words(table)]
     parts += ["### Scores", tables.scores(table, published, literature)]
+    parts += [field] if (field := breakdowns.field(table)) else []
     parts += pictures(PLOTS, shown.plots.ranks.get(table.name, []))
     parts += [words] if (words := literature.words(table)) else []
     parts += _headed("Ablation", breakdowns.ablation(table))
@@ -136,7 +137,14 @@ def _of_table(shown: Shown, table: DataTable, published: Published | None, liter
     classes = [*pictures(PLOTS, shown.plots.classes.get(table.name, [])), breakdowns.classes(table)]
     units = [breakdowns.units(table, kind) for kind in ("subject", "video")]
     parts += _headed("Calibration", breakdowns.calibration(table))
-    return parts + _headed("Classes", *classes) + _headed("Subjects and videos", *units)
+    attributes = sorted({name for row in table.rows for name in row.figures.by_group})
+    groups = [breakdowns.groups(table, attribute) for attribute in attributes]
+    return (
+        parts
+        + _headed("Classes", *classes)
+        + _headed("Subjects and videos", *units)
+        + _headed("Groups that the release tells apart", *groups)
+    )
 
 
 def _in_words(table: DataTable) -> list[str]:

@@ -7,8 +7,8 @@ a row is made of the newest, and says how many others it leaves out.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -20,11 +20,20 @@ from numpy.typing import NDArray
 
 from ferbench.benchmark.board.memory import key_of, remembered
 from ferbench.benchmark.errors import RequestError
-from ferbench.benchmark.measures.metrics import METRICS, Array, concordance, confusion_matrix, measure, scores, tallies
+from ferbench.benchmark.measures.metrics import (
+    METRICS,
+    Array,
+    Metric,
+    concordance,
+    confusion_matrix,
+    measure,
+    scores,
+    tallies,
+)
 from ferbench.benchmark.measures.resampling import NOT_PREDICTED, score
 from ferbench.benchmark.measures.statistics import Unit
 from ferbench.benchmark.records.entries import ENTRY, TRAINED_HERE
-from ferbench.benchmark.records.record import Record
+from ferbench.benchmark.records.record import ABOUT, Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -34,6 +43,9 @@ VERSION = ("code", "training_code", "recipe", "starting_weights", "lenders", "ep
 
 _ROUNDING = 1e-6
 """A measure of the same predictions differs by less from one machine to another."""
+
+FIELD_MEASURES: tuple[Metric, ...] = ("accuracy", "uar")
+"""What the field calls WAR and UAR."""
 
 COMPETITORS = ("architecture", "ensemble", ENTRY)
 """Kinds of rows that have a rank; floors and oracles have none, nor has an entry that has seen the test part."""
@@ -55,6 +67,8 @@ class Samples:
     clusters: NDArray[Any] | None
     unit: Unit
     videos: NDArray[Any] | None
+    about: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """What the release says of each sample, (N,) texts by attribute; empty where it is not known."""
 
     def same_as(self, other: Samples) -> bool:
         """Whether both hold the same samples, every one predicted, so that they can be compared pairwise."""
@@ -72,9 +86,11 @@ class Samples:
         """The samples that one fold tests."""
         own = self.folds == fold
         cut = {name: None if (v := getattr(self, name)) is None else v[own] for name in ("clusters", "videos")}
+        about = {name: of[own] for name, of in self.about.items()}
         return Samples(
-            self.labels[own], self.predicted[:, own], self.names[own], self.folds[own], unit=self.unit, **cut
-        )
+            self.labels[own], self.predicted[:, own], self.names[own], self.folds[own], cut["clusters"], self.unit,
+            cut["videos"], about,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -91,6 +107,12 @@ class Figures:
     """Accuracy (CCC of a regression) of each subject, averaged over seeds; empty where subjects are unknown."""
     by_video: dict[str, float] = field(default_factory=dict)
     """The same of each video; empty where they are unknown, or where every sample is a still of its own."""
+    by_group: dict[str, dict[str, float]] = field(default_factory=dict)
+    """The same of each value of each attribute that the release names (scene, sex...), by attribute."""
+    group_sizes: dict[str, dict[str, int]] = field(default_factory=dict)
+    """How many samples each of these has."""
+    fold_means: dict[str, float] = field(default_factory=dict)
+    """Accuracy and UAR of each fold, averaged over folds: another figure than that of all folds pooled."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +152,11 @@ class Row:
     def scores(self) -> dict[str, float]:
         """Each measure, averaged over the seeds; empty when no cell has finished."""
         return self.figures.scores
+
+    @property
+    def field_measures(self) -> bool:
+        """Whether the field reports WAR and UAR of these data, which then have their intervals on the board."""
+        return any(record.data.get("field_measures", False) for record in self.finished)
 
     @property
     def competes(self) -> bool:
@@ -205,6 +232,8 @@ def _figures(row: Row) -> Figures:
         "fold_scores": [float(np.nanmean(scores)) for scores in of_folds],
         "by_subject": _breakdown(samples, samples.clusters if samples.unit == "subject" else None, row.headline),
         "by_video": _breakdown(samples, samples.videos if _repeats(samples.videos) else None, row.headline),
+        "by_group": {name: _breakdown(samples, of, row.headline) for name, of in samples.about.items()},
+        "group_sizes": {name: dict(Counter(of.tolist())) for name, of in samples.about.items()},
     }
     if row.headline == "ccc":
         return Figures(scores={"ccc": float(each.mean())}, **shared)
@@ -212,7 +241,13 @@ def _figures(row: Row) -> Figures:
     pairs = [(labels[run >= 0], run[run >= 0]) for run in predicted]
     of_seeds = np.stack([confusion_matrix(*pair, row.num_classes) for pair in pairs])
     counts, confusion = tallies(of_seeds), of_seeds.sum(axis=0)
+    folds = [samples.of_fold(fold) for fold in row.folds]
+    means: dict[str, float] = {
+        metric: float(np.mean([score(each.labels, each.predicted, row.num_classes, metric).mean() for each in folds]))
+        for metric in FIELD_MEASURES
+    }
     return Figures(
+        fold_means=means if len(folds) > 1 else {},
         scores={metric: float(measure(counts, metric).mean()) for metric in METRICS},
         confusion=confusion.tolist(),
         f1_per_class=scores(confusion).f1_per_class,
@@ -331,8 +366,7 @@ def _samples(records: Sequence[Record], headline: str) -> Samples:
         by_fold[record.data["fold"]][seeds.index(record.data["seed"])] = record
     parts = {fold: _fold(by_fold[fold], len(seeds), headline) for fold in sorted(by_fold)}
     joined = {
-        name: np.concatenate([part[name] for part in parts.values()], axis=-1)
-        for name in ("sample", "subject", "track", "truth", "said")
+        name: np.concatenate([part[name] for part in parts.values()], axis=-1) for name in next(iter(parts.values()))
     }
     videos = _known(joined["track"])
     subjects = _known(joined["subject"]) if all(record.data["subjects_known"] for record in records) else None
@@ -345,6 +379,7 @@ def _samples(records: Sequence[Record], headline: str) -> Samples:
         clusters=subjects if subjects is not None else videos if clips else None,
         unit="subject" if subjects is not None else "video" if clips else "sample",
         videos=videos,
+        about={name.removeprefix(ABOUT): of for name, of in joined.items() if name.startswith(ABOUT)},
     )
 
 
@@ -354,17 +389,18 @@ def _fold(cells: dict[int, Record], seeds: int, headline: str) -> dict[str, NDAr
     asked = ["sample", truth]
     opened = {seed: record.opened() for seed, record in cells.items()}
     first, *others = opened.values()
-    read = [first.read([*asked, "subject"], ["track"])]
+    about = [f"{ABOUT}{name}" for name in next(iter(cells.values())).data.get("attributes", [])]
+    read = [first.read([*asked, "subject"], ["track", *about])]
     # Words are dear to decode, and the seeds of a fold nearly always hold the same samples: then once is enough.
     same = all(each.begins_as(first, asked) for each in others)
     if not same:
-        read += [each.read([*asked, "subject"], ["track"]) for each in others]
+        read += [each.read([*asked, "subject"], ["track", *about]) for each in others]
 
     def column(name: str) -> NDArray[Any]:
         return np.concatenate([_column(each, name) for each in read])
 
     names, where = np.unique(column("sample"), return_index=True)
-    found = {name: column(name)[where] for name in ("subject", "track")}
+    found = {name: column(name)[where] for name in ("subject", "track", *about)}
     found |= {"sample": names, "truth": column(truth)[where], "said": np.full((seeds, len(names)), missing)}
     places = [_places(record.path, each, found, truth) for record, each in zip(cells.values(), read, strict=False)]
     if same:

@@ -65,6 +65,11 @@ class DataTable:
         """The measure that ranks, `abaw` or `ccc`."""
         return self.rows[0].headline
 
+    @property
+    def task(self) -> str:
+        """`still`, `video` or `valence`; empty where no record says so."""
+        return next((str(r.data["task"]) for row in self.rows for r in row.finished if r.data.get("task")), "")
+
     @cached_property
     def ranked(self) -> tuple[Row, ...]:
         """Rows that have a rank, the best first: no floor, no oracle, no row that lacks folds, no variant of another

@@ -27,6 +27,10 @@ _WORDS = (
 )
 _SPREADS = ("± seeds", "± folds")
 HEADLINES = {"abaw": "ABAW", "ccc": "CCC"}
+TASKS = {"still": "Pictures", "video": "Clips and videos", "valence": "Valence", "": "Others"}
+"""What data sets ask, where there are too many for one table."""
+AT_A_GLANCE = 6
+"""Data sets that are readable side by side."""
 FRONT = "◆"
 """Stands beside a cost that no row undercuts at an equal or a better score."""
 
@@ -34,22 +38,37 @@ FRONT = "◆"
 def all_datasets(section: Section) -> str:
     """The headline measure of every row on every data set, with its rank groups. Means are over all data sets or not
     at all: a mean over some of them would compare different questions."""
-    marks = Marks()
+    kinds = {kind: [table for table in section.tables if table.task == kind] for kind in TASKS}
+    legend = "After a score: its rank groups. Rows of one data set that cannot be told apart share a letter."
+    if len(section.tables) <= AT_A_GLANCE or len([kind for kind in kinds if kinds[kind]]) < 2:
+        marks = Marks()
+        return _with_notes(_glance(section, section.tables, marks), [legend, *marks.notes()])
+    parts = []
+    for kind, own in kinds.items():
+        if own:
+            marks = Marks()
+            parts += [f"**{TASKS[kind]}**", _with_notes(_glance(section, own, marks), marks.notes())]
+    return "\n\n".join([*parts, f"{legend} Mean ranks are over all data sets, means over those of a table."])
+
+
+def _glance(section: Section, tables: Sequence[DataTable], marks: Marks) -> str:
+    """Some tables of a section side by side, a line a row that is in one of them."""
     lines = []
     for row in section.architectures:
         name = row.architecture
         if any(table.base(row) for table in section.tables if table.row(name)):
             continue  # a variant stands in the table of its ablation
+        if not any(table.row(name) for table in tables):
+            continue
         number = str(section.order.index(name) + 1) if row.competes else NOTHING
-        scores = [_score_anywhere(table, name, marks) for table in section.tables]
-        mean, mean_rank = _means(section, name)
+        scores = [_score_anywhere(table, name, marks) for table in tables]
+        mean, mean_rank = _means(section, tables, name)
         title = escape(row.title) if row.competes else _name(row)
         key = (section.order.index(name) if row.competes else len(section.order), -(mean or 0.0), name)
         lines.append((key, [number, title, _view(row), *scores, figure(mean_rank, 1), figure(mean)]))
     lines.sort(key=lambda sortable: sortable[0])
-    headers = ["#", "architecture", "view", *(_column(table) for table in section.tables), "mean rank", "mean"]
-    legend = "After a score: its rank groups. Rows of one data set that cannot be told apart share a letter."
-    return _with_notes(table(headers, [line for _, line in lines], _WORDS), [legend, *marks.notes()])
+    headers = ["#", "architecture", "view", *(_column(table) for table in tables), "mean rank", "mean"]
+    return table(headers, [line for _, line in lines], _WORDS)
 
 
 def across(section: Section) -> str:
@@ -180,11 +199,11 @@ def _score_anywhere(data: DataTable, architecture: str, marks: Marks) -> str:
     return score + marks.of(_escaped(_failures(row) + _lacking(data, row)))
 
 
-def _means(section: Section, architecture: str) -> tuple[float | None, float | None]:
+def _means(section: Section, tables: Sequence[DataTable], architecture: str) -> tuple[float | None, float | None]:
     """Mean score and mean rank; none unless the row is whole on each data set, no mean of different measures."""
-    rows = [(table, table.row(architecture)) for table in section.tables]
+    rows = [(table, table.row(architecture)) for table in tables]
     values = [row.score for table, row in rows if row is not None and row.covers(table.folds) and row.score is not None]
-    one_measure = len({table.headline for table in section.tables}) == 1
+    one_measure = len({table.headline for table in tables}) == 1
     mean = sum(values) / len(values) if len(values) == len(rows) and one_measure else None
     ranks = section.across.mean_rank if section.across else {}
     return mean, ranks.get(architecture)

@@ -16,7 +16,7 @@ from ferbench.benchmark.predicting.media import Medium, media_of
 from ferbench.benchmark.predicting.timeline import Person, people_in
 from ferbench.benchmark.records.atomic import drafted
 from ferbench.benchmark.running.progress import clock
-from ferbench.datasets.faces.detector import Detector
+from ferbench.datasets.faces.detector import Detector, finder
 
 TABLE = "faces.csv"
 POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
@@ -72,7 +72,7 @@ def cut_faces(folder: Path, out: Path, size: int, rate: float) -> None:
     except OSError as error:
         raise RequestError(f"{error.filename or out}: cannot be written: {error.strerror or error}") from None
     print(
-        f"{out}: the faces of {len(media) - len(without)} of {len(media)} inputs by {detector.name}; "
+        f"{out}: the faces of {len(media) - len(without)} of {len(media)} inputs by {finder()}; "
         f"{several} show more than one, of which the main one was cut out; {len(without)} show none"
         + (f" ({without[0]} first)" if without else "")
         + f"; {out / TABLE} lists all"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ferbench.benchmark.cell import counts_of, prediction_table
+from ferbench.benchmark.cell import asked_of, counts_of, prediction_table
 from ferbench.benchmark.entries.answers import Answers
 from ferbench.benchmark.entries.cards import Card
 from ferbench.benchmark.entries.order import better_order
@@ -62,6 +62,7 @@ def write_entry(
         )
         data = {
             **_about(question, card, fold, digest, run),
+            **asked_of(question.cell.dataset, question.corpus),
             "notes": [*question.corpus.notes, *notes],
             "metrics": metrics_of(table, question.corpus.classes),
             "counts": {

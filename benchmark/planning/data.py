@@ -137,21 +137,60 @@ def open_data(location: Location, size: int, report: Report, processes: int = 1)
             raise
         _make_twin(location, report)
         corpus = read_corpus_once(location)
-    cache, content = cache_folder() / "frames", hash_of((location.identity, code_hash("ferbench.datasets.frames")))
+    read, corpus = corpus, _with_faces(location, corpus, report)
+    cache, content = cache_folder() / "frames", hash_of((*_content(location), code_hash("ferbench.datasets.frames")))
     store = find_store(corpus, size, cache, content)
     if store is not None:
         return corpus, store
     if location.own_twin is not None and not is_whole(location.root):
         _make_twin(location, report)
-        corpus = read_corpus(location.dataset, location.root, location.protocol)
+        read = read_corpus(location.dataset, location.root, location.protocol)
+        corpus = _with_faces(location, read, report)
     with alone(f"{location.name}-{content}-{size}"):
-        if location.own_twin is None and corpus.fingerprint() != location.identity:
+        if location.own_twin is None and read.fingerprint() != location.identity:
             raise RequestError(f"{location.root}: files there have changed since the run began: run again")
         store = open_store(
             corpus, size, cache, content, processes=processes,
             progress=lambda done, total: report(f"{location.name}: decoding frame {done}/{total} at {size} px"),
         )  # fmt: skip
     return corpus, store
+
+
+def _content(location: Location) -> tuple[str, ...]:
+    """What tells apart the pixels that are read of a location."""
+    return (location.identity, *faces_key(location.protocol))
+
+
+def faces_key(protocol: Protocol) -> tuple[str, ...]:
+    """What finds the faces, where the protocol asks for it: another detector finds others."""
+    if protocol.faces != "found":
+        return ()
+    from ferbench.datasets.faces.detector import finder
+
+    return finder(), code_hash("ferbench.datasets.faces.found")
+
+
+_found: dict[str, Corpus] = {}
+"""The corpora with the faces that were found in them, by what tells their pixels apart."""
+
+
+def _with_faces(location: Location, corpus: Corpus, report: Report) -> Corpus:
+    """The corpus with boxes where the protocol asks to find the faces; looked for once, then kept in the cache."""
+    if location.protocol.faces != "found":
+        return corpus
+    name = hash_of((location.dataset, *_content(location)))
+    if name not in _found:
+        from ferbench.datasets.faces.found import with_found_faces
+
+        with alone(f"faces-{name}"):
+            try:
+                _found[name] = with_found_faces(
+                    corpus, cache_folder() / "faces" / name,
+                    lambda done, tracks: report(f"{location.name}: looking for faces in track {done}/{tracks}"),
+                )  # fmt: skip
+            except OSError as error:
+                raise RequestError(f"{cache_folder()}: found faces cannot be kept: {error.strerror}") from None
+    return _found[name]
 
 
 def _make_twin(location: Location, report: Report) -> None:

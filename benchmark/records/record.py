@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 RECORD = "record.json"
 PREDICTIONS = "predictions.parquet"
+ABOUT = "about_"
+"""How the columns of predictions begin that hold what the release says of a sample beside its label."""
 WEIGHTS = "weights.safetensors"
 """Trained weights of a cell, where they are kept; no part of its record."""
 VALIDATION = "validation.parquet"

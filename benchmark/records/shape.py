@@ -112,6 +112,9 @@ class Shape(BaseModel):
     counts: dict[str, Count]
     environment: Environment
     calibration: Calibration | None = None
+    task: Literal["", "still", "video", "valence"] = ""
+    field_measures: bool = False
+    attributes: list[str] = []
     asked: list[str] = []
     files: dict[str, str] = {}
 

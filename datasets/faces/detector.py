@@ -56,6 +56,14 @@ class Face:
         return max(self.box[2:])
 
 
+def finder() -> str:
+    """What finds the faces, with its version."""
+    try:
+        return f"MTCNN (mtcnn-runtime {version('mtcnn-runtime')})"
+    except PackageNotFoundError:
+        return "MTCNN (not installed)"
+
+
 class Detector:
     """Finds faces. Made once; holds three networks of 2 MB together."""
 
@@ -79,14 +87,6 @@ class Detector:
             onnxruntime.InferenceSession(str(folder / f"{name}.onnx"), options, providers=["CPUExecutionProvider"])
             for name in ("pnet", "rnet", "onet")
         ]
-
-    @property
-    def name(self) -> str:
-        """What it is, with its version."""
-        try:
-            return f"MTCNN (mtcnn-runtime {version('mtcnn-runtime')})"
-        except PackageNotFoundError:
-            return "MTCNN"
 
     def find(self, picture: NDArray[np.uint8], turned: bool = False) -> list[Face]:
         """The faces in a picture (H,W,3) RGB, the largest first.
