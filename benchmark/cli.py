@@ -65,6 +65,7 @@ def run(
     keep: Annotated[
         str, typer.Option(help="Trained weights to keep: best (of each data set), all or none; else as the suite says.")
     ] = "",
+    transfer: Annotated[str, typer.Option(help="Train on each of these, as D,E,F, and test it on the others.")] = "",
 ) -> None:
     """Run what is missing, then render the board."""
     from ferbench.benchmark.commands.run import run_suite
@@ -72,7 +73,10 @@ def run(
     if backend != "local":
         raise RequestError(f"unknown backend {backend!r}: there is: local")
     asked = (_names(architectures), _names(datasets))
-    raise typer.Exit(run_suite(suite, *asked, seeds, device, workers, results, data, weights, allow_leaks, keep))
+    others = _names(transfer)
+    raise typer.Exit(
+        run_suite(suite, *asked, seeds, device, workers, results, data, weights, allow_leaks, keep, others)
+    )
 
 
 @app.command()

@@ -10,6 +10,7 @@ from pathlib import Path
 from ferbench.benchmark.board import pages, picks, tables
 from ferbench.benchmark.board.literature import Literature
 from ferbench.benchmark.board.markdown import escape, link
+from ferbench.benchmark.board.matrices import is_transfer
 from ferbench.benchmark.board.pages import PLOTS, SUITE_PAGE, Shown, page_of
 from ferbench.benchmark.board.plots import draw
 from ferbench.benchmark.board.reading import all_records
@@ -96,6 +97,8 @@ def _board(every: Sequence[Shown], folders: dict[str, str]) -> str:
     parts = ["# Leaderboard", "## What to pick"]
     parts += [_ABOUT_TWINS] if any(each.section.source == "twin" for each in every) else []
     for each in every:
+        if is_transfer(each.section):
+            continue
         parts += [_heading(each.section), picks.markdown(each.section, pages.linked(folders[each.section.suite]))]
         parts += [escape(each.reproduced)] if each.reproduced else []
     parts += [picks.HOW_TO_READ, "## All data sets"]
@@ -107,8 +110,9 @@ def _board(every: Sequence[Shown], folders: dict[str, str]) -> str:
 def _section(shown: Shown, folder: str) -> list[str]:
     """One heading with what can be said of all data sets, and links to what is known of each."""
     section = shown.section
-    parts = [_heading(section), tables.all_datasets(section), tables.across(section)]
-    parts += pages.pictures(f"{folder}/{PLOTS}", shown.plots.across)
+    parts = [_heading(section), tables.all_datasets(section)]
+    if not is_transfer(section):  # its pairs share their models and their samples
+        parts += [tables.across(section), *pages.pictures(f"{folder}/{PLOTS}", shown.plots.across)]
     each = ", ".join(map(pages.linked(folder), section.tables))
     suite = link(f"suite {escape(section.suite)}", f"{folder}/{SUITE_PAGE}")
     return [

@@ -13,6 +13,7 @@ from pathlib import Path
 from ferbench.benchmark.board import breakdowns, picks, tables
 from ferbench.benchmark.board.literature import Literature
 from ferbench.benchmark.board.markdown import escape, link
+from ferbench.benchmark.board.matrices import is_transfer
 from ferbench.benchmark.board.plots import Picture, Plots
 from ferbench.benchmark.board.provenance import protocol, provenance
 from ferbench.benchmark.board.reproduction import Published
@@ -118,7 +119,8 @@ def _of_suite(suite: Sequence[Shown]) -> str:
     parts = [f"# Suite {escape(suite[0].section.suite)}"]
     for shown in suite:
         section = shown.section
-        parts += [f"## {_capital(section.title)}", picks.markdown(section, linked())]
+        parts += [f"## {_capital(section.title)}"]
+        parts += [tables.all_datasets(section) if is_transfer(section) else picks.markdown(section, linked())]
         curves = pictures(PLOTS, shown.plots.training)
         parts += ["### Learning curves and throughput", *curves] if curves else []
         parts += ["### Where these figures come from", provenance(section)]

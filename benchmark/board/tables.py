@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from ferbench.benchmark.board import matrices
 from ferbench.benchmark.board.costs import Cost, cost, hardware_letters, pareto, setting
 from ferbench.benchmark.board.literature import Literature
 from ferbench.benchmark.board.markdown import NO_BREAK, NOTHING, Marks, amount, count, escape, figure, table
@@ -38,6 +39,8 @@ FRONT = "◆"
 def all_datasets(section: Section) -> str:
     """The headline measure of every row on every data set, with its rank groups. Means are over all data sets or not
     at all: a mean over some of them would compare different questions."""
+    if matrices.is_transfer(section):
+        return matrices.matrices(section)
     kinds = {kind: [table for table in section.tables if table.task == kind] for kind in TASKS}
     legend = "After a score: its rank groups. Rows of one data set that cannot be told apart share a letter."
     if len(section.tables) <= AT_A_GLANCE or len([kind for kind in kinds if kinds[kind]]) < 2:

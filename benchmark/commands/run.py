@@ -12,16 +12,20 @@ from statistics import fmean
 from typing import cast, get_args
 
 from ferbench.benchmark.commands.leaderboard import BOARD, render_board
+from ferbench.benchmark.commands.terminal import say_aside
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import data_folder
 from ferbench.benchmark.planning.official import given_weights
-from ferbench.benchmark.planning.suite import Keep, cells_of, load_suite
+from ferbench.benchmark.planning.suite import Cell, Keep, cells_of, load_suite
 from ferbench.benchmark.records.provenance import available_cores, kept_path
 from ferbench.benchmark.records.record import RECORD, WEIGHTS, read_record
+from ferbench.benchmark.records.transfers import TWIN
 from ferbench.benchmark.running.claims import claimed
 from ferbench.benchmark.running.progress import clock
-from ferbench.benchmark.running.scheduler import plan, refuse_read_only, run
+from ferbench.benchmark.running.scheduler import located, plan, refuse_read_only, run
 from ferbench.benchmark.running.worker import threads
+from ferbench.benchmark.transfer.pairs import Pair, Place, pairs_of
+from ferbench.benchmark.transfer.run import run_pairs
 
 
 def run_suite(
@@ -36,6 +40,7 @@ def run_suite(
     weights: list[str] | None = None,
     allow_leaks: bool = False,
     keep: str = "",
+    transfer: list[str] | None = None,
 ) -> int:
     """Runs what is missing of a suite and renders the board; returns the exit code.
 
@@ -43,6 +48,8 @@ def run_suite(
     allow_leaks: run where parts share pictures or people, and say so in every row.
     keep: of which rows the trained weights are kept: best, all or none; empty: as the suite says. Where all is asked
         for, a finished cell without its weights is run again.
+    transfer: data sets whose models are tested on all the others of them; None: as the suite says. They are the data
+        sets that run, unless some are asked for.
 
     Raises:
         RequestError: the request itself is wrong; nothing has run then.
@@ -52,6 +59,8 @@ def run_suite(
     if seeds:
         others = (seed for seed in count() if seed not in suite.seeds)
         suite = suite.model_copy(update={"seeds": [*suite.seeds, *islice(others, seeds)][:seeds]})
+    transfer = list(suite.transfer) if transfer is None else transfer
+    only_datasets = only_datasets or (transfer or None)
     folder = data_folder(data)
     asked = asked_with(suite_name, seeds)
     if keep and keep not in get_args(Keep):
@@ -68,8 +77,16 @@ def run_suite(
         cells = [replace(cell, weights=given) for cell in cells]
         print("\n".join(lines))
     refuse_read_only(results)
+    untested = untested_pairs(cells, transfer, folder, results, device_type) if transfer else []
+    needed = {pair.weights(results).parent for pair in untested}
+    cells = [
+        replace(cell, keep="all")
+        if any(cell.folder(results, f"{cell.dataset}{ending}") in needed for ending in ("", TWIN))
+        else cell
+        for cell in cells
+    ]
     jobs, kept = plan(cells, results, folder, device_type)
-    if not jobs:
+    if not jobs and not untested:
         print(f"nothing to do: all {kept} cells of suite {name} are finished in {results}: see {results / BOARD}")
         if _is_stale(results / BOARD, results / name):
             _render(results, name)
@@ -79,10 +96,22 @@ def run_suite(
     began = time.monotonic()
     outcome = run(jobs, results, device_type, at_once)
     print(f"{outcome.finished} cells finished, {outcome.failed} failed, in {clock(time.monotonic() - began)}")
+    failed = outcome.failed + run_pairs(untested, results, device_type, say_aside)
     if kept_rows == "best":
         leave_best([job.folder for job in jobs], results / name)
+    elif kept_rows == "none":
+        for cell_folder in needed:
+            (cell_folder / WEIGHTS).unlink(missing_ok=True)
     _render(results, name)
-    return 1 if outcome.failed else 0
+    return 1 if failed else 0
+
+
+def untested_pairs(
+    cells: list[Cell], names: list[str], data: Path | None, results: Path, device_type: str
+) -> list[Pair]:
+    """Which models are still to be tested on which other data sets."""
+    places = [Place(cell, location, device_type) for cell, location in located(cells, data)]
+    return [pair for pair in pairs_of(places, names) if not pair.is_finished(results)]
 
 
 def leave_best(made: Sequence[Path], suite: Path) -> None:

@@ -28,6 +28,7 @@ RESERVED = {
     "check": "what the gate keeps is",
     "records": "the records of the gate are",
     "records-*-threads": "the records of the gate are",
+    "*-transfer": "the records of models that were tested on other data sets are",
     "leaderboard.md": "the board is",
     "report.md": "a report of the gate is",
     "junit.xml": "a report of the gate is",
@@ -92,6 +93,10 @@ class Suite(BaseModel):
     """Rows beside `architectures` that `all` leaves out: a family's (`timm:resnet18`), a variant (`tsm@shuffled`)."""
     keep: Keep = "best"
     """Of which rows the trained weights are kept: the best of each data set, all, or none."""
+    also_datasets: list[str] = []
+    """Data sets beside those that `all` names; where pairs are dealt each of them meets one architecture."""
+    transfer: list[str] = []
+    """Data sets whose models are tested on all the others of them as well."""
     without: list[str] = []
     """Data sets that `all` passes over here, such as further tasks on one folder; asked for by name they run."""
     _shipped: bool = PrivateAttr(False)
@@ -242,6 +247,7 @@ def cells_of(
     own = [d for d in only_datasets or () if d in left_out]
     every = suite.datasets == "all"
     named_data = [d for d in data_sets.names() if d not in left_out] if every else suite.datasets
+    named_data = [*named_data, *(d for d in suite.also_datasets if d not in named_data)]
     datasets = _chosen([*named_data, *own], only_datasets, data_sets.names(), "data set")
     _refuse_unknown_data_sets(name, suite)
     met = _met(suite, rows, _chosen([*named_data, *own], None, data_sets.names(), "data set"),
@@ -291,6 +297,8 @@ def _refuse_unknown_data_sets(name: str, suite: Suite) -> None:
         "twins": suite.twins,
         "protocols": suite.protocols,
         "without": suite.without,
+        "also_datasets": suite.also_datasets,
+        "transfer": suite.transfer,
     }
     by_data_set |= {key: value for key in ("folds", "epochs") if isinstance(value := getattr(suite, key), dict)}
     for key, entries in by_data_set.items():
@@ -326,7 +334,9 @@ def _met(
     rows = [*rows, *fused]
     if suite.pairs == "all" or (only_architectures and only_datasets):
         return {row: set(datasets) for row in rows}
-    return dealt(rows, datasets, [row for row in only_architectures or rows if row in rows])
+    once = [dataset for dataset in datasets if dataset in suite.also_datasets]
+    further = [dataset for dataset in datasets if dataset not in once]
+    return dealt(rows, further, [row for row in only_architectures or rows if row in rows], once)
 
 
 def _folds(name: str, suite: Suite, dataset: str, protocol: Protocol) -> list[int]:

@@ -83,12 +83,8 @@ class Outcome:
 
 def plan(cells: list[Cell], results: Path, data: Path | None, device_type: str) -> tuple[list[Job], int]:
     """The jobs whose records are missing, stale or failed, and how many are finished already."""
-    located: dict[str, Location] = {}
     missing, kept = [], 0
-    for cell in cells:
-        if cell.dataset not in located:
-            located[cell.dataset] = locate(cell, data)
-        location = located[cell.dataset]
+    for cell, location in located(cells, data):
         if cell.architecture == "oracle" and location.source == "real":
             continue
         job = Job(cell, location, cell.folder(results, location.name), identity(cell, location, device_type))
@@ -97,6 +93,15 @@ def plan(cells: list[Cell], results: Path, data: Path | None, device_type: str) 
         else:
             missing.append(job)
     return missing, kept
+
+
+def located(cells: list[Cell], data: Path | None) -> Iterator[tuple[Cell, Location]]:
+    """Each cell with where its data are; a data set is opened once."""
+    found: dict[str, Location] = {}
+    for cell in cells:
+        if cell.dataset not in found:
+            found[cell.dataset] = locate(cell, data)
+        yield cell, found[cell.dataset]
 
 
 def refuse_read_only(results: Path, option: str = "--results") -> None:

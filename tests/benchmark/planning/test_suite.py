@@ -29,7 +29,7 @@ def cells(tmp_path: Path, text: str, **only: Any) -> list[Cell]:
 
 
 def test_every_shipped_suite_is_right() -> None:
-    assert suite_names() == ["ablation", "default", "full", "gate", "pairs", "rehearsal", "smoke"]
+    assert suite_names() == ["ablation", "cross", "default", "field", "full", "gate", "pairs", "rehearsal", "smoke"]
     for name in suite_names():
         assert cells_of(*load_suite(name))
 

@@ -1,0 +1,41 @@
+"""The pairs of a run, one after another: to test costs seconds, and the models are trained by then."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.data import Report
+from ferbench.benchmark.running.progress import clock
+from ferbench.benchmark.transfer.pairs import Pair
+
+
+def run_pairs(pairs: Sequence[Pair], results: Path, device_type: str, report: Report) -> int:
+    """Tests every pair whose record is missing or stale; returns how many failed.
+
+    A pair whose model or data failed is told of, and the others go on.
+    """
+    import torch
+
+    from ferbench.benchmark.learning.training import make_deterministic
+    from ferbench.benchmark.transfer.tested import test_on_other
+    from ferbench.datasets.corpus import DataError
+
+    missing = [pair for pair in pairs if not pair.is_finished(results)]
+    if not missing:
+        return 0
+    make_deterministic()
+    began, failed = time.monotonic(), 0
+    for done, pair in enumerate(missing):
+        left = (time.monotonic() - began) / done * (len(missing) - done) if done else 0.0
+        where = f"transfer {done + 1}/{len(missing)}, about {clock(left)} left: "
+        try:
+            test_on_other(pair, results, torch.device(device_type), lambda text: report(where + text))  # noqa: B023
+        except (RequestError, DataError) as error:
+            failed += 1
+            report(f"{where}{pair.name} / {pair.source.cell.architecture}: {error}")
+    print(f"{len(missing) - failed} models tested on other data sets, {failed} failed, in "
+          f"{clock(time.monotonic() - began)}")  # fmt: skip
+    return failed

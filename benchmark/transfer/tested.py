@@ -1,0 +1,167 @@
+"""A trained model on the test samples of another data set, over the classes that both have.
+
+Tested are the official test part, or, where folds are drawn or published, all samples: nobody of them was trained on.
+Samples of other classes are left out and counted. The scores of the model's own further classes are dropped and the
+rest renormalised. Beside each answer stands that of the same architecture trained on the data set itself, under the
+same restriction, so that both can be compared pair by pair.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ferbench.benchmark.cell import asked_of, counts_of, prediction_table
+from ferbench.benchmark.entries.classes import meaning
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.data import Report, open_data
+from ferbench.benchmark.records.provenance import commit, environment
+from ferbench.benchmark.records.record import Record, write_record
+from ferbench.benchmark.records.transfers import IN_DOMAIN
+from ferbench.benchmark.transfer.pairs import FOLD, Pair
+
+if TYPE_CHECKING:
+    import torch
+
+    from ferbench.datasets.corpus import Corpus
+
+FEWEST_CLASSES = 2
+
+
+@dataclass(frozen=True)
+class Shared:
+    """The classes that a model and a data set have in common, as the data set orders them."""
+
+    names: tuple[str, ...]
+    of_model: NDArray[np.int64]
+    """Place of each among the model's."""
+    of_data: NDArray[np.int64]
+    """Place of each among the data set's."""
+
+
+def shared_classes(model: tuple[str, ...], data: tuple[str, ...], where: str) -> Shared:
+    """The classes that both have, matched by name and its synonyms.
+
+    Raises:
+        RequestError: there are fewer than two.
+    """
+    place = {meaning(name): i for i, name in enumerate(model)}
+    both = [(i, place[meaning(name)], name) for i, name in enumerate(data) if meaning(name) in place]
+    if len(both) < FEWEST_CLASSES:
+        raise RequestError(f"{where}: {len(both)} classes in common ({', '.join(model)}; {', '.join(data)}): leave one "
+                           "of the two out")  # fmt: skip
+    return Shared(
+        tuple(name for *_, name in both),
+        np.array([own for _, own, _ in both], dtype=np.int64),
+        np.array([i for i, *_ in both], dtype=np.int64),
+    )
+
+
+def test_on_other(pair: Pair, results: Path, device: torch.device, report: Report) -> Record:
+    """Tests a pair and writes its record.
+
+    Raises:
+        RequestError: weights, data or classes are not what they should be.
+        OSError: the record cannot be written.
+    """
+    import torch
+
+    from ferbench.benchmark.learning.kept import read_kept
+    from ferbench.benchmark.learning.task import metrics_of
+    from ferbench.benchmark.learning.training import Material, Run, predict_with
+    from ferbench.benchmark.measures.efficiency import device_name
+    from ferbench.benchmark.planning.leaks import NO_COPIES, parted
+
+    began = time.perf_counter()
+    kept = read_kept(pair.weights(results))
+    target = pair.tested_on
+    corpus, store = open_data(target.location, kept.size.image_size, report)
+    shared = shared_classes(kept.about.classes, corpus.classes, pair.name)
+    parts, _ = parted(corpus, target.cell.protocol, FOLD, store.content, NO_COPIES, allowed=True)
+    samples, notes = tested_samples(corpus, shared)
+    material = Material(corpus, target.cell.protocol, parts, store, kept.architecture.view, kept.size.frames,
+                        kept.size.shuffle_frames)  # fmt: skip
+    precision = kept.size.precision_on(device.type)
+    run = Run(device, precision, kept.size.channels_last, pair.source.cell.seed, 1.0, lambda text, loss=None: None)
+    report(f"{pair.name} / {pair.source.cell.architecture}: answering {len(samples)} samples")
+    scores = predict_with(kept.model.to(device), kept.size, material, samples, run)[:, shared.of_model]
+    answers = scores / np.maximum(scores.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    table = prediction_table(restricted(corpus, shared), samples, answers)
+    table[IN_DOMAIN] = in_domain_answers(pair, results, shared, table["sample"].tolist())
+    source = pair.source.cell
+    head, dirty = commit()
+    data = {
+        "key": pair.key(results),
+        "key_parts": pair.key_parts(results),
+        "architecture": source.architecture,
+        "title": kept.architecture.title,
+        "view": kept.architecture.view,
+        "dataset": pair.name,
+        "folder": pair.name,
+        "source": target.location.source,
+        "suite": pair.suite,
+        "size": source.size,
+        "seed": source.seed,
+        "fold": FOLD,
+        "kind": "architecture",
+        "protocol": {**target.cell.protocol.as_dict(), "trained_on": pair.source.location.name},
+        "asked": pair.asked,
+        "status": "ok",
+        "error": None,
+        "classes": list(shared.names),
+        "absent_classes": [],
+        "subjects_known": corpus.subjects_known,
+        **asked_of(target.cell.dataset, corpus),
+        "started_from": f"trained on {pair.source.location.name}",
+        "recipe": {},
+        "history": [],
+        "notes": [*corpus.notes, *notes],
+        "metrics": metrics_of(table, shared.names),
+        "cost": None,
+        "counts": {**counts_of(corpus, parts, store.missing), "test_samples": len(samples)},
+        "timing": {"test_s": time.perf_counter() - began},
+        "environment": {
+            "device": device_name(device), "device_type": device.type, "threads": torch.get_num_threads(),
+            "precision": precision, **environment(), "commit": head, "dirty": dirty,
+        },
+        "transfer": {"from": pair.source.location.name, "to": target.location.name},
+    }  # fmt: skip
+    folder = pair.folder(results)
+    write_record(folder, data, table)
+    return Record(folder, data)
+
+
+def tested_samples(corpus: Corpus, shared: Shared) -> tuple[NDArray[np.int64], list[str]]:
+    """The samples of the test part, or all where there are folds, of the classes in common; and what to say of it."""
+    asked = np.flatnonzero(np.array(corpus.part) == "test") if any(corpus.part) else np.arange(len(corpus))
+    samples = asked[np.isin(corpus.label[asked], shared.of_data)]
+    notes = []
+    if left_out := len(asked) - len(samples):
+        others = [name for code, name in enumerate(corpus.classes) if code not in shared.of_data]
+        notes.append(f"{left_out} of {len(asked)} samples are of classes that were not trained ({', '.join(others)}): "
+                     "left out")  # fmt: skip
+    return samples, notes
+
+
+def restricted(corpus: Corpus, shared: Shared) -> Corpus:
+    """The corpus under the classes in common; the labels of other samples mean nothing."""
+    code = np.zeros(len(corpus.classes), dtype=np.int64)
+    code[shared.of_data] = np.arange(len(shared.names))
+    return replace(corpus, classes=shared.names, label=code[corpus.label], votes=None)
+
+
+def in_domain_answers(pair: Pair, results: Path, shared: Shared, samples: list[str]) -> NDArray[np.int64]:
+    """(S,) what the target's own cells answer of the classes in common; -1 where none of them tested the sample."""
+    said: dict[str, int] = {}
+    for record in pair.in_domain(results):
+        columns = [f"score_{name}" for name in shared.names]
+        if all(name in record.data["classes"] for name in shared.names):
+            table: Any = record.opened().read(["sample", *columns]).to_pandas()
+            said |= dict(zip(table["sample"], table[columns].to_numpy().argmax(axis=1).tolist(), strict=True))
+    return pd.Series(samples).map(said).fillna(-1).to_numpy(dtype=np.int64)
