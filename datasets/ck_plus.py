@@ -25,7 +25,8 @@ from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import ItemError, Skipped
-from ferbench.datasets.items import frames_in, next_first_frames
+from ferbench.datasets.items import frames_in
+from ferbench.datasets.numbered_frames import next_first_frames
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.expressions import sequence_units
 from ferbench.datasets.synthetic.film import Film, Shot

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
@@ -75,20 +74,6 @@ def corpus_of(
             votes=np.array([item.votes for item in items]) if items[0].votes else None,
         )
     )
-
-
-def next_first_frames(subjects: Sequence[str], bounds: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(tracks,) for each sequence the first frame of its subject's next one; the last takes the first.
-
-    Args:
-        subjects: (tracks,) who is seen in each.
-        bounds: (tracks + 1,) where each begins.
-    """
-    tracks: dict[str, list[int]] = {}
-    for track, subject in enumerate(subjects):
-        tracks.setdefault(subject, []).append(track)
-    following = {own: after for of in tracks.values() for own, after in zip(of, [*of[1:], of[0]], strict=True)}
-    return bounds[[following[track] for track in range(len(subjects))]]
 
 
 def found_below(root: Path, tops: Sequence[str], wanted: str) -> Path | None:

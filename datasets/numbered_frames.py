@@ -83,3 +83,17 @@ def numbered_images(folder: Path, root: Path) -> dict[int, str]:
     if last > FAR and len(found) < FEWEST * last:
         raise DataError(f"{folder / found[last]}: frame {last} among {len(found)} images: rename or remove it")
     return dict(sorted(found.items()))
+
+
+def next_first_frames(subjects: Sequence[str], bounds: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(tracks,) for each sequence the first frame of its subject's next one; the last takes the first.
+
+    Args:
+        subjects: (tracks,) who is seen in each.
+        bounds: (tracks + 1,) where each begins.
+    """
+    tracks: dict[str, list[int]] = {}
+    for track, subject in enumerate(subjects):
+        tracks.setdefault(subject, []).append(track)
+    following = {own: after for of in tracks.values() for own, after in zip(of, [*of[1:], of[0]], strict=True)}
+    return bounds[[following[track] for track in range(len(subjects))]]

@@ -31,8 +31,7 @@ import numpy as np
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import ItemError, Skipped
-from ferbench.datasets.items import next_first_frames
-from ferbench.datasets.numbered_frames import numbered_images
+from ferbench.datasets.numbered_frames import next_first_frames, numbered_images
 from ferbench.datasets.spelling import folders_in
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.expressions import sequence_units

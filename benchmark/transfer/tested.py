@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ferbench.benchmark.cell import asked_of, counts_of, prediction_table
@@ -164,4 +163,4 @@ def in_domain_answers(pair: Pair, results: Path, shared: Shared, samples: list[s
         if all(name in record.data["classes"] for name in shared.names):
             table: Any = record.opened().read(["sample", *columns]).to_pandas()
             said |= dict(zip(table["sample"], table[columns].to_numpy().argmax(axis=1).tolist(), strict=True))
-    return pd.Series(samples).map(said).fillna(-1).to_numpy(dtype=np.int64)
+    return np.array([said.get(name, -1) for name in samples], dtype=np.int64)
