@@ -173,6 +173,8 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
         first = [next(i for i in order if f"_{code}_" in takes[i]) for code in CODES]
         rest = [i for i in order if i not in first]
         kept = sorted([*first, *rest[: max(0, round(len(takes) * scale) - len(first))]])
+        if scale == 1 and actor in LOST:
+            kept.remove(max(i for i in kept if f"_{LOST[actor]}_" in takes[i]))
         for take in (takes[i] for i in kept):
             name = f"{actor}_{take}"
             names = ("crema_d", seed, name)
@@ -189,6 +191,12 @@ def film(scale: float, seed: int, protocol: Protocol, layout: str) -> Film:
     return film_of("crema_d", scale, seed, shots, annotate=lambda root: write_tables(root, people, votes))
 
 
+LOST = {
+    **dict.fromkeys(range(1001, 1006), "NEU"), **dict.fromkeys((1006, 1007, 1008), "ANG"),
+    **dict.fromkeys((1009, 1010, 1011), "DIS"), **dict.fromkeys((1012, 1013, 1019), "FEA"),
+    **dict.fromkeys((1020, 1021, 1022), "HAP"), **dict.fromkeys((1023, 1024, 1091), "SAD"),
+}  # fmt: skip
+"""Of whom the whole twin lacks a video: the release has 7,442 and not 91 x 82, in folds of 1,463 to 1,557."""
 RACES, SHARES = ("Caucasian", "African American", "Asian"), (0.67, 0.24, 0.09)
 
 

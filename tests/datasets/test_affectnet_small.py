@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -21,6 +22,7 @@ from ferbench.datasets.affectnet_small import (
     TRAIN_COUNTS,
     VALIDATION_COUNTS,
     Face,
+    codes_of,
     draw_small,
     film,
     landmark_crop,
@@ -241,10 +243,6 @@ FACE = ("1/a.jpg", 0, 0, 8, 8, 1)
     [
         ([FACE], ("path", *COLUMNS[1:]), "training.csv: no column 'subDirectory_filePath'"),
         ([FACE], (*COLUMNS[:5], "emotion"), "training.csv: no column 'expression'"),
-        ([(*FACE[:5], 11)], COLUMNS, "training.csv, line 2: expression 11 is out of range: codes are 0 to 10"),
-        ([FACE, (*FACE[:5], -1)], COLUMNS, "training.csv, line 3: expression -1 is out of range"),
-        ([(*FACE[:5], "happy")], COLUMNS, "training.csv, line 2: a number cannot be read: copy the file again"),
-        ([FACE[:5]], COLUMNS, "training.csv, line 2: a number cannot be read"),
         ([("../a.jpg", *FACE[1:])], COLUMNS, "line 2: '../a.jpg' leads out of the data folder"),
     ],
 )
@@ -253,6 +251,27 @@ def test_a_csv_file_that_is_wrong_is_named_with_its_line(
 ) -> None:
     with pytest.raises(DataError, match=message):
         read(write_release(tmp_path / "copy", rows, columns), PROTOCOL)
+
+
+BAD_ROWS = [
+    ((*FACE[:5], 11), "expression 11 is out of range: codes are 0 to 10"),
+    ((*FACE[:5], -1), "expression -1 is out of range"),
+    ((*FACE[:5], "happy"), "a number cannot be read: copy the file again"),
+    (FACE[:5], "a number cannot be read"),
+    (("1/a.jpg", "NULL", "NULL", "NULL", "NULL", 1), "a number cannot be read"),  # as a row of the release has it
+]
+
+
+@pytest.mark.parametrize(("row", "message"), BAD_ROWS)
+def test_a_bad_row_is_named_and_counted_and_many_are_refused(
+    tmp_path: Path, row: tuple[object, ...], message: str
+) -> None:
+    faces = [(f"1/{name}.jpg", *FACE[1:]) for name in "abcdef"]
+    corpus = read(write_release(tmp_path / "copy", [*faces, row]), PROTOCOL)
+    (note,) = [note for note in corpus.notes if "cannot be used" in note]
+    assert note.startswith(f"1 annotations cannot be used and are left out: training.csv, line 8: {message}")
+    with pytest.raises(DataError, match=rf"training.csv, line 8: {message}.*annotations cannot be used: too many"):
+        read(write_release(tmp_path / "other", [*faces, *[row] * 4]), PROTOCOL)
 
 
 def test_a_csv_file_that_is_no_text_is_an_error(tmp_path: Path) -> None:
@@ -287,8 +306,13 @@ def test_a_release_of_2021_with_images_and_annotations_that_do_not_match_is_refu
 @pytest.mark.parametrize("release", ["affectnet8"], indirect=True)
 @pytest.mark.parametrize(("content", "message"), [("12", "expression 12 is out of range"), ("x", "not an expression")])
 def test_an_annotation_that_is_wrong_is_named(release: Path, content: str, message: str) -> None:
-    np.save(release / "val_set" / "annotations" / "0_exp.npy", np.array(content))
-    with pytest.raises(DataError, match=f"0_exp.npy: {message}"):
+    for name in range(4):
+        codes_of.cache_clear()  # it knows a folder by the time of its last file
+        np.save(release / "val_set" / "annotations" / f"{name}_exp.npy", np.array(content))
+        if name == 0:
+            (note,) = [note for note in read(release, PROTOCOL).notes if "cannot be used" in note]
+            assert re.search(f"1 annotations cannot be used and are left out: .*0_exp.npy: {message}", note)
+    with pytest.raises(DataError, match=rf"_exp.npy: {message}.*4 of \d+ annotations cannot be used: too many"):
         read(release, PROTOCOL)
 
 

@@ -141,9 +141,21 @@ def test_a_camera_without_subjects_is_refused(tmp_path: Path) -> None:
         read(tmp_path, PROTOCOL)
 
 
-def test_a_half_copied_subject_is_refused(copy: Path) -> None:
-    shutil.rmtree(copy / "CTBC" / "cam2" / "S02" / "Fear")
-    with pytest.raises(DataError, match=r"S02/Fear: no images of this expression: .* incomplete; copy it again"):
+def test_a_recording_that_is_missing_is_counted_and_many_are_refused(copy: Path) -> None:
+    camera = copy / "CTBC" / "cam2"
+    shutil.rmtree(camera / "S02" / "Fear")
+    corpus = read(copy, PROTOCOL)
+    assert len(corpus.track_subject) == 13
+    assert corpus.notes[0].startswith("1 recordings cannot be used and are left out: CTBC/cam2/S02/Fear: no images")
+    for emotion in ("Anger", "Disgust", "Sadness"):
+        shutil.rmtree(camera / "S02" / emotion)
+    with pytest.raises(DataError, match=r"S02/Anger: no images of this expression: .*4 of 14 recordings cannot be"):
+        read(copy, PROTOCOL)
+
+
+def test_a_subject_without_the_recording_that_enrols_is_refused(copy: Path) -> None:
+    shutil.rmtree(copy / "CTBC" / "cam2" / "S02" / "Neutral")
+    with pytest.raises(DataError, match=r"S02/Neutral: no images of this expression: .* incomplete; copy it again"):
         read(copy, PROTOCOL)
 
 

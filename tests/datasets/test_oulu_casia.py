@@ -210,11 +210,20 @@ def test_a_frame_that_is_missing_in_between_keeps_its_place(tmp_path: Path) -> N
     assert [file.rpartition("/")[2] for file in files] == ["000.jpeg", "001.jpeg", "002.jpeg", "003.jpeg"]
 
 
-def test_a_half_copied_tree_names_the_first_sequence_that_is_not_there(cropped: Path, tmp_path: Path) -> None:
-    shutil.copytree(cropped, tmp_path / "copy")
-    shutil.rmtree(tmp_path / "copy" / "PreProcess_Img" / "VL_Acropped" / "Strong" / "P002" / "Fear")
-    with pytest.raises(DataError, match=r"P002/Fear: no frames of this sequence: .* incomplete; copy it again"):
-        read(tmp_path / "copy", PROTOCOL)
+def test_a_sequence_that_is_missing_is_counted_and_many_are_refused(tmp_path: Path) -> None:
+    tree = made(tmp_path, subjects=3) / "PreProcess_Img" / "VL_Acropped" / "Strong"
+    shutil.rmtree(tree / "P002" / "Fear")
+    corpus = read(tmp_path, PROTOCOL)
+    assert len(corpus) == 17
+    assert corpus.notes[0].startswith("1 sequences cannot be used and are left out: PreProcess_Img/VL_Acropped/Strong/")
+    enrolled = read(tmp_path, protocol({"classes": "six+neutral", "neutral": "enrolment_frame"}))
+    assert enrolled.track_neutral is not None
+    assert {enrolled.track_subject[np.searchsorted(enrolled.track_start, f, "right") - 1] for f in
+            enrolled.track_neutral[6:11].tolist()} == {"P002"}  # fmt: skip
+    for emotion in ("Anger", "Disgust", "Surprise"):
+        shutil.rmtree(tree / "P002" / emotion)
+    with pytest.raises(DataError, match=r"P002/Anger: no frames of this sequence: .*4 of 18 sequences cannot be used"):
+        read(tmp_path, PROTOCOL)
 
 
 def test_a_light_that_is_not_there_is_an_error_that_says_what_is_expected(cropped: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from dataclasses import replace
@@ -294,7 +295,11 @@ def test_a_link_that_leads_out_of_the_folder_is_refused(
 def test_a_rating_file_that_cannot_be_used_is_named(release: Path, content: bytes, message: str) -> None:
     file = release / "ratings" / "Train" / "observer_EWE" / "results_1_1.csv"
     file.write_bytes(content)
-    refused(release, rf"results_1_1\.csv[:,] {message}")
+    if content.startswith(b"time,evaluator") and b"\xff" not in content:  # one clip of several: it is left out
+        (note,) = [note for note in read(release, PROTOCOL).notes if "cannot be used" in note]
+        assert re.search(rf"1 rated clips cannot be used and are left out: .*results_1_1\.csv[:,] {message}", note)
+    else:  # a file of another kind
+        refused(release, rf"results_1_1\.csv[:,] {message}")
 
 
 def test_a_rate_that_would_leave_half_seconds_without_a_frame_is_refused(release: Path) -> None:

@@ -140,7 +140,8 @@ def test_many_frames_may_have_high_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a#t=3.jpg", "has #t= in it, which marks a second of a video: rename it"),
+        ("a#t=3.jpg", "has #t= or #row= in it, which marks a second of a video or a row of a table: rename it"),
+        ("a#row=3.jpg", "has #t= or #row= in it, which marks a second of a video or a row of a table: rename it"),
         (os.fsdecode(b"\xff\xfe.jpg"), r"'train/happy/\udcff\udcfe.jpg' is not UTF-8 text: rename it"),
         ("a\nb.jpg", r"'train/happy/a\nb.jpg' has a control character in it: rename it"),
     ],
