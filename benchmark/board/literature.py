@@ -13,7 +13,7 @@ from ferbench.benchmark.board.sections import DataTable
 from ferbench.benchmark.errors import RequestError
 
 FILE = Path(__file__).parent / "published.yaml"
-_NAMES = {"accuracy": "accuracy", "f1_macro": "macro F1", "abaw": "ABAW", "ccc": "CCC"}
+_NAMES = {"accuracy": "accuracy", "f1_macro": "macro F1", "abaw": "ABAW", "uar": "UAR", "ccc": "CCC"}
 CHOSEN = {
     "own validation": "chosen on own validation",
     "test": "chosen on test",

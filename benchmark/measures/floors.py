@@ -1,7 +1,8 @@
 """Floors and oracle: the rows between which every other row is read.
 
 `majority` answers the commonest class of the training part, `random` draws from its class shares, and `oracle` sees the
-action units that a twin really shows: what it misses is label noise and expressions that share their units.
+action units that a twin really shows: what it misses is label noise and expressions that share their units. `people`
+answers what most of those said whom a release asked; where nobody chose any class all are as likely.
 """
 
 from __future__ import annotations
@@ -22,7 +23,10 @@ from ferbench.datasets.views import intervals
 if TYPE_CHECKING:
     from pathlib import Path
 
-TITLES = {"majority": "Majority class", "random": "Random draw", "oracle": "Oracle (true action units)"}
+TITLES = {
+    "majority": "Majority class", "random": "Random draw", "oracle": "Oracle (true action units)",
+    "people": "People who saw the face",
+}  # fmt: skip
 
 
 class NoTruthError(Exception):
@@ -41,6 +45,13 @@ def baseline_scores(name: str, corpus: Corpus, protocol: Protocol, split: Split,
     share = count / count.sum()
     if name == "majority":
         return np.tile(np.eye(len(share))[share.argmax()], (len(split.test), 1))
+    if name == "people":
+        if corpus.votes is None:
+            raise NoTruthError("what people saw is not published with these data, or its table is not there")
+        votes = corpus.votes[split.test]
+        return np.where(votes.sum(axis=1, keepdims=True) > 0, votes, 1) / np.maximum(
+            votes.sum(axis=1, keepdims=True), 1
+        )
     rng = _stream(name, corpus, seed)
     if name == "random":
         return np.eye(len(share))[rng.choice(len(share), size=len(split.test), p=share)]

@@ -20,6 +20,8 @@ from ferbench.datasets.dataset import Protocol
 
 SUITES = Path(__file__).parent.parent / "suites"
 BASELINES = ("majority", "random", "oracle")
+PEOPLE = "people"
+"""A baseline of those releases that publish what people saw."""
 """Floors and oracle: rows between which every other is read."""
 RESERVED = {
     "published": "the published records are",
@@ -134,6 +136,8 @@ class Cell:
         """What the row is: a floor and the oracle are not trained on images, an ensemble not at all."""
         if self.architecture in ensembles.names():
             return "ensemble"
+        if self.architecture == PEOPLE:
+            return "oracle"
         if self.architecture not in BASELINES:
             return "architecture"
         return "oracle" if self.architecture == "oracle" else "floor"
@@ -237,7 +241,7 @@ def cells_of(
     Raises:
         RequestError: an unknown architecture or data set, a fold that the protocol does not have.
     """
-    trained = None if only_architectures is None else [a for a in only_architectures if a not in BASELINES]
+    trained = None if only_architectures is None else [a for a in only_architectures if a not in (*BASELINES, PEOPLE)]
     _refuse_unknown([*(() if suite._shipped else _entries(suite)), *(trained or ())])
     named, asked, fused = _with_members(suite.architectures, trained)
     rows, known = _rows(named, suite.also, asked)
@@ -280,13 +284,15 @@ def _cells_on(
     """The cells on one data set; floors and oracle have the first seed alone."""
     epochs = suite.epochs.get(dataset, 1.0) if isinstance(suite.epochs, dict) else suite.epochs
     folds, twin = _folds(name, suite, dataset, protocol), _twin(name, suite, dataset)
+    asked = protocol.options.get("truth") == "acted"  # and not what people saw, which would be their own answer
+    baselines = (*BASELINES, *([PEOPLE] if asked else []))
     return [
         Cell(
             name, row, dataset, seed, fold, suite.size, epochs, suite.time_limit, protocol, twin,
-            beside=tuple(trained) if row in BASELINES else (),
+            beside=tuple(trained) if row in baselines else (),
         )
-        for row in (*BASELINES, *trained, *fused)
-        for seed in dict.fromkeys(suite.seeds[:1] if row in BASELINES else suite.seeds)
+        for row in (*baselines, *trained, *fused)
+        for seed in dict.fromkeys(suite.seeds[:1] if row in baselines else suite.seeds)
         for fold in folds
     ]  # fmt: skip
 

@@ -1,6 +1,6 @@
 """A contact sheet of a corpus: a row of samples a class, then tracks from their first frame to their last.
 
-Run `python -m datasets.synthetic.corpus_sheet NAME FOLDER PICTURE.png` on a copy or a twin of a data set.
+Run `python -m ferbench.datasets.synthetic.corpus_sheet NAME FOLDER PICTURE.png` on a copy or a twin of a data set.
 """
 
 from __future__ import annotations
@@ -53,5 +53,5 @@ def _of_track(corpus: Corpus, track: int) -> list[int]:
 
 if __name__ == "__main__":
     name, folder, out = sys.argv[1:]
-    data_set = import_module(f"datasets.{name}").DATASET
+    data_set = import_module(f"ferbench.datasets.{name}").DATASET
     corpus_sheet(data_set.read(Path(folder), data_set.protocol), Path(out))

@@ -12,6 +12,8 @@ from ferbench.datasets.synthetic.expressions import add_speech, expression_units
 from ferbench.datasets.synthetic.film import Film, Shot
 
 Style = Literal["lab", "talk", "wild"]
+HELD = 0.7
+"""Share of clips that end at the height of their expression."""
 
 
 def counted(counts: Sequence[int], scale: float, least: int = 2) -> list[int]:
@@ -49,9 +51,10 @@ def still(
 def clip(
     names: tuple[object, ...], emotion: str, files: tuple[str, ...], rng: np.random.Generator,
     person: int | None = None, style: Style = "wild", strength: tuple[float, float] = (0.5, 1.0),
-    course: Literal["onset", "onset_apex_offset"] = "onset_apex_offset", speech: float = 0.0,
+    speech: float = 0.0,
 ) -> Shot:  # fmt: skip
-    """A clip with an expression that comes, and goes again unless it is cut at its apex."""
+    """A clip with an expression that comes, and in some goes again before the clip ends."""
+    course: Literal["onset", "onset_apex_offset"] = "onset" if rng.random() < HELD else "onset_apex_offset"
     units = sequence_units(emotion, len(files), rng, float(rng.uniform(*strength)), course, blinks=0.02)
     return Shot(
         identity=number_of("twin", *names) if person is None else person,
