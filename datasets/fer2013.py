@@ -115,6 +115,8 @@ def table_items(root: Path, file: Path, skipped: Skipped, part: str = "") -> Ite
         try:
             values = dict(zip(columns, text.split(b","), strict=True))
             label = coded(values["emotion"].decode("ascii"), codes, f"{file}, line {line}")
+            if values["pixels"].count(b" ") < 3:
+                raise ItemError(f"{file}, line {line}: there is no picture in it: copy the file again")
             usage = values["usage"].decode("ascii").strip().lower() if not part else ""
             yield Item(f"fer{number:07d}", label, (row_name(below, line),), part or USAGES[usage])
         except ItemError as error:

@@ -122,16 +122,18 @@ def test_every_key_of_a_suite_is_told_with_what_it_is_unless_named() -> None:
             assert told[key] == f"`{field.default}`"
 
 
-def tables_of_protocols() -> tuple[list[list[str]], list[list[str]]]:
+def tables_of_protocols() -> tuple[list[list[str]], ...]:
     text = text_of(DOCS / "suites.md")
     assert "## Keys of a protocol" in text
-    return table_of("suites.md", "key | means | `oulu_casia`"), table_of("suites.md", "data set")
+    heads = ("key | means | `oulu_casia`", "key | means | `affectnet_7`", "data set")
+    return tuple(table_of("suites.md", head) for head in heads)
 
 
 def test_every_key_of_a_protocol_is_told_with_its_value() -> None:
-    (head, *rows), own = tables_of_protocols()
+    *shared, own = tables_of_protocols()
     told = {
         (name, key): row[2 + column].strip("`")
+        for head, *rows in shared
         for row in rows
         for key in names_in(row[0])
         for column, cell in enumerate(head[2:])

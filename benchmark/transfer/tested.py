@@ -83,7 +83,7 @@ def test_on_other(pair: Pair, results: Path, device: torch.device, report: Repor
     corpus, store = open_data(target.location, kept.size.image_size, report)
     shared = shared_classes(kept.about.classes, corpus.classes, pair.name)
     parts, _ = parted(corpus, target.cell.protocol, FOLD, store.content, NO_COPIES, allowed=True)
-    samples, notes = tested_samples(corpus, shared)
+    samples, notes = samples_asked(corpus, shared)
     material = Material(corpus, target.cell.protocol, parts, store, kept.architecture.view, kept.size.frames,
                         kept.size.shuffle_frames)  # fmt: skip
     precision = kept.size.precision_on(device.type)
@@ -136,7 +136,7 @@ def test_on_other(pair: Pair, results: Path, device: torch.device, report: Repor
     return Record(folder, data)
 
 
-def tested_samples(corpus: Corpus, shared: Shared) -> tuple[NDArray[np.int64], list[str]]:
+def samples_asked(corpus: Corpus, shared: Shared) -> tuple[NDArray[np.int64], list[str]]:
     """The samples of the test part, or all where there are folds, of the classes in common; and what to say of it."""
     asked = np.flatnonzero(np.array(corpus.part) == "test") if any(corpus.part) else np.arange(len(corpus))
     samples = asked[np.isin(corpus.label[asked], shared.of_data)]

@@ -344,6 +344,7 @@ def test_a_listed_clip_that_is_not_there_is_asked_for_all_the_same(copy: Twin, t
         ("dfew", "EmoLabel_DataSplit/test(single-labeled)/set_1.csv", "one,1\n"),
         ("fer2013", "fer2013.csv", "9,1 2 3 4,Training\n"),
         ("fer2013", "fer2013.csv", "3,1 2 3 4,Later\n"),
+        ("fer2013", "fer2013.csv", "3,,Training\n"),
         ("ferplus", "fer2013new.csv", "Training,,a,0,0,0,0,0,0,0,0,0\n"),
     ],
 )

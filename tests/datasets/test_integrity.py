@@ -12,8 +12,8 @@ from made_corpus import made_corpus
 from numpy.typing import NDArray
 from PIL import Image
 
-from ferbench.datasets.corpus import Corpus
-from ferbench.datasets.integrity import Fault, copy_state, fault_of, faults_of, too_much_lost
+from ferbench.datasets.corpus import Corpus, DataError
+from ferbench.datasets.integrity import Fault, ItemError, Skipped, copy_state, fault_of, faults_of, too_much_lost
 
 
 def picture(file: Path, seed: int, side: int = 64, **options: object) -> Path:
@@ -140,3 +140,21 @@ def test_a_video_that_ends_too_early_is_cut_short(tmp_path: Path, data: bytes, f
     file = tmp_path / "talk.mp4"
     file.write_bytes(data)
     assert fault_of(file) == fault
+
+
+LIMITS = [(0, 0, False), (1, 1, False), (3, 3, False), (2, 1, True), (4, 9, True), (4, 395, True), (4, 396, False)]
+
+
+@pytest.mark.parametrize(("bad", "used", "stops"), LIMITS)
+def test_few_bad_items_are_named_and_counted_and_many_stop_the_reader(bad: int, used: int, stops: bool) -> None:
+    """More than three and more than 1%, or more than half."""
+    skipped = Skipped("rows")
+    for i in range(bad):
+        skipped.add(ItemError(f"/data/set/table.csv, line {i}: wrong"))
+    if stops:
+        with pytest.raises(DataError, match=rf"line 0: wrong \({bad} of {used + bad} rows cannot be used: too many"):
+            skipped.notes(used, Path("/data/set"))
+    else:
+        notes = skipped.notes(used, Path("/data/set"))
+        said = f"{bad} rows cannot be used and are left out: table.csv, line 0: wrong"
+        assert notes == ((said,) if bad else ())

@@ -194,3 +194,56 @@ def test_parts_do_not_depend_on_how_large_the_frames_were_read() -> None:
         strict=True,
     ):
         assert one.tolist() == other.tolist()
+
+
+# Official folds, and the rule for copies
+
+
+def test_an_official_fold_tests_its_samples_and_trains_on_all_others() -> None:
+    corpus = replace(made_corpus([None] * 30), fold=np.arange(30) % 3)
+    content = different_images(corpus)
+    for fold in range(3):
+        parts = split(corpus, replace(PROTOCOL, folds=3), fold, content)
+        assert parts.test.tolist() == list(range(fold, 30, 3))
+        assert sorted([*parts.train, *parts.validation]) == [i for i in range(30) if i % 3 != fold]
+        assert len(parts.validation)
+
+
+def copied() -> tuple[Corpus, np.ndarray]:
+    """Twelve training and three test pictures: 0 is 12 once more, 1 is 13, 2 and 3 are the same, and so are 13 and 14."""
+    corpus = made_corpus([None] * 15, parts=["train"] * 12 + ["test"] * 3)
+    content = different_images(corpus)
+    content[0], content[1], content[3], content[14] = content[12], content[13], content[2], content[13]
+    return corpus, content
+
+
+def test_copies_of_test_pictures_are_dropped_from_training() -> None:
+    corpus, content = copied()
+    parts = split(corpus, replace(PROTOCOL, folds=1, copies="drop from training"), 0, content)
+    assert parts.test.tolist() == [12, 13, 14]
+    assert parts.dropped.tolist() == [0, 1]
+    assert sorted([*parts.train, *parts.validation]) == list(range(2, 12))
+    assert not leaks_of(corpus, parts, content)
+
+
+def test_one_of_each_picture_is_kept() -> None:
+    corpus, content = copied()
+    parts = split(corpus, replace(PROTOCOL, folds=1, copies="keep one"), 0, content)
+    assert parts.test.tolist() == [12, 13]
+    assert sorted(parts.dropped.tolist()) in ([0, 1, 2, 14], [0, 1, 3, 14])
+    assert not leaks_of(corpus, parts, content)
+
+
+def test_copies_stay_where_they_are_unless_a_rule_drops_them() -> None:
+    corpus, content = copied()
+    parts = split(corpus, replace(PROTOCOL, folds=1), 0, content)
+    assert len(parts.dropped) == 0
+    assert leaks_of(corpus, parts, content)
+
+
+def test_what_cannot_be_read_is_a_copy_of_nothing() -> None:
+    corpus, content = copied()
+    content[[0, 12]] = 0
+    parts = split(corpus, replace(PROTOCOL, folds=1, copies="drop from training"), 0, content)
+    assert parts.dropped.tolist() == [1]
+    assert 12 in parts.test

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ def cells(tmp_path: Path, text: str = "", **only: Any) -> list[Cell]:
 
 def rows(found: list[Cell]) -> list[tuple[str, str]]:
     """Architecture and data set of each cell, without floors and oracle."""
-    return [(cell.architecture, cell.dataset) for cell in found if cell.architecture not in BASELINES]
+    return [(cell.architecture, cell.dataset) for cell in found if cell.kind in ("architecture", "ensemble")]
 
 
 def test_within_a_view_rows_and_data_sets_are_dealt_in_turn() -> None:
@@ -57,13 +58,16 @@ def test_smoke_meets_every_architecture_and_every_data_set_under_every_view() ->
     assert {row for row, _ in rows(found)} == set(named)
     data = {d for d in data_sets.names() if not data_sets.get(d).optional}
     view = {name: architectures.get(name).view for name in named if name not in ensembles.names()}
-    assert {(view[row], d) for row, d in rows(found) if ":" not in row and row in view} == {
-        (v, d) for v in VIEWS for d in data
-    }
+    met = {(view[row], d) for row, d in rows(found) if ":" not in row and row in view}
+    assert {(v, d) for v, d in met if d in data} == {(v, d) for v in VIEWS for d in data}
+    further = Counter(d for _, d in rows(found) if d not in data)
+    assert further == dict.fromkeys(suite.also_datasets, 1)
+    assert set(further) | data | {"folder"} == set(data_sets.names())
+    assert len({view[row] for row, d in rows(found) if d in further}) == len(VIEWS)
     assert [(c.architecture, c.dataset) for c in found if c.architecture in BASELINES] == [
         (name, d) for d in dict.fromkeys(c.dataset for c in found) for name in BASELINES
     ]
-    assert len(rows(found)) == len(set(rows(found))) < len(named) * len(data) / 4
+    assert len(rows(found)) == len(set(rows(found))) < len(named) * len(data | set(further)) / 4
 
 
 def test_who_is_new_is_met_without_being_named(toys_installed: None) -> None:
