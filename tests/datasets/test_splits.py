@@ -210,7 +210,7 @@ def test_an_official_fold_tests_its_samples_and_trains_on_all_others() -> None:
 
 
 def copied() -> tuple[Corpus, np.ndarray]:
-    """Twelve training and three test pictures: 0 is 12 once more, 1 is 13, 2 and 3 are the same, and so are 13 and 14."""
+    """Twelve training and three test pictures: 0 is 12, 1 is 13, 2 and 3 are the same, and so are 13 and 14."""
     corpus = made_corpus([None] * 15, parts=["train"] * 12 + ["test"] * 3)
     content = different_images(corpus)
     content[0], content[1], content[3], content[14] = content[12], content[13], content[2], content[13]

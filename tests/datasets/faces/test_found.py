@@ -24,7 +24,7 @@ BEYOND = 96
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """A clip of six frames whose third shows nobody, a picture, and a picture of nobody; faces are right of the middle."""
+    """A clip of six frames, one of nobody, a picture, and a picture of nobody; faces are right of the middle."""
     data_set = data_sets.get("oulu_casia")
     film = data_set.film(0.02, 3, data_set.protocol, "cropped")
     shots = [replace(shot, units=shot.units[:6], files=shot.files[:6]) for shot in film.shots[:2]]
