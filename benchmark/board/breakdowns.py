@@ -6,6 +6,7 @@ from __future__ import annotations
 from statistics import fmean
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ferbench.benchmark.board.markdown import NOTHING, escape, figure, table
 from ferbench.benchmark.board.rows import Row
@@ -36,15 +37,20 @@ def units(data: DataTable, kind: str) -> str:
         if not each or data.base(row):
             continue
         low, quarter, middle, three, high = np.quantile(list(each.values()), [0, 0.25, 0.5, 0.75, 1])
-        tenth = fmean(sorted(each.values())[: -(-len(each) // 10)])
         worst = sorted(each, key=lambda name: (each[name], name))[:_HARDEST]
         hardest = ", ".join(f"{escape(name)} ({figure(each[name], 2)})" for name in worst)
+        tenth = worst_tenth(np.array(list(each.values())))
         spread = [figure(value, 2) for value in (low, tenth, quarter, middle, three, high)]
         lines.append([escape(row.title), str(len(each)), *spread, hardest])
     headers = [f"{measure} of each {kind}", f"{kind}s", "worst", "worst tenth", "quarter", "median", "three quarters"]
     headers += ["best"]
     headers += [f"hardest {kind}s"]
     return table(headers, lines, [headers[0], headers[-1]]) if lines else ""
+
+
+def worst_tenth(values: NDArray[np.float64]) -> float:
+    """The mean of the lowest tenth of values, of one at least."""
+    return float(np.sort(values)[: -(-len(values) // 10)].mean())
 
 
 def groups(data: DataTable, attribute: str) -> str:

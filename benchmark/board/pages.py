@@ -137,7 +137,8 @@ def _of_table(shown: Shown, table: DataTable, published: Published | None, liter
     parts += _headed("Ablation", breakdowns.ablation(table))
     parts += _headed("What it costs", tables.costs(table))
     classes = [*pictures(PLOTS, shown.plots.classes.get(table.name, [])), breakdowns.classes(table)]
-    units = [breakdowns.units(table, kind) for kind in ("subject", "video")]
+    units = pictures(PLOTS, shown.plots.people.get(table.name, []))
+    units += [breakdowns.units(table, kind) for kind in ("subject", "video")]
     parts += _headed("Calibration", breakdowns.calibration(table))
     attributes = sorted({name for row in table.rows for name in row.figures.by_group})
     groups = [breakdowns.groups(table, attribute) for attribute in attributes]

@@ -15,6 +15,7 @@ from ferbench.benchmark.board.forked import Job, on_all_cores
 from ferbench.benchmark.board.memory import keep_files, key_of, restored
 from ferbench.benchmark.board.plot_classes import class_scores, confusions
 from ferbench.benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
+from ferbench.benchmark.board.plot_people import people
 from ferbench.benchmark.board.plot_ranks import critical_difference, forest, heat_map
 from ferbench.benchmark.board.plot_training import curves
 from ferbench.benchmark.board.sections import DataTable, Section, compute, few, prepare, tables_of
@@ -35,12 +36,15 @@ class Plots:
     across: list[Picture] = field(default_factory=list)
     training: list[Picture] = field(default_factory=list)
     ranks: dict[str, list[Picture]] = field(default_factory=dict)
-    """By table name, as the next one."""
+    """By table name, as the next two."""
     classes: dict[str, list[Picture]] = field(default_factory=dict)
+    people: dict[str, list[Picture]] = field(default_factory=dict)
 
     def files(self) -> set[str]:
         """Names of all files."""
-        of_tables = [picture for found in (self.ranks, self.classes) for each in found.values() for picture in each]
+        of_tables = [
+            picture for found in (self.ranks, self.classes, self.people) for each in found.values() for picture in each
+        ]
         return {
             f"{picture.name}.{kind}"
             for picture in (*self.across, *self.training, *of_tables)
@@ -97,6 +101,7 @@ _OF_TABLE = (
     ("ranks", "Scores, intervals and rank groups", forest, "ranks"),
     ("confusion", "Confusion matrices", confusions, "classes"),
     ("classes", "F1 of each class", class_scores, "classes"),
+    ("people", "Scores of each subject", people, "people"),
 )
 _FEW = 4
 """Plots that are sooner drawn than a process is started."""

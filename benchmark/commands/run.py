@@ -59,8 +59,10 @@ def run_suite(
     if seeds:
         others = (seed for seed in count() if seed not in suite.seeds)
         suite = suite.model_copy(update={"seeds": [*suite.seeds, *islice(others, seeds)][:seeds]})
-    transfer = list(suite.transfer) if transfer is None else transfer
-    only_datasets = only_datasets or (transfer or None)
+    if transfer is None:
+        transfer = list(suite.transfer)
+    else:
+        suite = suite.model_copy(update={"datasets": transfer, "also_datasets": []})
     folder = data_folder(data)
     asked = asked_with(suite_name, seeds)
     if keep and keep not in get_args(Keep):

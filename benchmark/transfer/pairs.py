@@ -106,8 +106,8 @@ def pairs_of(places: Sequence[Place], names: Sequence[str]) -> list[Pair]:
     """
     if len(set(names)) < 2:
         raise RequestError("--transfer takes two data sets at least, as A,B: each is tested under models of the others")
-    if valueless := [name for name in names if not data_sets.get(name).classes and name.endswith("valence")]:
-        raise RequestError(f"--transfer {valueless[0]}: it asks for a value: name data sets with classes")
+    if values := [name for name in names if len(data_sets.get(name).classes) == 1]:
+        raise RequestError(f"--transfer {values[0]}: it asks for a value: name data sets with classes")
     trained = [place for place in places if place.cell.kind == "architecture" and place.cell.dataset in names]
     kinds = {place.location.source for place in trained}
     if len(kinds) > 1:

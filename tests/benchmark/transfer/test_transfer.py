@@ -101,6 +101,8 @@ def test_two_data_sets_of_one_folder_are_not_tested_on_each_other(toys_installed
 def test_what_cannot_be_asked_is_said_before_anything_runs(toys_installed: None, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="--transfer takes two data sets at least"):
         ran(tmp_path, ["jaffe"])
+    with pytest.raises(RequestError, match="--transfer sendv1_valence: it asks for a value"):
+        ran(tmp_path, ["sendv1_valence", "ck_plus"])
     with pytest.raises(RequestError, match="unknown data set 'jafe'"):
         ran(tmp_path, ["jafe", "ck_plus"])
     with pytest.raises(RequestError, match="unknown data set 'jafe': did you mean 'jaffe'"):
