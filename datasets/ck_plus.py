@@ -21,11 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import ItemError, Skipped
-from ferbench.datasets.items import frames_in
+from ferbench.datasets.items import frames_in, inside
 from ferbench.datasets.numbered_frames import next_first_frames
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.expressions import sequence_units
@@ -102,10 +101,10 @@ def open_sequences(root: Path) -> tuple[list[Sequence], tuple[str, ...]]:
         if not folder.is_dir():
             raise DataError(f"{folder}: not there: expected cohn-kanade-images/S005/001/*.png and "
                             "Emotion/S005/001/*_emotion.txt of CK+")  # fmt: skip
-        refuse_link_outside(root, folder)
+        inside(root, folder)
     sequences, skipped = [], Skipped("labels")
     for file in sorted(labels.glob("*/*/*_emotion.txt")):
-        refuse_link_outside(root, file)
+        inside(root, file)
         subject, take = file.parent.parent.name, file.parent.name
         try:
             emotion = emotion_in(file)

@@ -22,11 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import Skipped
-from ferbench.datasets.items import Item, corpus_of, frames_of_video
+from ferbench.datasets.items import Item, corpus_of, frames_of_video, inside
 from ferbench.datasets.spelling import csv_rows, whole_number
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.film import Film, Shot
@@ -64,6 +63,8 @@ def read(root: Path, protocol: Protocol) -> Corpus:
         raise DataError(f"crema_d: protocol rate must be at least 1 frame a second, not {rate}")
     files = video_files(root)
     skipped = Skipped("rows of votes and demographics")
+    for table in (DEMOGRAPHICS, SUMMARY, TABULATED):
+        inside(root, root / table)
     people, votes = demographics(root / DEMOGRAPHICS, skipped), face_votes(root / TABULATED, skipped)
     items = [item_of(root, name, file, rate, people) for name, file in sorted(files.items())]
     if votes:
@@ -89,7 +90,7 @@ def video_files(root: Path) -> dict[str, Path]:
             match = NAME.fullmatch(file.name)
             if match is None or match[3].upper() not in CODES or not file.is_file():
                 continue
-            refuse_link_outside(root, file)
+            inside(root, file)
             if file.stem in found:
                 raise DataError(f"{found[file.stem]} and {file} both claim to be {file.stem}: remove one of them")
             found[file.stem] = file

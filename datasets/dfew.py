@@ -21,11 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import ItemError, Skipped
-from ferbench.datasets.items import Item, coded, corpus_of, found_below, frames_in, short_clips
+from ferbench.datasets.items import Item, coded, corpus_of, found_below, frames_in, inside, short_clips
 from ferbench.datasets.spelling import csv_rows, whole_number
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.film import Film, Shot
@@ -58,16 +57,16 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     if not folder.is_dir():
         raise DataError(f"{folder}: no such form of DFEW: copy it, or set the protocol's form to another of "
                         f"{', '.join(FORMS)}")  # fmt: skip
-    refuse_link_outside(root, folder)
+    inside(root, folder)
     skipped = Skipped("rows")
     items: dict[str, Item] = {}
     for fold in range(FOLDS):
-        for name, label in listed(base, "test", fold, skipped):
+        for name, label in listed(root, base, "test", fold, skipped):
             if name in items:
                 raise DataError(f"{base}: clip {name} is tested in folds {items[name].fold} and {fold}: each clip is "
                                 "tested once; copy the lists again")  # fmt: skip
             items[name] = Item(name, label, frames_in(folder / name, root), fold=fold)
-    refuse_other_training(base, items)
+    refuse_other_training(root, base, items)
     ordered = [items[name] for name in sorted(items)]
     return corpus_of("dfew", root, CLASSES, ordered, [*skipped.notes(len(ordered), root), *short_clips(ordered)])
 
@@ -78,14 +77,16 @@ def list_of(base: Path, part: str, fold: int) -> Path | None:
     return next((file for file in names if file.is_file()), None)
 
 
-def listed(base: Path, part: str, fold: int, skipped: Skipped) -> Iterator[tuple[str, int]]:
+def listed(root: Path, base: Path, part: str, fold: int, skipped: Skipped) -> Iterator[tuple[str, int]]:
     """Name in five digits and class of each clip in a part of a fold.
 
     Raises:
         DataError: there is no such list.
     """
     file = list_of(base, part, fold)
-    if file is None:
+    if file is not None:
+        inside(root, file)
+    else:
         raise DataError(f"{base / SPLITS[0].format(part=part, fold=fold + 1)}: not there: DFEW is scored in all of its "
                         "five folds; copy the lists again")  # fmt: skip
     codes = {str(code + 1): code for code in range(len(CLASSES))}
@@ -101,12 +102,12 @@ def listed(base: Path, part: str, fold: int, skipped: Skipped) -> Iterator[tuple
             skipped.add(error)
 
 
-def refuse_other_training(base: Path, items: dict[str, Item]) -> None:
+def refuse_other_training(root: Path, base: Path, items: dict[str, Item]) -> None:
     """Raises DataError where a list of training clips is there and is not all that the fold does not test."""
     for fold in range(FOLDS):
         if list_of(base, "train", fold) is None:
             continue
-        learned = {name for name, _ in listed(base, "train", fold, Skipped("rows"))}
+        learned = {name for name, _ in listed(root, base, "train", fold, Skipped("rows"))}
         if both := sorted(name for name in learned if name in items and items[name].fold == fold):
             raise DataError(f"{list_of(base, 'train', fold)}: clip {both[0]} is tested in this fold ({len(both)} in "
                             "all): copy the lists again")  # fmt: skip

@@ -28,7 +28,7 @@ import numpy as np
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import ItemError, Skipped
-from ferbench.datasets.items import Item, coded, corpus_of
+from ferbench.datasets.items import Item, coded, corpus_of, inside
 from ferbench.datasets.pixel_table import lines_of, row_name, write_table
 from ferbench.datasets.spelling import folders_in, pictures_in
 from ferbench.datasets.streams import number_of
@@ -103,7 +103,7 @@ def table_items(root: Path, file: Path, skipped: Skipped, part: str = "") -> Ite
 
     part: of all rows, where the table has no column that says so.
     """
-    rows = lines_of(file)
+    rows = lines_of(inside(root, file))
     _, header = next(rows, (0, b""))
     columns = [name.strip().lower() for name in header.decode("utf-8-sig", "replace").split(",")]
     wanted = ("emotion", "pixels") if part else ("emotion", "pixels", "usage")

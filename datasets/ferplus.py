@@ -28,7 +28,7 @@ from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.fer2013 import DATASET as FER2013
 from ferbench.datasets.fer2013 import TABLES, USAGES
 from ferbench.datasets.integrity import ItemError, Skipped
-from ferbench.datasets.items import Item, corpus_of, found_below
+from ferbench.datasets.items import Item, corpus_of, found_below, inside
 from ferbench.datasets.items import lines_of as text_lines
 from ferbench.datasets.pixel_table import row_name
 from ferbench.datasets.spelling import csv_rows, whole_number
@@ -79,7 +79,7 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     if subset := SUBSETS[protocol.options["subset"]]:
         if not (base / subset).is_file():
             raise DataError(f"{base / subset}: the protocol asks for this list: put it there, or leave the protocol")
-        hard = {name for _, line in text_lines(base / subset) for name in re.findall(r"fer\d{7}", line)}
+        hard = {name for _, line in text_lines(inside(root, base / subset)) for name in re.findall(r"fer\d{7}", line)}
     items = []
     for vote in voted:
         label = winner(vote.votes, protocol.options["labels"])
@@ -108,8 +108,8 @@ def table_votes(root: Path, file: Path, skipped: Skipped) -> Iterator[Voted]:
     table = next((root / top / name for top in TOPS for name in TABLES if (root / top / name).is_file()), None)
     if table is None:
         raise DataError(f"{root}: {VOTES} is here and no {TABLES[0]}: put the pictures beside the votes")
-    below = table.relative_to(root).as_posix()
-    for number, (line, row) in enumerate(csv_rows(file, ("Usage", "Image name", *COLUMNS))):
+    below = inside(root, table).relative_to(root).as_posix()
+    for number, (line, row) in enumerate(csv_rows(inside(root, file), ("Usage", "Image name", *COLUMNS))):
         where = f"{file}, line {line}"
         name = row["image name"].strip()
         try:
@@ -129,7 +129,7 @@ def folder_votes(root: Path, folder: Path, part: str, skipped: Skipped) -> Itera
     if not (folder / "label.csv").is_file():
         raise DataError(f"{folder / 'label.csv'}: not there: the copy of FERPlus is incomplete; copy it again")
     below = folder.relative_to(root).as_posix()
-    lines = text_lines(folder / "label.csv")
+    lines = text_lines(inside(root, folder / "label.csv"))
     for (number, _), row in zip(lines, csv.reader(text for _, text in lines), strict=True):
         try:
             if len(row) != 2 + len(COLUMNS):

@@ -21,7 +21,7 @@ from ferbench.datasets.containment import path_inside
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import ItemError, Skipped
-from ferbench.datasets.items import Item, coded, corpus_of, found_below, frames_in, lines_of, short_clips
+from ferbench.datasets.items import Item, coded, corpus_of, found_below, frames_in, inside, lines_of, short_clips
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.film import Film, Shot
 from ferbench.datasets.synthetic.takes import clip, counted, film_of, mistaken
@@ -58,7 +58,7 @@ def read(root: Path, protocol: Protocol) -> Corpus:
         file = base / LISTS / f"{part}_All.csv"
         if not file.is_file():
             raise DataError(f"{file}: not there: the copy of FERV39k is incomplete; copy it again")
-        for line, text in lines_of(file):
+        for line, text in lines_of(inside(root, file)):
             where = f"{file}, line {line}"
             try:
                 path, _, label = text.replace(",", " ").rpartition(" ")

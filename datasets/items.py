@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferbench.datasets.containment import refuse_link_outside
+from ferbench.datasets.containment import path_inside
 from ferbench.datasets.corpus import Corpus, DataError, keep_present_classes
 from ferbench.datasets.integrity import ItemError
 from ferbench.datasets.spelling import PICTURES, files_in
@@ -76,12 +76,21 @@ def corpus_of(
     )
 
 
+def inside(root: Path, path: Path) -> Path:
+    """The path, which is below the root, whatever links it goes through.
+
+    Raises:
+        DataError: a link leads out of the root.
+    """
+    path_inside(root, path.relative_to(root).as_posix(), str(path))
+    return path
+
+
 def found_below(root: Path, tops: Sequence[str], wanted: str) -> Path | None:
     """The first of these folders below the root (an empty text: the root itself) that holds `wanted`."""
     for top in tops:
         if (root / top / wanted).exists():
-            refuse_link_outside(root, root / top)
-            refuse_link_outside(root, root / top / wanted)
+            inside(root, root / top / wanted)
             return root / top
     return None
 
@@ -109,7 +118,7 @@ def frames_in(folder: Path, root: Path) -> tuple[str, ...]:
     below = folder.relative_to(root).as_posix()
     if not folder.is_dir():
         return (f"{below}/00001.jpg",)
-    refuse_link_outside(root, folder)
+    inside(root, folder)
     names = [name for name, _, ending in files_in(folder, root) if ending in PICTURES]
     return tuple(f"{below}/{name}" for name in sorted(names, key=_by_last_number)) or (f"{below}/00001.jpg",)
 
@@ -126,7 +135,7 @@ def frames_of_video(video: Path, root: Path, rate: int) -> tuple[str, ...]:
     Raises:
         DataError: a link leads out of the root.
     """
-    refuse_link_outside(root, video)
+    inside(root, video)
     try:
         length = read_duration(video)
     except DataError:

@@ -32,6 +32,7 @@ from ferbench.datasets.items import (
     found_below,
     frames_in,
     frames_of_video,
+    inside,
     lines_of,
     short_clips,
 )
@@ -71,7 +72,7 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     skipped = Skipped("rows")
     items: dict[str, Item] = {}
     for fold in range(FOLDS):
-        for name, label in listed(lists / LISTS / f"set_{fold + 1}" / "test.txt", skipped):
+        for name, label in listed(inside(root, lists / LISTS / f"set_{fold + 1}" / "test.txt"), skipped):
             if name in items:
                 raise DataError(f"{lists / LISTS}: clip {name} is tested in folds {items[name].fold} and {fold}: each "
                                 "clip is tested once; copy the lists again")  # fmt: skip

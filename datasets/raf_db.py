@@ -24,11 +24,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
 from ferbench.datasets.integrity import Skipped
-from ferbench.datasets.items import Box, Item, corpus_of, found_below, lines_of
+from ferbench.datasets.items import Box, Item, corpus_of, found_below, inside, lines_of
 from ferbench.datasets.spelling import pictures_in
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.film import Film
@@ -65,20 +64,20 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     if base is None or file is None:
         raise DataError(f"{root}: no labels of RAF-DB: expected basic/EmoLabel/{LISTS[0]} and basic/Image/")
     skipped = Skipped("rows")
-    codes = codes_of(file, skipped)
+    codes = codes_of(inside(root, file), skipped)
     left_out = skipped.notes(len(codes), root)
     if noise := NOISE[protocol.options["labels"]]:
-        noisy = codes_of(listed(file.parent / noise), Skipped("rows"))
+        noisy = codes_of(inside(root, listed(file.parent / noise)), Skipped("rows"))
         codes |= {name: code for name, code in noisy.items() if name in codes and name.startswith("train")}
     if subset := SUBSETS[protocol.options["subset"]]:
-        hard = names_in(listed(file.parent / subset))
+        hard = names_in(inside(root, listed(file.parent / subset)))
         codes = {name: code for name, code in codes.items() if name.startswith("train") or name in hard}
     form = protocol.options["form"]
     folder = base / "Image" / form
     if not folder.is_dir():
         raise DataError(f"{folder}: no {form} pictures of RAF-DB: copy them, or set the protocol's form to another of "
                         f"{', '.join(FORMS)}")  # fmt: skip
-    refuse_link_outside(root, folder)
+    inside(root, folder)
     ending = "_aligned" if form == "aligned" else ""
     files, below = pictures_in(folder, root), folder.relative_to(root).as_posix()
     items = [
@@ -87,7 +86,8 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     ]
     notes = list(left_out)
     if form == "original":
-        items = [replace(item, box=box_of(base / "Annotation" / "boundingbox", item.name)) for item in items]
+        boxes = base / "Annotation" / "boundingbox"
+        items = [replace(item, box=box_of(inside(root, boxes / f"{item.name}_boundingbox.txt"))) for item in items]
         if lacking := sum(item.box is None for item in items):
             notes.append(f"{lacking} photographs have no face box: the whole picture is read")
     return corpus_of("raf_db", root, CLASSES, items, notes)
@@ -123,9 +123,8 @@ def names_in(file: Path) -> set[str]:
     return {match[0] for _, text in lines_of(file) if (match := re.search(r"test_\d+", text))}
 
 
-def box_of(folder: Path, name: str) -> Box | None:
+def box_of(file: Path) -> Box | None:
     """Face box of a photograph; None where there is none that can be read."""
-    file = folder / f"{name}_boundingbox.txt"
     try:
         left, top, right, bottom = map(float, file.read_text(encoding="utf-8").split())
     except (OSError, ValueError):

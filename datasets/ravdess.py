@@ -19,10 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ferbench.datasets.containment import refuse_link_outside
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
-from ferbench.datasets.items import Item, corpus_of, frames_of_video
+from ferbench.datasets.items import Item, corpus_of, frames_of_video, inside
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.film import Film, Shot
 from ferbench.datasets.synthetic.takes import clip, film_of, mistaken
@@ -52,7 +51,7 @@ def read(root: Path, protocol: Protocol) -> Corpus:
         match = NAME.fullmatch(file.name)
         if match is None or match[2] != "01":
             continue
-        refuse_link_outside(root, file)
+        inside(root, file)
         forms = found.setdefault(file.stem[3:], {})
         if match[1] in forms:
             raise DataError(f"{forms[match[1]]} and {file} both claim to be take {file.stem}: remove one of them")

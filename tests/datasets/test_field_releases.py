@@ -140,7 +140,7 @@ def test_a_picture_or_video_that_is_damaged_costs_no_more_than_itself(name: str,
     if file.suffix == ".csv":
         rows = lines(file)
         place = int(corpus.frames[0].rpartition("=")[2]) - 1
-        rows[place] = rows[place].partition(",")[0] + ",1 2 3,Training\n"
+        rows[place] = rows[place].partition(",")[0] + ",1 2 3 4 5,Training\n"
         file.write_text("".join(rows), encoding="utf-8")
     else:
         file.write_bytes(file.read_bytes()[:20])
@@ -424,3 +424,31 @@ def test_the_seven_classes_of_affectnet_are_the_eight_without_contempt(twin: Twi
 
 def test_the_default_of_fer2013_is_the_rule_that_keeps_the_test_part_whole() -> None:
     assert fer2013.DATASET.protocol.copies == ferplus.DATASET.protocol.copies == "drop from training"
+
+
+LINKED = {
+    "affectnet_7": "train_set/images", "ck_plus": "Emotion/S005", "crema_d": "VideoDemographics.csv",
+    "dfew": "EmoLabel_DataSplit/test(single-labeled)", "fer2013": "fer2013.csv", "ferplus": "fer2013new.csv",
+    "ferv39k": "4_setups", "jaffe": "KA.AN1.1.tiff", "mafw": "split/single", "raf_db": "basic/EmoLabel",
+    "ravdess": "Video_Speech_Actor_01",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_a_link_that_leads_out_of_the_data_folder_is_refused(name: str, copy: Twin, tmp_path: Path) -> None:
+    root = copy(name)
+    place = root / LINKED[name]
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="leads out of the data folder"):
+        read(name, root)
+
+
+@pytest.mark.parametrize("name", ["dfew", "ferv39k", "mafw", "ck_plus"])
+def test_a_folder_of_frames_that_is_a_link_to_elsewhere_is_refused(name: str, copy: Twin, tmp_path: Path) -> None:
+    root = copy(name)
+    place = (root / read(name, root).frames[0]).parent
+    place.rename(tmp_path / "elsewhere")
+    place.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="leads out of the data folder"):
+        read(name, root)
