@@ -263,6 +263,30 @@ def faces(
 
 
 @app.command()
+def explain(
+    cell: Annotated[str, typer.Argument(help="A cell with kept weights, or a file of weights.")],
+    inputs: Annotated[list[Path] | None, typer.Argument(help="Pictures, videos, and folders of them.")] = None,
+    out: Annotated[Path, typer.Option(help="The sheet, a .png file.")] = Path("explained.png"),
+    faces: Annotated[str, typer.Option(help="found, or whole: each picture is a face.")] = "found",
+    rate: Annotated[float, typer.Option(min=0.1, max=60, help="Frames of a video a second.")] = 8,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Of a cell on a twin: how much of it lies where the faces move.")
+    ] = False,
+    results: Results = Path("results"),
+) -> None:
+    """What of a face counts for an answer, as a sheet of pictures. On twins, how well that hits what moves."""
+    from ferbench.benchmark.commands.explain import explain as explain_inputs
+    from ferbench.benchmark.commands.explain import measure as measure_cell
+
+    if not measure and not inputs:
+        raise RequestError("name pictures or videos to explain, or --measure for a cell on a twin")
+    if inputs:
+        explain_inputs(cell, inputs, out, faces, rate, results)
+    if measure:
+        measure_cell(cell, results)
+
+
+@app.command()
 def predict(
     cell: Annotated[str, typer.Argument(help="A cell with kept weights, or a file of weights.")],
     inputs: Annotated[list[Path], typer.Argument(help="Pictures, videos, and folders of them.")],
