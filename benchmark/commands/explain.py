@@ -14,7 +14,7 @@ from ferbench.benchmark.commands.terminal import say_aside
 from ferbench.benchmark.commands.weights import weights_of
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.explaining.localisation import localisation
-from ferbench.benchmark.explaining.relevance import relevance_of
+from ferbench.benchmark.explaining.relevance import Relevance, relevance_of
 from ferbench.benchmark.explaining.sheet import write_sheet
 from ferbench.benchmark.learning.kept import Kept, read_kept
 from ferbench.benchmark.learning.training import make_deterministic
@@ -43,7 +43,7 @@ def explain(cell: str, inputs: list[Path], out: Path, faces: str, rate: float, r
     media = media_of(inputs, rate)
     kept = read_kept(weights_of(results, cell))
     detector = Detector() if faces == "found" else None
-    rows = []
+    rows: list[tuple[str, NDArray[np.uint8], Relevance]] = []
     for medium in media:
         for number, frames in _faces_of(medium, kept, detector):
             if len(rows) < MOST_FACES:
