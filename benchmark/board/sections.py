@@ -24,7 +24,7 @@ from ferbench.benchmark.measures.statistics import Friedman, friedman, tie_group
 from ferbench.benchmark.records.entries import ENTRIES
 from ferbench.benchmark.records.record import Record
 
-_SUITES_FIRST = ("default", "full")
+_SUITES_FIRST = ("default", "full", "field")
 
 
 @dataclass(frozen=True)
