@@ -110,7 +110,8 @@ def read_corpus(dataset: str, root: Path, protocol: Protocol) -> Corpus:
             raise RequestError(
                 f"{root}: the folder is empty: put {dataset} there, or remove it to run the twin"
             ) from None
-        others = [name for name in data_sets.names() if name != dataset and _looks_like(root, name)]
+        whole = [name for name in data_sets.names() if not data_sets.get(name).folder]  # no further task on another's
+        others = [name for name in whole if name != dataset and _looks_like(root, name)]
         own = _looks_like(root, dataset)
         hint = f" (it looks like {others[0]})" if others and not own else ""
         raise RequestError(f"{error}{hint}") from None

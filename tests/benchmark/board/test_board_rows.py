@@ -311,7 +311,10 @@ def test_each_way_of_choosing_stands_beside_its_number(tmp_path: Path, chosen: s
         ("{accuracy: 0.6}", "DAN has no `chosen`: write one of own validation, test, best of n, unknown"),
         ("{accuracy: 0.6, chosen: validation}", "DAN has `chosen: validation`: write one of own validation, test"),
         ("{accuracy: 0.6, chosen: [test]}", "DAN has `chosen: .'test'.`: write one of own validation"),
-        ("{acuracy: 0.6, chosen: test}", "DAN has the measure acuracy: write one of accuracy, f1_macro, abaw, ccc"),
+        (
+            "{acuracy: 0.6, chosen: test}",
+            "DAN has the measure acuracy: write one of accuracy, f1_macro, abaw, uar, ccc",
+        ),
         ("0.6", "not a list of published numbers"),
     ],
 )

@@ -114,5 +114,5 @@ def test_links_of_the_committed_board_lead_to_committed_files() -> None:
 
 def test_the_committed_board_is_short_and_github_shows_every_page_whole() -> None:
     board = CHECKOUT / "leaderboard.md"
-    assert len(board.read_text(encoding="utf-8").splitlines()) <= 250
+    assert len(board.read_text(encoding="utf-8").splitlines()) <= 320
     assert all(page.stat().st_size < 512_000 for page in [board, *(CHECKOUT / "results/published").glob("*/*.md")])
