@@ -136,8 +136,8 @@ def data(tmp_path: Path) -> Path:
 
 def test_a_folder_without_any_data_set_is_told(refused: Callable[..., str], tmp_path: Path) -> None:
     assert refused("--data", tmp_path) == (
-        f"{tmp_path}: none of aff_wild2, affectnet_small, ck_plus, crema_d, ctbc, dfew, fer2013, ferv39k, folder, jaffe, "
-        "mafw, oulu_casia, raf_db, ravdess, sendv1 is in it: --data takes a folder with one folder a data set"
+        f"{tmp_path}: none of aff_wild2, affectnet_small, ck_plus, crema_d, ctbc, dfew, fer2013, ferv39k, folder, "
+        "jaffe, mafw, oulu_casia, raf_db, ravdess, sendv1 is in it: --data takes a folder with one folder a data set"
     )
 
 
@@ -180,8 +180,8 @@ def test_a_half_copied_folder_is_told(refused: Callable[..., str], twins: Path, 
         (
             "expression",
             12,
-            "training.csv, line 2: expression 12 is out of range: codes are 0 to 10 (2 of 2 annotations cannot be used: "
-            "too many to go on)",
+            "training.csv, line 2: expression 12 is out of range: codes are 0 to 10 (2 of 2 annotations cannot be "
+            "used: too many to go on)",
         ),
     ],
 )
