@@ -14,15 +14,14 @@ from typing import cast, get_args
 from ferbench.benchmark.commands.leaderboard import BOARD, render_board
 from ferbench.benchmark.commands.terminal import say_aside
 from ferbench.benchmark.errors import RequestError
-from ferbench.benchmark.planning.data import data_folder
+from ferbench.benchmark.planning.data import Location, data_folder
 from ferbench.benchmark.planning.official import given_weights
 from ferbench.benchmark.planning.suite import Cell, Keep, cells_of, load_suite
 from ferbench.benchmark.records.provenance import available_cores, kept_path
 from ferbench.benchmark.records.record import RECORD, WEIGHTS, read_record
-from ferbench.benchmark.records.transfers import TWIN
 from ferbench.benchmark.running.claims import claimed
 from ferbench.benchmark.running.progress import clock
-from ferbench.benchmark.running.scheduler import located, plan, refuse_read_only, run
+from ferbench.benchmark.running.scheduler import located, plan_located, refuse_read_only, run
 from ferbench.benchmark.running.worker import threads
 from ferbench.benchmark.transfer.pairs import Pair, Place, pairs_of
 from ferbench.benchmark.transfer.run import run_pairs
@@ -79,15 +78,14 @@ def run_suite(
         cells = [replace(cell, weights=given) for cell in cells]
         print("\n".join(lines))
     refuse_read_only(results)
-    untested = untested_pairs(cells, transfer, folder, results, device_type) if transfer else []
+    placed = list(located(cells, folder))
+    untested = untested_pairs(placed, transfer, results, device_type) if transfer else []
     needed = {pair.weights(results).parent for pair in untested}
-    cells = [
-        replace(cell, keep="all")
-        if any(cell.folder(results, f"{cell.dataset}{ending}") in needed for ending in ("", TWIN))
-        else cell
-        for cell in cells
+    placed = [
+        (replace(cell, keep="all") if cell.folder(results, location.name) in needed else cell, location)
+        for cell, location in placed
     ]
-    jobs, kept = plan(cells, results, folder, device_type)
+    jobs, kept = plan_located(placed, results, device_type)
     if not jobs and not untested:
         print(f"nothing to do: all {kept} cells of suite {name} are finished in {results}: see {results / BOARD}")
         if _is_stale(results / BOARD, results / name):
@@ -109,10 +107,10 @@ def run_suite(
 
 
 def untested_pairs(
-    cells: list[Cell], names: list[str], data: Path | None, results: Path, device_type: str
+    placed: list[tuple[Cell, Location]], names: list[str], results: Path, device_type: str
 ) -> list[Pair]:
     """Which models are still to be tested on which other data sets."""
-    places = [Place(cell, location, device_type) for cell, location in located(cells, data)]
+    places = [Place(cell, location, device_type) for cell, location in placed]
     return [pair for pair in pairs_of(places, names) if not pair.is_finished(results)]
 
 

@@ -83,8 +83,13 @@ class Outcome:
 
 def plan(cells: list[Cell], results: Path, data: Path | None, device_type: str) -> tuple[list[Job], int]:
     """The jobs whose records are missing, stale or failed, and how many are finished already."""
+    return plan_located(list(located(cells, data)), results, device_type)
+
+
+def plan_located(cells: list[tuple[Cell, Location]], results: Path, device_type: str) -> tuple[list[Job], int]:
+    """The same, of cells whose data are found already."""
     missing, kept = [], 0
-    for cell, location in located(cells, data):
+    for cell, location in cells:
         if cell.architecture == "oracle" and location.source == "real":
             continue
         job = Job(cell, location, cell.folder(results, location.name), identity(cell, location, device_type))

@@ -13,7 +13,7 @@ from ferbench.benchmark.transfer.pairs import Pair
 
 
 def run_pairs(pairs: Sequence[Pair], results: Path, device_type: str, report: Report) -> int:
-    """Tests every pair whose record is missing or stale; returns how many failed.
+    """Tests these pairs, which the caller has found to be untested; returns how many failed.
 
     A pair whose model or data failed is told of, and the others go on.
     """
@@ -23,19 +23,18 @@ def run_pairs(pairs: Sequence[Pair], results: Path, device_type: str, report: Re
     from ferbench.benchmark.transfer.tested import test_on_other
     from ferbench.datasets.corpus import DataError
 
-    missing = [pair for pair in pairs if not pair.is_finished(results)]
-    if not missing:
+    if not pairs:
         return 0
     make_deterministic()
     began, failed = time.monotonic(), 0
-    for done, pair in enumerate(missing):
-        left = (time.monotonic() - began) / done * (len(missing) - done) if done else 0.0
-        where = f"transfer {done + 1}/{len(missing)}, about {clock(left)} left: "
+    for done, pair in enumerate(pairs):
+        left = (time.monotonic() - began) / done * (len(pairs) - done) if done else 0.0
+        where = f"transfer {done + 1}/{len(pairs)}, about {clock(left)} left: "
         try:
             test_on_other(pair, results, torch.device(device_type), lambda text: report(where + text))  # noqa: B023
         except (RequestError, DataError) as error:
             failed += 1
             report(f"{where}{pair.name} / {pair.source.cell.architecture}: {error}")
-    print(f"{len(missing) - failed} models tested on other data sets, {failed} failed, in "
+    print(f"{len(pairs) - failed} models tested on other data sets, {failed} failed, in "
           f"{clock(time.monotonic() - began)}")  # fmt: skip
     return failed
