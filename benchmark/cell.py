@@ -11,7 +11,6 @@ import hashlib
 import time
 from dataclasses import dataclass, replace
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +20,7 @@ from ferbench.benchmark.planning.official import GivenWeights, load_given, of
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
 from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.cache import alone
-from ferbench.benchmark.records.installation import HOME, cache_folder
+from ferbench.benchmark.records.installation import HOME, cache_folder, own_version
 from ferbench.benchmark.records.provenance import code_hash, commit, environment, hash_of
 from ferbench.benchmark.records.record import ABOUT, WEIGHTS, Headline, Record, finished, read_record, write_record
 
@@ -284,7 +283,7 @@ def keep_weights(cell: Cell, folder: Path, model: torch.nn.Module, record: dict[
         (folder / WEIGHTS).unlink(missing_ok=True)
         return
     about = About(
-        version=version("ferbench"),
+        version=own_version(),
         architecture=cell.architecture,
         size=cell.size,
         dataset=record["dataset"],

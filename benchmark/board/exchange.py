@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from importlib.metadata import version
 from typing import Any
 
 import yaml
@@ -20,6 +19,7 @@ from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.board.tables import HEADLINES
 from ferbench.benchmark.measures.resampling import RESAMPLES
 from ferbench.benchmark.measures.statistics import LOWEST
+from ferbench.benchmark.records.installation import own_version
 
 SCHEMA = "0.3.0"
 _MEASURES = {"accuracy": "Accuracy", "f1_macro": "Macro F1", "uar": "UAR (mean recall)"}
@@ -72,7 +72,7 @@ def _evaluation(section: Section, table: DataTable, row: Row) -> dict[str, Any]:
     seconds = str(int(datetime.fromisoformat(created).timestamp())) if created else "0"
     card = row.records[0].data.get("card")
     relationship = _RELATIONSHIPS[card["relationship"]] if card else "first_party"
-    library = {"name": "ferbench", "version": version("ferbench")}
+    library = {"name": "ferbench", "version": own_version()}
     measures = {table.headline: HEADLINES[table.headline], **(_MEASURES if table.headline == "abaw" else {})}
     return {
         "schema_version": SCHEMA,

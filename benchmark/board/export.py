@@ -7,13 +7,13 @@ import io
 import json
 import re
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import Any
 
 from ferbench.benchmark.board.costs import cost, pareto
 from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.board.tables import HEADLINES
+from ferbench.benchmark.records.installation import own_version
 
 SCHEMA = 1
 """Of the JSON export; `board.schema.json` describes it."""
@@ -38,7 +38,7 @@ def as_json(sections: Sequence[Section]) -> str:
     """Everything that the board knows, as `board.schema.json` says."""
     content = {
         "schema": SCHEMA,
-        "generator": f"ferbench {version('ferbench')}",
+        "generator": f"ferbench {own_version()}",
         "sections": [
             {
                 "suite": section.suite,
@@ -68,7 +68,7 @@ def as_citation(sections: Sequence[Section]) -> str:
     span = "" if not days else days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
     suites = ", ".join(dict.fromkeys(f"{s.suite} ({'twins' if s.source == 'twin' else 'real data'})" for s in sections))
     facts = [f"suite {suites}", f"{len(records)} records", span, f"commit {', '.join(commits)}" if commits else ""]
-    line = f"ferbench {version('ferbench')}: a leaderboard of facial expression recognition"
+    line = f"ferbench {own_version()}: a leaderboard of facial expression recognition"
     return f"{line}; {'; '.join(filter(None, facts))}. How to cite the program itself: CITATION.cff.\n"
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from configparser import ConfigParser
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGE = "ferbench"
@@ -12,6 +14,18 @@ CHECKOUT = HOME if (HOME / "setup.cfg").is_file() else None
 """The checkout that the program lies in; None where it is installed without one."""
 PROGRAM = "python -m benchmark" if CHECKOUT and Path.cwd() == CHECKOUT else PACKAGE
 """How a person starts it from where it was started now."""
+
+
+def own_version() -> str:
+    """Of this program, as it was installed; of a checkout that never was, what its `setup.cfg` says."""
+    try:
+        return version(PACKAGE)
+    except PackageNotFoundError:
+        if CHECKOUT is None:
+            raise
+        read = ConfigParser()
+        read.read(CHECKOUT / "setup.cfg", encoding="utf-8")
+        return read["metadata"]["version"]
 
 
 def cache_folder() -> Path:

@@ -17,6 +17,9 @@ from ferbench.benchmark.records.provenance import code_hash, hash_of
 from ferbench.benchmark.records.record import WEIGHTS, Record, finished, read_record
 from ferbench.benchmark.records.transfers import SUITE_ENDING, transfer_name
 
+CODE = ("ferbench.benchmark.transfer.shared", "ferbench.benchmark.learning.training")
+"""The modules that decide what a model answers; those that run them may change."""
+
 FOLD = 0
 """Of a source with folds, the one whose model is tested on other data sets."""
 
@@ -80,7 +83,7 @@ class Pair:
             "model": self.source.key,
             "data": target.location.identity,
             "protocol": hash_of((sorted(target.cell.protocol.as_dict().items()), faces_key(target.cell.protocol))),
-            "code": code_hash("ferbench.benchmark.transfer.tested"),
+            "code": hash_of([code_hash(module) for module in CODE]),
             "in_domain": hash_of(sorted(record.data["key"] for record in self.in_domain(results))),
             "seed": cell.seed,
             "fold": FOLD,

@@ -9,57 +9,22 @@ same restriction, so that both can be compared pair by pair.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ferbench.benchmark.cell import asked_of, counts_of, prediction_table
-from ferbench.benchmark.entries.classes import meaning
-from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.cell import asked_of, counts_of, key_of, prediction_table
 from ferbench.benchmark.planning.data import Report, open_data
 from ferbench.benchmark.records.provenance import commit, environment
 from ferbench.benchmark.records.record import Record, write_record
 from ferbench.benchmark.records.transfers import IN_DOMAIN
 from ferbench.benchmark.transfer.pairs import FOLD, Pair
+from ferbench.benchmark.transfer.shared import Shared, restricted, samples_asked, shared_classes
 
 if TYPE_CHECKING:
     import torch
-
-    from ferbench.datasets.corpus import Corpus
-
-FEWEST_CLASSES = 2
-
-
-@dataclass(frozen=True)
-class Shared:
-    """The classes that a model and a data set have in common, as the data set orders them."""
-
-    names: tuple[str, ...]
-    of_model: NDArray[np.int64]
-    """Place of each among the model's."""
-    of_data: NDArray[np.int64]
-    """Place of each among the data set's."""
-
-
-def shared_classes(model: tuple[str, ...], data: tuple[str, ...], where: str) -> Shared:
-    """The classes that both have, matched by name and its synonyms.
-
-    Raises:
-        RequestError: there are fewer than two.
-    """
-    place = {meaning(name): i for i, name in enumerate(model)}
-    both = [(i, place[meaning(name)], name) for i, name in enumerate(data) if meaning(name) in place]
-    if len(both) < FEWEST_CLASSES:
-        raise RequestError(f"{where}: {len(both)} classes in common ({', '.join(model)}; {', '.join(data)}): leave one "
-                           "of the two out")  # fmt: skip
-    return Shared(
-        tuple(name for *_, name in both),
-        np.array([own for _, own, _ in both], dtype=np.int64),
-        np.array([i for i, *_ in both], dtype=np.int64),
-    )
 
 
 def test_on_other(pair: Pair, results: Path, device: torch.device, report: Report) -> Record:
@@ -89,15 +54,15 @@ def test_on_other(pair: Pair, results: Path, device: torch.device, report: Repor
     precision = kept.size.precision_on(device.type)
     run = Run(device, precision, kept.size.channels_last, pair.source.cell.seed, 1.0, lambda text, loss=None: None)
     report(f"{pair.name} / {pair.source.cell.architecture}: answering {len(samples)} samples")
-    scores = predict_with(kept.model.to(device), kept.size, material, samples, run)[:, shared.of_model]
-    answers = scores / np.maximum(scores.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    table = prediction_table(restricted(corpus, shared), samples, answers)
+    scores = predict_with(kept.model.to(device), kept.size, material, samples, run)
+    table = prediction_table(restricted(corpus, shared), samples, shared.answers(scores))
     table[IN_DOMAIN] = in_domain_answers(pair, results, shared, table["sample"].tolist())
     source = pair.source.cell
+    key_parts = pair.key_parts(results)
     head, dirty = commit()
     data = {
-        "key": pair.key(results),
-        "key_parts": pair.key_parts(results),
+        "key": key_of(key_parts),
+        "key_parts": key_parts,
         "architecture": source.architecture,
         "title": kept.architecture.title,
         "view": kept.architecture.view,
@@ -134,25 +99,6 @@ def test_on_other(pair: Pair, results: Path, device: torch.device, report: Repor
     folder = pair.folder(results)
     write_record(folder, data, table)
     return Record(folder, data)
-
-
-def samples_asked(corpus: Corpus, shared: Shared) -> tuple[NDArray[np.int64], list[str]]:
-    """The samples of the test part, or all where there are folds, of the classes in common; and what to say of it."""
-    asked = np.flatnonzero(np.array(corpus.part) == "test") if any(corpus.part) else np.arange(len(corpus))
-    samples = asked[np.isin(corpus.label[asked], shared.of_data)]
-    notes = []
-    if left_out := len(asked) - len(samples):
-        others = [name for code, name in enumerate(corpus.classes) if code not in shared.of_data]
-        notes.append(f"{left_out} of {len(asked)} samples are of classes that were not trained ({', '.join(others)}): "
-                     "left out")  # fmt: skip
-    return samples, notes
-
-
-def restricted(corpus: Corpus, shared: Shared) -> Corpus:
-    """The corpus under the classes in common; the labels of other samples mean nothing."""
-    code = np.zeros(len(corpus.classes), dtype=np.int64)
-    code[shared.of_data] = np.arange(len(shared.names))
-    return replace(corpus, classes=shared.names, label=code[corpus.label], votes=None)
 
 
 def in_domain_answers(pair: Pair, results: Path, shared: Shared, samples: list[str]) -> NDArray[np.int64]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from functools import cache
-from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from ferbench.benchmark.board.site.libraries import library_files
 from ferbench.benchmark.board.tables import HEADLINES, across, notes_of
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.folders import redone
+from ferbench.benchmark.records.installation import own_version
 from ferbench.benchmark.records.record import RECORD, Record
 
 MARK = ".ferbench-site"
@@ -129,7 +129,7 @@ def _render(template: str, address: str, **context: Any) -> str:
     def link(target: str) -> str:
         return addresses.between(address, target)
 
-    return _environment().get_template(template).render(link=link, version=version("ferbench"), **context) + "\n"
+    return _environment().get_template(template).render(link=link, version=own_version(), **context) + "\n"
 
 
 @cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,16 @@ def test_make_is_advised_only_where_its_makefile_is_at_hand(monkeypatch: pytest.
     monkeypatch.setattr(installation, "PROGRAM", "ferbench")
     assert installation.advised("bench SUITE=full", "run --suite full") == "`ferbench run --suite full`"
     assert installation.advised("baseline") == "`ferbench baseline`"
+
+
+def test_a_checkout_that_was_never_installed_knows_its_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = installation.own_version()
+
+    def nothing(name: str) -> str:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(installation, "version", nothing)
+    assert installation.own_version() == installed
+    monkeypatch.setattr(installation, "CHECKOUT", None)
+    with pytest.raises(PackageNotFoundError):
+        installation.own_version()

@@ -17,7 +17,7 @@ from ferbench.benchmark.records.record import WEIGHTS, read_record
 from ferbench.benchmark.records.transfers import transfer_name
 from ferbench.benchmark.running.scheduler import located
 from ferbench.benchmark.transfer.pairs import Place, pairs_of
-from ferbench.benchmark.transfer.tested import restricted, samples_asked, shared_classes
+from ferbench.benchmark.transfer.shared import restricted, samples_asked, shared_classes
 from ferbench.datasets.items import Item, corpus_of
 
 SUITE = """
