@@ -264,13 +264,16 @@ def faces(
 
 @app.command()
 def explain(
-    cell: Annotated[str, typer.Argument(help="A cell with kept weights, or a file of weights.")],
+    cell: Annotated[
+        str,
+        typer.Argument(help="A cell with kept weights, or a file of weights; with --measure also all rows of a suite."),
+    ],
     inputs: Annotated[list[Path] | None, typer.Argument(help="Pictures, videos, and folders of them.")] = None,
     out: Annotated[Path, typer.Option(help="The sheet, a .png file.")] = Path("explained.png"),
     faces: Annotated[str, typer.Option(help="found, or whole: each picture is a face.")] = "found",
     rate: Annotated[float, typer.Option(min=0.1, max=60, help="Frames of a video a second.")] = 8,
     measure: Annotated[
-        bool, typer.Option("--measure", help="Of a cell on a twin: how much of it lies where the faces move.")
+        bool, typer.Option("--measure", help="Of cells on twins: how much of it lies where the faces move.")
     ] = False,
     results: Results = Path("results"),
 ) -> None:

@@ -13,6 +13,7 @@ from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import DataTable
 from ferbench.benchmark.board.tables import HEADLINES, with_interval
 from ferbench.benchmark.measures.calibration import BINS
+from ferbench.benchmark.records.explained import Explained, read_explained
 
 _HARDEST = 3
 ONE_SEED = (
@@ -112,6 +113,29 @@ def calibration(data: DataTable) -> str:
         "The temperature was fitted on the validation part, which is small: what it mends there it may not mend here."
     )
     return table(headers, lines, ["calibration"]) + note if lines else ""
+
+
+def localisation(data: DataTable) -> str:
+    """Where each row looks that was asked (`explain --measure`); empty where none was."""
+    lines = []
+    for row in data.rows:
+        if found := explained(row):
+            low, high = found.times_chance
+            said = (f"{found.of_chance:.2f} [{low:.2f}, {high:.2f}]", f"{found.middle / found.chance:.2f}")
+            lines.append([escape(row.title), found.method, *said, f"{found.alike:.2f}", str(found.samples)])
+    headers = ["where it looks", "by", "times chance", "a bell in the middle", "like random weights", "samples"]
+    note = (
+        "\n\nThe share of what counts for an answer that lies on the pixels which the expression moves, over the share "
+        "of the picture that they are, with 95% over the samples; the same of a bell in the middle of the picture, which "
+        "knows no face; and the correlation of the maps with those of the same model with weights drawn anew. Of the "
+        "first cell of a row."
+    )
+    return table(headers, lines, headers[:2]) + note if lines else ""
+
+
+def explained(row: Row) -> Explained | None:
+    """What was measured of a row's first cell that was asked."""
+    return next((found for record in row.finished if (found := read_explained(record))), None)
 
 
 def ablation(data: DataTable) -> str:

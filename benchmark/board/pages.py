@@ -140,6 +140,7 @@ def _of_table(shown: Shown, table: DataTable, published: Published | None, liter
     units = pictures(PLOTS, shown.plots.people.get(table.name, []))
     units += [breakdowns.units(table, kind) for kind in ("subject", "video")]
     parts += _headed("Calibration", breakdowns.calibration(table))
+    parts += _headed("Where they look", breakdowns.localisation(table))
     attributes = sorted({name for row in table.rows for name in row.figures.by_group})
     groups = [breakdowns.groups(table, attribute) for attribute in attributes]
     return (

@@ -22,7 +22,8 @@ from ferbench.benchmark.planning.data import Location, locate
 from ferbench.benchmark.planning.suite import Cell, cells_of, load_suite
 from ferbench.benchmark.predicting.media import Medium, media_of
 from ferbench.benchmark.predicting.timeline import people_in
-from ferbench.benchmark.records.record import read_record
+from ferbench.benchmark.records.explained import read_explained, write_explained
+from ferbench.benchmark.records.record import WEIGHTS, Record, read_record, read_records
 from ferbench.datasets.faces.detector import Detector
 
 MOST_FACES = 24
@@ -79,18 +80,42 @@ def _faces_of(medium: Medium, kept: Kept, detector: Detector | None) -> list[tup
     return [(number, np.stack(crops)) for number, crops in found.items() if len(crops) == count]
 
 
-def measure(cell: str, results: Path) -> None:
-    """Prints how much of the relevance of a cell's model lies where faces move.
+def measure(name: str, results: Path) -> None:
+    """Prints how much of the relevance of a model lies where faces move, and keeps it beside the cell's record.
+
+    Args:
+        name: a cell, or a suite or one of its data sets: then of the first cell of every row whose weights are kept.
+            What was measured before is not measured again.
 
     Raises:
         RequestError: there is no such cell with its weights, or it is of no twin.
     """
     make_deterministic()
-    file = weights_of(results, cell)
+    for record in _kept_below(results, name) or [_record_of(weights_of(results, name))]:
+        explained = read_explained(record)
+        if explained is None:
+            kept = read_kept(record.path / WEIGHTS)
+            explained = localisation(kept, record.data["key"], *_planned(record.data), report=_say)
+            write_explained(record.path, explained)
+        print(f"{record.data['dataset']}/{record.data['architecture']}: {explained}", flush=True)
+
+
+def _kept_below(results: Path, name: str) -> list[Record]:
+    """The first cell with kept weights of each row of a suite, or of one of its data sets; none where it is neither."""
+    first: dict[tuple[str, str, str], Record] = {}
+    for record in sorted(read_records(results), key=lambda record: record.path):
+        suite, dataset = record.data["suite"], record.data["dataset"]
+        names = (suite, f"{suite}/{dataset}", f"{suite}/{dataset.removesuffix('-twin')}")
+        if name.rstrip("/") in names and (record.path / WEIGHTS).is_file():
+            first.setdefault((suite, dataset, record.data["architecture"]), record)
+    return list(first.values())
+
+
+def _record_of(file: Path) -> Record:
     record = read_record(file.parent)
     if record is None:
         raise RequestError(f"{file}: there is no record beside it: --measure asks for a cell, not for a file")
-    print(localisation(read_kept(file), *_planned(record.data), report=_say))
+    return record
 
 
 def _planned(data: dict[str, Any]) -> tuple[Cell, Location]:

@@ -12,6 +12,7 @@ from ferbench.benchmark.board.leaderboard import render
 from ferbench.benchmark.commands.leaderboard import BOARD, PUBLISHED, board_of
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.entries import CARD, ENTRIES
+from ferbench.benchmark.records.explained import read_explained, write_explained
 from ferbench.benchmark.records.folders import redone
 from ferbench.benchmark.records.installation import advised
 from ferbench.benchmark.records.record import PREDICTIONS, RECORD, Record, read_records
@@ -42,6 +43,8 @@ def publish_records(results: Path, suite: str) -> int:
             for name in (PREDICTIONS, RECORD):
                 with suppress(FileNotFoundError):  # one that failed has no predictions
                     shutil.copyfile(record.path / name, place / name)
+            if (explained := read_explained(record)) is not None:
+                write_explained(place, explained)
             with suppress(FileNotFoundError):  # a cell has none
                 shutil.copyfile(record.path.parent / CARD, place.parent / CARD)
         if suite != ENTRIES:  # which stand on the pages of others

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from dataclasses import dataclass
 from statistics import fmean
 
 import numpy as np
@@ -21,6 +20,7 @@ from ferbench.benchmark.learning.kept import Kept
 from ferbench.benchmark.planning.data import Location, Report, open_data
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import Cell
+from ferbench.benchmark.records.explained import Explained
 from ferbench.datasets.splits import split
 from ferbench.datasets.synthetic.film import Shot
 from ferbench.datasets.synthetic.regions import LEAST, moved_regions
@@ -30,32 +30,12 @@ SAMPLES = 40
 """Test samples that are looked at, spread evenly."""
 MIDDLE = 0.25
 """Deviation of the bell, as a share of the picture's side."""
+DRAWS = 2_000
+"""Of the samples, for the interval."""
 
 
-@dataclass(frozen=True)
-class Localisation:
-    """Means over samples."""
-
-    samples: int
-    inside: float
-    """Share of the relevance of the last frame on the pixels that move."""
-    chance: float
-    middle: float
-    alike: float
-    """Correlation of the maps with those of the same model with weights drawn anew."""
-    method: str
-
-    def __str__(self) -> str:
-        return (
-            f"{self.method}: {self.inside:.3f} of the relevance lies on the pixels that the expression moves, "
-            f"{self.inside / self.chance:.2f} times chance ({self.chance:.3f}); a bell in the middle has "
-            f"{self.middle:.3f} there; {self.samples} samples; correlation with the maps of random weights "
-            f"{self.alike:.2f}"
-        )
-
-
-def localisation(kept: Kept, cell: Cell, location: Location, report: Report) -> Localisation:
-    """Measures a model on the test part of the twin of its cell.
+def localisation(kept: Kept, key: str, cell: Cell, location: Location, report: Report) -> Explained:
+    """Measures a model on the test part of the twin of its cell, which has this key.
 
     Raises:
         RequestError: the data are no twin of this project, or none of their pictures shows an expression.
@@ -83,8 +63,20 @@ def localisation(kept: Kept, cell: Cell, location: Location, report: Report) -> 
         method = own.method
     if not found:
         raise RequestError(f"{location.name}: no test picture of it shows an expression")
-    means = {name: fmean(values) for name, values in found.items()}
-    return Localisation(samples=len(found["inside"]), method=method, **means)
+    return Explained(
+        key=key,
+        method=method,
+        samples=len(found["inside"]),
+        times_chance=_interval(np.array(found["inside"]), np.array(found["chance"])),
+        **{name: fmean(values) for name, values in found.items()},
+    )
+
+
+def _interval(inside: NDArray[np.float64], chance: NDArray[np.float64]) -> tuple[float, float]:
+    """95% of the ratio of two means, samples drawn with replacement."""
+    drawn = np.random.default_rng(0).integers(len(inside), size=(DRAWS, len(inside)))
+    low, high = np.quantile(inside[drawn].mean(axis=1) / chance[drawn].mean(axis=1), [0.025, 0.975])
+    return float(low), float(high)
 
 
 def _regions(cell: Cell, location: Location, files: list[str], size: int) -> dict[int, NDArray[np.bool_]]:

@@ -18,7 +18,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ferbench.benchmark.errors import RequestError
 from ferbench.datasets.augmentation import normalise
+
+try:
+    from captum.attr import LayerGradCam, NoiseTunnel, Saliency
+except ImportError:
+    raise RequestError("captum is not installed: pip install 'ferbench[explain]'") from None
 
 COPIES = 12
 """Noisy copies that a gradient is averaged over."""
@@ -102,42 +108,22 @@ def _is_patches(module: nn.Module) -> bool:
 
 def _grad_cam(layer: nn.Module, ask: Callable[[Tensor], Tensor], x: Tensor, chosen: int) -> Tensor:
     """(K,S,S)."""
-    kept: list[Tensor] = []
-
-    def keep(_module: nn.Module, _inputs: object, output: Tensor) -> None:
-        output.retain_grad()
-        kept.append(output)
-
-    handle = layer.register_forward_hook(keep)
-    try:
-        inputs = x.clone().requires_grad_()  # so that a gradient is there though parameters are frozen
-        ask(inputs)[chosen].backward()
-    finally:
-        handle.remove()
+    found = LayerGradCam(lambda inputs: ask(inputs)[None], layer).attribute(x, target=chosen, relu_attributions=True)
+    maps = found.detach().flatten(0, -3)  # frames that were folded into the batch, or steps of time
     frames, side = x.shape[1], x.shape[-1]
-    found = [_cam(each, each.grad) for each in kept if each.grad is not None]
-    maps = torch.cat(found)[None, None]  # (1,1,N,h,w): frames that were folded into the batch, or steps of time
-    return F.interpolate(maps, size=(frames, side, side), mode="trilinear", align_corners=False)[0, 0].detach()
-
-
-def _cam(activation: Tensor, gradient: Tensor) -> Tensor:
-    """(N,h,w): channels by the mean of their gradients, what speaks for the class alone."""
-    weight = gradient.flatten(2).mean(dim=2)
-    weighed = torch.einsum("bc,bc...->b...", weight, activation).relu().detach()
-    return weighed.flatten(0, -3) if weighed.dim() > 3 else weighed
+    return F.interpolate(maps[None, None], size=(frames, side, side), mode="trilinear", align_corners=False)[0, 0]
 
 
 def _smooth_grad(ask: Callable[[Tensor], Tensor], x: Tensor, chosen: int) -> Tensor:
     """(K,S,S)."""
-    generator = torch.Generator().manual_seed(0)
-    spread = NOISE * float(x.max() - x.min())
-    total = torch.zeros_like(x)
-    for _ in range(COPIES):
-        noisy = (x + spread * torch.randn(x.shape, generator=generator)).requires_grad_()
-        ask(noisy)[chosen].backward()
-        assert noisy.grad is not None
-        total += noisy.grad**2
-    return total[0].sum(dim=1).detach()
+    gradient = NoiseTunnel(Saliency(lambda inputs: ask(inputs)[None]))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        found = gradient.attribute(
+            x, nt_type="smoothgrad_sq", nt_samples=COPIES, nt_samples_batch_size=1,
+            stdevs=NOISE * float(x.max() - x.min()), target=chosen, abs=False,
+        )  # fmt: skip
+    return found[0].sum(dim=1).detach()
 
 
 def randomised(model: nn.Module, seed: int = 0) -> nn.Module:

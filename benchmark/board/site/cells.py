@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ferbench.benchmark.board.breakdowns import explained
 from ferbench.benchmark.board.cell_facts import Hard, commands, flat, hardest
 from ferbench.benchmark.board.comparison import compare
 from ferbench.benchmark.board.costs import cost
@@ -60,6 +61,8 @@ class Page:
     hardest: list[Hard]
     breakdowns: dict[str, list[tuple[str, str]]]
     """By `subject` or `video`, each with its measure, the worst first."""
+    looks: dict[str, str]
+    """Where it looks, of a row on a twin that was asked."""
     cost: dict[str, str]
     facts: dict[str, dict[str, str]]
     cells: list[tuple[str, str, str, str]]
@@ -114,6 +117,7 @@ def _page(
         confusion=_confusion(row),
         hardest=hardest(row),
         breakdowns={f"{measure} of each {kind}": _worst_first(each) for kind, each in units.items() if each},
+        looks=_looks(row),
         cost=_cost(row),
         facts={kind: _joined(_values(row.records, kind)) for kind in _FACTS},
         cells=cells,
@@ -154,6 +158,21 @@ def _confusion(row: Row) -> Confusion | None:
 
 def _worst_first(each: Mapping[str, float]) -> list[tuple[str, str]]:
     return [(name, figure(value)) for name, value in sorted(each.items(), key=lambda item: (item[1], item[0]))]
+
+
+def _looks(row: Row) -> dict[str, str]:
+    found = explained(row)
+    if found is None:
+        return {}
+    low, high = found.times_chance
+    return {
+        "relevance on the pixels that the expression moves": figure(found.inside),
+        "times chance": f"{found.of_chance:.2f}, 95% [{low:.2f}, {high:.2f}]",
+        "times chance of a bell in the middle": f"{found.middle / found.chance:.2f}",
+        "correlation with the maps of random weights": f"{found.alike:.2f}",
+        "by": found.method,
+        "samples": str(found.samples),
+    }
 
 
 def _cost(row: Row) -> dict[str, str]:
