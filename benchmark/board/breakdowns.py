@@ -126,9 +126,9 @@ def localisation(data: DataTable) -> str:
     headers = ["where it looks", "by", "times chance", "a bell in the middle", "like random weights", "samples"]
     note = (
         "\n\nThe share of what counts for an answer that lies on the pixels which the expression moves, over the share "
-        "of the picture that they are, with 95% over the samples; the same of a bell in the middle of the picture, which "
-        "knows no face; and the correlation of the maps with those of the same model with weights drawn anew. Of the "
-        "first cell of a row."
+        "of the picture that they are, with 95% over the samples; the same of a bell in the middle of the picture, "
+        "which knows no face; and the correlation of the maps with those of the same model with weights drawn anew. Of "
+        "the first cell of a row."
     )
     return table(headers, lines, headers[:2]) + note if lines else ""
 

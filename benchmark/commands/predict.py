@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, count
 from pathlib import Path
 
 import pandas as pd
@@ -50,26 +51,46 @@ def predict(request: Request) -> None:
     media = media_of(request.inputs, request.rate)
     kept = read_kept(weights_of(request.results, request.cell))
     detector = Detector() if request.faces == "found" else None
-    plots = _plots(media, request.plot)
-    table = pd.concat([_of(medium, kept, detector, request, plots) for medium in media], ignore_index=True)
+    drawn = zip(media, _drawings(media, request), strict=True)
+    tables = [_of(medium, kept, detector, request.window, drawings) for medium, drawings in drawn]
+    table = pd.concat(tables, ignore_index=True)
     if write_table(table, request.out):
         print(f"{request.out}: {len(table)} answers")
 
 
-def _plots(media: Sequence[Medium], plot: Path | None) -> dict[Path, Path]:
-    """By video the file of its plot: of several each has the video's name in it."""
-    videos = [medium.file for medium in media if medium.is_video]
-    if plot is None:
-        return {}
-    return {file: plot.with_stem(f"{plot.stem}-{file.stem}") if len(videos) > 1 else plot for file in videos}
+@dataclass(frozen=True)
+class _Drawings:
+    """Files that are drawn of an input; None: not asked for."""
+
+    plot: Path | None
+    overlay: Path | None
 
 
-def _of(
-    medium: Medium, kept: Kept, detector: Detector | None, request: Request, plots: dict[Path, Path]
-) -> pd.DataFrame:
+def _drawings(media: Sequence[Medium], request: Request) -> Iterator[_Drawings]:
+    """Of each input. The plots of several videos have the video's name in theirs, and no two inputs share a file."""
+    several = sum(medium.is_video for medium in media) > 1
+    for medium, name in zip(media, names_of([medium.file for medium in media]), strict=True):
+        plot = request.plot if medium.is_video else None
+        overlay = request.overlay and request.overlay / f"{name}{'.mp4' if medium.is_video else '.png'}"
+        yield _Drawings(plot.with_stem(f"{plot.stem}-{name}") if plot and several else plot, overlay)
+
+
+def names_of(files: Sequence[Path]) -> list[str]:
+    """The files' names without their endings, with a number where an earlier one has that name."""
+    taken: set[str] = set()
+    names = []
+    for file in files:
+        candidates = chain([file.stem], (f"{file.stem}-{number}" for number in count(2)))
+        name = next(name for name in candidates if name.casefold() not in taken)
+        taken.add(name.casefold())
+        names.append(name)
+    return names
+
+
+def _of(medium: Medium, kept: Kept, detector: Detector | None, window: float, drawings: _Drawings) -> pd.DataFrame:
     began = time.perf_counter()
     people, lost = people_in(medium, detector, _say)
-    table = answered(kept, medium, people, request.window, _say)
+    table = answered(kept, medium, people, window, _say)
     frames = len(medium.seconds) or 1
     took = time.perf_counter() - began
     without = "cannot be read" if detector is None else "show no face, or cannot be read"
@@ -79,22 +100,22 @@ def _of(
         file=sys.stderr,
     )
     try:
-        _drawn(medium, table, kept, plots.get(medium.file), request.overlay)
+        _draw(medium, table, kept, drawings)
     except OSError as error:
-        raise RequestError(f"{error.filename or request.overlay or request.plot}: cannot be written: "
+        raise RequestError(f"{error.filename or drawings.overlay or drawings.plot}: cannot be written: "
                            f"{error.strerror or error}") from None  # fmt: skip
     return table
 
 
-def _drawn(medium: Medium, table: pd.DataFrame, kept: Kept, plot: Path | None, overlay: Path | None) -> None:
+def _draw(medium: Medium, table: pd.DataFrame, kept: Kept, drawings: _Drawings) -> None:
     from ferbench.benchmark.predicting.drawing import draw_overlay, draw_timeline
 
-    if plot is not None and len(table):
-        plot.parent.mkdir(parents=True, exist_ok=True)
-        draw_timeline(table, kept.about.classes, plot)
-    if overlay is not None:
-        overlay.mkdir(parents=True, exist_ok=True)
-        draw_overlay(medium, table, overlay / f"{medium.file.stem}{'.mp4' if medium.is_video else '.png'}")
+    if drawings.plot is not None and len(table):
+        drawings.plot.parent.mkdir(parents=True, exist_ok=True)
+        draw_timeline(table, kept.about.classes, drawings.plot)
+    if drawings.overlay is not None:
+        drawings.overlay.parent.mkdir(parents=True, exist_ok=True)
+        draw_overlay(medium, table, drawings.overlay)
 
 
 _said = 0.0

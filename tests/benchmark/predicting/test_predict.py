@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,19 @@ def test_faces_are_found_and_drawn(finder: object, video: Path, tmp_path: Path) 
         frames = [frame.to_ndarray(format="rgb24") for frame in opened.decode(video=0)]
     assert len(frames) == 16
     assert frames[0].shape == (360, 480, 3)
+
+
+def test_inputs_of_one_name_do_not_overwrite_each_other(video: Path, tmp_path: Path) -> None:
+    for folder, name in (("one", "v.mp4"), ("two", "V.mp4"), ("two", "v.jpeg")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        if name.endswith("mp4"):
+            shutil.copy(video, tmp_path / folder / name)
+        else:
+            Image.new("RGB", (64, 64)).save(tmp_path / folder / name)
+    cell = kept_as("cnn", tmp_path / WEIGHTS)
+    predict(asked(cell, tmp_path / "one", tmp_path / "two", plot=tmp_path / "p.png", overlay=tmp_path / "o"))
+    assert sorted(file.name for file in (tmp_path / "o").iterdir()) == ["V-2.mp4", "v-3.png", "v.mp4"]
+    assert sorted(file.name for file in tmp_path.glob("p*.png")) == ["p-V-2.png", "p-v.png"]
 
 
 def test_nothing_is_written_that_was_not_asked_for(
