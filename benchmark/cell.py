@@ -277,9 +277,7 @@ def keep_weights(cell: Cell, folder: Path, model: torch.nn.Module, record: dict[
     from ferbench.benchmark.learning.kept import About, keep
 
     headline = Record(folder, record).headline
-    beside = folder.parent.parent.glob(f"*/{folder.name}/{WEIGHTS}")
-    others = [read_record(file.parent) for file in beside if file.parent != folder] if cell.keep == "best" else []
-    if any(other is not None and other.headline.value > headline.value for other in others):
+    if cell.keep == "best" and a_better_is_kept(folder, headline):
         (folder / WEIGHTS).unlink(missing_ok=True)
         return
     about = About(
@@ -296,6 +294,13 @@ def keep_weights(cell: Cell, folder: Path, model: torch.nn.Module, record: dict[
     )
     folder.mkdir(parents=True, exist_ok=True)
     keep(folder / WEIGHTS, model, about)
+
+
+def a_better_is_kept(folder: Path, headline: Headline) -> bool:
+    """Whether the weights of a better row of the same data set, seed and fold are kept already."""
+    beside = [file.parent for file in folder.parent.parent.glob(f"*/{folder.name}/{WEIGHTS}")]
+    others = [read_record(other) for other in beside if other != folder]
+    return any(other is not None and other.headline.value > headline.value for other in others)
 
 
 def _architecture_cell(

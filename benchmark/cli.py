@@ -57,7 +57,8 @@ def run(
     workers: Annotated[int, typer.Option(min=0, help="Cells side by side; 0: one a core, or one a GPU.")] = 0,
     results: Results = Path("results"),
     data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set; else FERBENCH_DATA.")] = None,
-    backend: Annotated[str, typer.Option(help="Where cells run: local.")] = "local",
+    backend: Annotated[str, typer.Option(help="Where cells run: local, or ray.")] = "local",
+    address: Annotated[str, typer.Option(help="With --backend ray: of the cluster, or auto; none: this machine.")] = "",
     weights: OfficialWeights = None,
     allow_leaks: Annotated[
         bool, typer.Option("--allow-leaks", help="Run where parts share pictures or people; every row says so.")
@@ -70,13 +71,11 @@ def run(
     """Run what is missing, then render the board."""
     from ferbench.benchmark.commands.run import run_suite
 
-    if backend != "local":
-        raise RequestError(f"unknown backend {backend!r}: there is: local")
-    asked = (_names(architectures), _names(datasets))
-    others = _names(transfer)
-    raise typer.Exit(
-        run_suite(suite, *asked, seeds, device, workers, results, data, weights, allow_leaks, keep, others)
-    )
+    code = run_suite(
+        suite, _names(architectures), _names(datasets), seeds, device, workers, results, data, weights, allow_leaks,
+        keep, _names(transfer), backend, address,
+    )  # fmt: skip
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from itertools import count, islice
 from pathlib import Path
 from statistics import fmean
-from typing import cast, get_args
+from typing import TYPE_CHECKING, cast, get_args
 
 from ferbench.benchmark.commands.leaderboard import BOARD, render_board
 from ferbench.benchmark.commands.terminal import say_aside
@@ -20,11 +20,17 @@ from ferbench.benchmark.planning.suite import Cell, Keep, cells_of, load_suite
 from ferbench.benchmark.records.provenance import available_cores, kept_path
 from ferbench.benchmark.records.record import RECORD, WEIGHTS, read_record
 from ferbench.benchmark.running.claims import claimed
+from ferbench.benchmark.running.job import Job
 from ferbench.benchmark.running.progress import clock
 from ferbench.benchmark.running.scheduler import located, plan_located, refuse_read_only, run
 from ferbench.benchmark.running.worker import threads
 from ferbench.benchmark.transfer.pairs import Pair, Place, pairs_of
 from ferbench.benchmark.transfer.run import run_pairs
+
+if TYPE_CHECKING:
+    from ferbench.benchmark.running.ray_pool import RayPool
+
+BACKENDS = ("local", "ray")
 
 
 def run_suite(
@@ -40,6 +46,8 @@ def run_suite(
     allow_leaks: bool = False,
     keep: str = "",
     transfer: list[str] | None = None,
+    backend: str = "local",
+    address: str = "",
 ) -> int:
     """Runs what is missing of a suite and renders the board; returns the exit code.
 
@@ -49,11 +57,18 @@ def run_suite(
         for, a finished cell without its weights is run again.
     transfer: data sets whose models are tested on all the others of them; None: as the suite says. They are the data
         sets that run, unless some are asked for.
+    backend: where cells run: `local`, or `ray`, on the cluster at an address (empty: on one of this machine).
 
     Raises:
         RequestError: the request itself is wrong; nothing has run then.
     """
     threads()  # a wrong number would end every worker
+    if backend not in BACKENDS:
+        raise RequestError(f"unknown backend {backend!r}: use {' or '.join(BACKENDS)}")
+    if address and backend != "ray":
+        raise RequestError(f"--address {address}: belongs to --backend ray: name both")
+    if workers and backend == "ray":
+        raise RequestError("--workers: a cluster runs as many cells as it has room for: leave it out")
     name, suite = load_suite(suite_name)
     if seeds:
         others = (seed for seed in count() if seed not in suite.seeds)
@@ -71,7 +86,9 @@ def run_suite(
         replace(c, asked=asked, allow_leaks=allow_leaks, keep=kept_rows)
         for c in cells_of(name, suite, only_architectures, only_datasets, folder)
     ]
-    device_type = choose_device(device)
+    if backend == "ray" and device == "auto":
+        raise RequestError("--device auto: this machine cannot tell what a cluster has: use --device cpu or cuda")
+    device_type = device if backend == "ray" else choose_device(device)
     if weights:
         rows = list(dict.fromkeys(cell.architecture for cell in cells if cell.kind == "architecture"))
         given, lines = given_weights(weights, rows, suite.size)
@@ -91,10 +108,15 @@ def run_suite(
         if _is_stale(results / BOARD, results / name):
             _render(results, name)
         return 0
-    at_once = workers or (available_cores() if device_type == "cpu" else _gpus())
+    pool = None
+    if backend == "ray":
+        pool = _cluster(address, device_type, results, folder, jobs)
+        at_once = pool.slots
+    else:
+        at_once = workers or (available_cores() if device_type == "cpu" else _gpus())
     print(f"suite {name}: {len(jobs)} cells to run, {kept} finished before; {at_once} at a time on {device_type}")
     began = time.monotonic()
-    outcome = run(jobs, results, device_type, at_once)
+    outcome = run(jobs, results, device_type, at_once, pool)
     print(f"{outcome.finished} cells finished, {outcome.failed} failed, in {clock(time.monotonic() - began)}")
     failed = outcome.failed + run_pairs(untested, results, device_type, say_aside)
     if kept_rows == "best":
@@ -104,6 +126,19 @@ def run_suite(
             (cell_folder / WEIGHTS).unlink(missing_ok=True)
     _render(results, name)
     return 1 if failed else 0
+
+
+def _cluster(address: str, device_type: str, results: Path, data: Path | None, jobs: list[Job]) -> RayPool:
+    """The cluster at an address, whose nodes would all run these cells as they are planned here."""
+    from ferbench.benchmark.running.ray_pool import RayPool
+
+    pool = RayPool(address, device_type, results, data)
+    try:
+        pool.refuse_other_nodes(jobs)
+    except BaseException:
+        pool.stop()
+        raise
+    return pool
 
 
 def untested_pairs(

@@ -11,7 +11,7 @@ import errno
 import fcntl
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -31,6 +31,26 @@ def claimed(results: Path, what: str, wait: bool = False) -> Iterator[bool]:
         return
     with file:
         yield _lock(file, _place(what), wait)
+
+
+class Claims:
+    """Several things of a results folder that one process holds: of one file, since the kernel lets go of all that a
+    process holds when it closes the file once."""
+
+    def __init__(self, results: Path) -> None:
+        results.mkdir(parents=True, exist_ok=True)
+        self.file = (results / FILE).open("ab")
+
+    def take(self, what: str) -> bool:
+        """Whether it is this process's now."""
+        return _lock(self.file, _place(what), wait=False)
+
+    def leave(self, what: str) -> None:
+        with suppress(OSError):
+            fcntl.lockf(self.file, fcntl.LOCK_UN, 1, _place(what))
+
+    def close(self) -> None:
+        self.file.close()
 
 
 def _place(what: str) -> int:

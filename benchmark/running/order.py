@@ -16,7 +16,7 @@ from ferbench.benchmark.records.installation import published_folder
 from ferbench.benchmark.records.record import read_record
 
 if TYPE_CHECKING:
-    from ferbench.benchmark.running.scheduler import Job
+    from ferbench.benchmark.running.job import Job
 
 FLOORS = ("floor", "oracle")
 Row = tuple[str, str, str, str]

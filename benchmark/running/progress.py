@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -15,6 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.text import Text
 
 from ferbench.benchmark.records.record import Headline
+from ferbench.benchmark.running.job import Pool
 
 SILENCE = 60.0
 """Seconds after which a run without a terminal says what its workers are at."""
@@ -32,8 +30,7 @@ class RunProgress:
     """Cells done, running and failed, what each worker is at, and the time left."""
 
     total: int
-    workers: int
-    status_folder: Path
+    pool: Pool
     console: Console = field(default_factory=Console)
     done: int = 0
     failed: int = 0
@@ -115,7 +112,7 @@ class RunProgress:
         pace = sum(seconds for name, seconds in timed.items() if name in known) / expected if expected else 1.0
         rest = [seconds for name, seconds in known.items() if name not in self.took]
         unknown = self.total - len(self.took) - len(rest)
-        left = (pace * sum(rest) + unknown * sum(timed.values()) / len(timed)) / self.workers
+        left = (pace * sum(rest) + unknown * sum(timed.values()) / len(timed)) / max(1, self.pool.slots)
         return f", about {clock(left)} left" if left else ""
 
     def _panel(self) -> Group:
@@ -123,13 +120,6 @@ class RunProgress:
         return Group(self.bar, *lines)
 
     def _running(self) -> list[tuple[str, str]]:
-        running = []
-        for file in sorted(self.status_folder.glob("*[0-9]")):
-            try:
-                os.kill(int(file.name), 0)  # a worker that was stopped says nothing any more
-                job, text = json.loads(file.read_text(encoding="utf-8"))
-            except (OSError, ValueError):
-                continue
-            running.append((job, text))
+        running = self.pool.running()
         told = {job for job, _ in running}
         return running + [(name, "another run is at it") for name in sorted(self.left - told)]

@@ -1,7 +1,4 @@
-"""What runs inside a worker process: it imports torch once and then makes many cells, one at a time.
-
-A worker says what it is doing in a small file of its own, so that killing it can never block who reads it.
-"""
+"""What runs inside a worker process: it imports torch once and then makes many cells, one at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ferbench.benchmark.cell import made, run_cell
 from ferbench.benchmark.errors import RequestError
@@ -40,7 +37,18 @@ does on purpose."""
 
 MOST_THREADS = 1024
 
-_status_file: Path | None = None
+
+class Listener(Protocol):
+    """Whoever is told what this process is doing."""
+
+    def hear(self, job: str, text: str) -> None: ...
+
+    def forget(self, job: str) -> None:
+        """The job is done."""
+
+
+listener: Listener | None = None
+"""Of this process; None: nobody."""
 
 
 def set_worker_environment() -> None:
@@ -64,19 +72,26 @@ def threads() -> int:
 
 def start(status_folder: Path, parent: int) -> None:
     """Runs once in each new worker."""
-    global _status_file
-    _status_file = status_folder / str(os.getpid())
+    global listener
+    listener = StatusFile(status_folder / str(os.getpid()))
     # Ctrl-C reaches the whole group: the parent alone decides what to do.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     leave_with(parent)
+    settle()
+    import torch
+
+    if torch.cuda.is_available():  # one worker a GPU; one that replaces another may share a GPU for a while
+        torch.cuda.set_device((multiprocessing.current_process()._identity[0] - 1) % torch.cuda.device_count())
+
+
+def settle() -> None:
+    """Makes torch give the same numbers again, in as many threads as are asked for."""
     import torch
 
     from ferbench.benchmark.learning.training import make_deterministic
 
     make_deterministic()
     torch.set_num_threads(threads())
-    if torch.cuda.is_available():  # one worker a GPU; one that replaces another may share a GPU for a while
-        torch.cuda.set_device((multiprocessing.current_process()._identity[0] - 1) % torch.cuda.device_count())
 
 
 class JobError(Exception):
@@ -145,12 +160,12 @@ def telling(job: str) -> Iterator[Teller]:
     try:
         yield Teller(job)
     finally:
-        if _status_file is not None:
-            _status_file.unlink(missing_ok=True)
+        if listener is not None:
+            listener.forget(job)
 
 
 class Teller:
-    """Writes what a worker is doing into its status file, at most five times a second."""
+    """Says what a job is doing, at most five times a second."""
 
     def __init__(self, job: str) -> None:
         self.job = job
@@ -159,9 +174,22 @@ class Teller:
 
     def __call__(self, text: str) -> None:
         now = time.monotonic()
-        if _status_file is None or now < self.due:
+        if listener is None or now < self.due:
             return
         self.due = now + 0.2
-        draft = _status_file.with_suffix(".draft")
-        draft.write_text(json.dumps([self.job, text]), encoding="utf-8")
-        draft.replace(_status_file)
+        listener.hear(self.job, text)
+
+
+@dataclass(frozen=True)
+class StatusFile:
+    """A small file of a worker's own that says what it is doing, so that killing it can never block who reads it."""
+
+    file: Path
+
+    def hear(self, job: str, text: str) -> None:
+        draft = self.file.with_suffix(".draft")
+        draft.write_text(json.dumps([job, text]), encoding="utf-8")
+        draft.replace(self.file)
+
+    def forget(self, job: str) -> None:
+        self.file.unlink(missing_ok=True)

@@ -21,7 +21,8 @@ from ferbench.benchmark.commands import run as run_command
 from ferbench.benchmark.commands.leaderboard import Rendered
 from ferbench.benchmark.records.installation import PROGRAM
 from ferbench.benchmark.records.record import Record, read_records, write_record
-from ferbench.benchmark.running.scheduler import Job, Outcome
+from ferbench.benchmark.running.job import Job
+from ferbench.benchmark.running.scheduler import Outcome
 from tests.benchmark.written_cells import write_cell
 
 MINE = """

@@ -17,7 +17,8 @@ from ferbench.benchmark.planning.registry import architectures, data_sets
 from ferbench.benchmark.planning.suite import Cell, Suite, Twin, cells_of
 from ferbench.benchmark.records.installation import cache_folder
 from ferbench.benchmark.records.record import Record, read_record
-from ferbench.benchmark.running.scheduler import Job, plan, run
+from ferbench.benchmark.running.job import Job
+from ferbench.benchmark.running.scheduler import plan, run
 
 pytestmark = pytest.mark.usefixtures("toys_installed")
 

@@ -13,8 +13,8 @@ from written_cells import write_cell
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import Cell, Twin
 from ferbench.benchmark.records import installation
+from ferbench.benchmark.running.job import Job
 from ferbench.benchmark.running.order import expected_seconds, longest_first
-from ferbench.benchmark.running.scheduler import Job
 
 CELL = Cell("mine", "", "oulu_casia", 0, 0, "tiny", 1.0, 100, data_sets.get("oulu_casia").protocol, Twin())
 

@@ -13,13 +13,14 @@ from rich.console import Console
 
 from ferbench.benchmark.records.record import Headline
 from ferbench.benchmark.running import progress, worker
+from ferbench.benchmark.running.local_pool import LocalPool
 from ferbench.benchmark.running.progress import RunProgress
 
 
 def test_a_silent_run_says_what_its_workers_are_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = io.StringIO()
-    monkeypatch.setattr(worker, "_status_file", tmp_path / str(os.getpid()))
-    with RunProgress(2, 1, tmp_path, Console(file=out)) as run:
+    monkeypatch.setattr(worker, "listener", worker.StatusFile(tmp_path / str(os.getpid())))
+    with RunProgress(2, LocalPool(1, "cpu", tmp_path, tmp_path), Console(file=out)) as run:
         with worker.telling("data of ctbc-twin") as say:
             say.due = 0.0
             say("rendering frame 256/47448")
@@ -41,7 +42,7 @@ def test_the_time_left_is_that_of_the_cells_that_are_left_at_the_pace_of_those_t
 
     def left(expected: dict[str, float]) -> list[str]:
         out = io.StringIO()
-        run = RunProgress(5, 2, tmp_path, Console(file=out, width=200), expected=expected)
+        run = RunProgress(5, LocalPool(2, "cpu", tmp_path, tmp_path), Console(file=out, width=200), expected=expected)
         run.failure("e", "no memory")
         run.finished("a", Headline("abaw", 0.5), 200.0)
         run.finished("b", Headline("abaw", 0.5), None)

@@ -6,13 +6,10 @@ import json
 import os
 import pickle
 import shutil
-import threading
 import time
 from dataclasses import replace
 from multiprocessing import active_children, get_context
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 from pebble import ProcessPool
@@ -21,7 +18,8 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import BASELINES, Cell, Twin
 from ferbench.benchmark.records.record import RECORD, read_record
-from ferbench.benchmark.running import scheduler, worker
+from ferbench.benchmark.running import local_pool, scheduler, worker
+from ferbench.benchmark.running.local_pool import LocalPool
 from ferbench.benchmark.running.progress import RunProgress
 from ferbench.benchmark.running.scheduler import Outcome, plan, refuse_read_only, run
 from ferbench.benchmark.running.worker import SETTINGS
@@ -142,7 +140,7 @@ def test_a_run_whose_workers_cannot_live_ends(tmp_path: Path, monkeypatch: pytes
     def dying(_: object) -> ProcessPool:
         return ProcessPool(max_workers=1, initializer=os._exit, initargs=(3,), context=get_context("spawn"))
 
-    monkeypatch.setattr(scheduler._Batch, "_new_pool", dying)
+    monkeypatch.setattr(LocalPool, "_new", dying)
     floors = [cell for cell in cells() if cell.architecture in BASELINES]
     assert run(plan(floors, tmp_path, None, "cpu")[0], tmp_path, "cpu", workers=1) == Outcome(finished=0, failed=3)
     reason = "worker processes are killed, or cannot be started: see how much memory is free"
@@ -192,18 +190,17 @@ def test_jobs_are_started_in_the_order_that_they_are_given(
 
 
 def test_workers_of_a_pool_that_does_not_end_are_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    progress = cast(Any, SimpleNamespace(status_folder=tmp_path))
     before = set(active_children())
-    batch = scheduler._Batch([], tmp_path, "cpu", 1, progress, threading.Event())
-    batch.pool.schedule(time.sleep, args=(60,))
+    pool = LocalPool(1, "cpu", tmp_path, tmp_path)
+    pool.pool.schedule(time.sleep, args=(60,))
     deadline = time.monotonic() + 30
     while not (started := set(active_children()) - before):
         assert time.monotonic() < deadline, "no worker was started"
         time.sleep(0.05)
-    stop = batch.pool.stop
-    monkeypatch.setattr(batch.pool, "stop", lambda: time.sleep(60))
-    monkeypatch.setattr(scheduler, "STOP_SECONDS", 0.1)
-    batch._stop()
+    stop = pool.pool.stop
+    monkeypatch.setattr(pool.pool, "stop", lambda: time.sleep(60))
+    monkeypatch.setattr(local_pool, "STOP_SECONDS", 0.1)
+    pool.stop()
     for child in started:
         child.join(10)
         assert not child.is_alive()
