@@ -118,7 +118,8 @@ def run_suite(
     began = time.monotonic()
     outcome = run(jobs, results, device_type, at_once, pool)
     print(f"{outcome.finished} cells finished, {outcome.failed} failed, in {clock(time.monotonic() - began)}")
-    failed = outcome.failed + run_pairs(untested, results, device_type, say_aside)
+    here = choose_device("auto") if backend == "ray" else device_type
+    failed = outcome.failed + run_pairs(untested, results, here, say_aside)
     if kept_rows == "best":
         leave_best([job.folder for job in jobs], results / name)
     elif kept_rows == "none":
