@@ -60,7 +60,7 @@ class Layout:
     head: tuple[str, ...] = ("fc.",)
     """Beginnings of the names that are dropped."""
     unused: tuple[str, ...] = ()
-    """Of those that the authors' code stores and never calls."""
+    """Of those that the authors' code stores and never calls, or that the submodule has no place for."""
     rename: Callable[[str], str] = str
     """Name in the file -> name in the submodule."""
     input: Input | None = None
@@ -259,6 +259,14 @@ LAYOUTS = (
         head=("VIT.head.",),
         unused=POSTER_V2_UNUSED,
         rename=_poster_v2,
+    ),
+    Layout(  # timm before 0.5: not today's vit_small_patch16_224
+        "timm/vit_small_p16_224",
+        "timm vit_small_p16_224",
+        {"pos_embed": (1, 197, 768), "blocks.7.norm1.weight": None, "blocks.0.mlp.fc1.weight": (2304, 768)},
+        lacks=("blocks.8.norm1.weight",),
+        head=("head.",),
+        unused=("patch_embed.",),
     ),
 )
 
