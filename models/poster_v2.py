@@ -27,7 +27,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from timm.layers import DropPath, LayerScale, Mlp, RelPosBias
+from timm.layers.drop import DropPath
+from timm.layers.layer_scale import LayerScale
+from timm.layers.mlp import Mlp
+from timm.layers.pos_embed_rel import RelPosBias
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
@@ -108,7 +111,7 @@ class PosterV2(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-2:] != (self.image_size, self.image_size):
-            raise ValueError(f"this POSTER++ needs images of {self.image_size}×{self.image_size}, not {x.shape[-2:]}")
+            raise ValueError(f"this POSTER++ needs images of side {self.image_size}, not {tuple(x.shape[-2:])}")
         x = x[..., :: self.every, :: self.every]
         images = [narrow(map_) for narrow, map_ in zip(self.narrow, self.faces(x), strict=True)]
         *finer, coarsest = self.landmarks(x)
@@ -154,9 +157,7 @@ ARCHITECTURE = Architecture(
         "full": Size(
             build=poster_v2,
             image_size=224,
-            stages=(
-                Stage(epochs=200, batch_size=144, optimizer="adam", lr=3.5e-5, warmup=0.0, frozen=("landmarks",)),
-            ),
+            stages=(Stage(epochs=200, batch_size=144, optimizer="adam", lr=3.5e-5, warmup=0.0, frozen=("landmarks",)),),
             official=(
                 Official("ir50/ms1m", "faces"),
                 Official("mobilefacenet/landmarks", "landmarks"),
