@@ -9,7 +9,8 @@ Paper: "Vision Transformer with Attentive Pooling for Robust Facial Expression R
        forward, those 9 of 10 stay whose scores from the class token, before the softmax, are largest in sum over heads
        (144, 129, 116, 104) -> layer norm -> linear of the class token
 
-65.21 M parameters, as the seed's, and 12.65 G multiply-adds. Pooling has no parameters, and no gradient of its own. Tokens need no order here: their positions are in them.
+65.21 M parameters, as many as the seed's build has, and 12.65 G multiply-adds. Pooling has no parameters, and no
+gradient of its own; tokens need no order, their positions are in them.
 Momentum SGD, 1e-3, weight decay 5e-4, batch 128, 40 epochs, a cosine and gradients clipped to 10 are the seed's.
 Deviations from the seed: classes are weighed, not oversampled; positions decay as all else does.
 Tiny has the project's small ResNet: 9 tokens of 64 channels, 7 after patch pooling; 4 layers of 4 heads.
