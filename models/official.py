@@ -157,8 +157,8 @@ def _poster_v2(name: str) -> str:
     if name.startswith("ir_back."):
         return f"faces.{_ir50(name.removeprefix('ir_back.'))}"
     layer = re.fullmatch(r"(attn|window|ffn)([123])\.(\w+)(.*)", name)
-    if layer:
-        return f"fusions.{int(layer[2]) - 1}.{POSTER_V2[f'{layer[1]}_{layer[3]}']}{layer[4]}"
+    if layer and (ours := POSTER_V2.get(f"{layer[1]}_{layer[3]}")):
+        return f"fusions.{int(layer[2]) - 1}.{ours}{layer[4]}"
     narrow = re.fullmatch(r"conv([123])\.(\w+)", name)
     if narrow:
         return f"narrow.{int(narrow[1]) - 1}.{narrow[2]}"
