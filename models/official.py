@@ -7,7 +7,8 @@ image gives what it gives in the authors' own code. The fold is exact but for th
 padding touches, where zero is another colour.
 
 Sources of the layouts: torchvision; timm; facebookresearch/TimeSformer; mit-han-lab/temporal-shift-module;
-cydonia999/VGGFace2-pytorch (`*_weight.pkl`); S. Albanie's conversions of VGGFace2 (`*_dag.pth`).
+cydonia999/VGGFace2-pytorch (`*_weight.pkl`); S. Albanie's conversions of VGGFace2 (`*_dag.pth`); ZhaoJ9014/face.evoLVe
+(IR-50, which POSTER++ renames); cunjian/pytorch_face_landmark (MobileFaceNet); Talented-Q/POSTER_V2.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ class Layout:
     """Names that it does not have, and a larger model does."""
     head: tuple[str, ...] = ("fc.",)
     """Beginnings of the names that are dropped."""
+    unused: tuple[str, ...] = ()
+    """Of those that the authors' code stores and never calls, or that the submodule has no place for."""
     rename: Callable[[str], str] = str
     """Name in the file -> name in the submodule."""
     input: Input | None = None
@@ -126,6 +129,56 @@ def _vggface2(layout: str, said: str, file: str, marks: Mapping[str, tuple[int, 
     )
 
 
+IR50_UNITS = {"1": 0, "2": 3, "3": 7}
+"""POSTER++ counts the units of IR-50 anew in each of three stages: how many come before them."""
+POSTER_V2 = {
+    "attn_qkv": "kv", "attn_proj": "proj", "attn_relative_position_bias_table": "bias.relative_position_bias_table",
+    "window_norm": "norm", "ffn_gamma1": "scale1.gamma", "ffn_gamma2": "scale2.gamma", "ffn_norm": "norm2",
+    "ffn_mlp": "mlp",
+}  # fmt: skip
+POSTER_V2_PARTS = {
+    "face_landback.": "landmarks.", "last_face_conv.": "last.", "embed_q.": "embeddings.0.",
+    "embed_k.": "embeddings.1.", "embed_v.proj.": "embeddings.2.", "VIT.se_block.linear1.": "excitation.gate.0.",
+    "VIT.se_block.linear2.": "excitation.gate.2.", "VIT.": "transformer.",
+}  # fmt: skip
+POSTER_V2_UNUSED = (
+    "ir_back.output_layer.", "face_landback.output_layer.", "VIT.patch_embed.", "VIT.eca_block.", "VIT.CON1.",
+    "VIT.IRLinear1.", "VIT.IRLinear2.", "VIT.blocks.0.conv.", "VIT.blocks.1.conv.",
+    *(f"attn{scale}.relative_position_index" for scale in (1, 2, 3)),
+)  # fmt: skip
+
+
+def _ir50(name: str) -> str:
+    unit = re.fullmatch(r"body([123])\.(\d+)\.(.+)", name)
+    return f"body.{IR50_UNITS[unit[1]] + int(unit[2])}.{unit[3]}" if unit else name
+
+
+def _poster_v2(name: str) -> str:
+    if name.startswith("ir_back."):
+        return f"faces.{_ir50(name.removeprefix('ir_back.'))}"
+    layer = re.fullmatch(r"(attn|window|ffn)([123])\.(\w+)(.*)", name)
+    if layer and (ours := POSTER_V2.get(f"{layer[1]}_{layer[3]}")):
+        return f"fusions.{int(layer[2]) - 1}.{ours}{layer[4]}"
+    narrow = re.fullmatch(r"conv([123])\.(\w+)", name)
+    if narrow:
+        return f"narrow.{int(narrow[1]) - 1}.{narrow[2]}"
+    part = next((begin for begin in POSTER_V2_PARTS if name.startswith(begin)), "")
+    return POSTER_V2_PARTS.get(part, "") + name.removeprefix(part)
+
+
+def _ir50_ms1m(mark: str, head: tuple[str, ...]) -> Layout:
+    """IR-50 as face.evoLVe trained it, in its own names or in those of POSTER++; RGB in -1..1."""
+    return Layout(
+        source="ir50/ms1m",
+        said="IR-50 MS-Celeb-1M",
+        marks={"input_layer.0.weight": (64, 3, 3, 3), mark: (256, 256, 3, 3)},
+        lacks=("body.0.res_layer.5.fc1.weight", "body1.0.res_layer.5.fc1.weight"),  # with gates: IR-SE-50
+        head=head,
+        rename=_ir50,
+        input=Input((0.5,) * 3, (0.5,) * 3, "input_layer.0.weight", running_mean="input_layer.1.running_mean"),
+    )
+
+
 LAYOUTS = (
     Layout(
         "torchvision/r2plus1d_18",
@@ -190,6 +243,31 @@ LAYOUTS = (
     _vggface2("vggface2/resnet50", "VGGFace2 ResNet-50", "dag", {"conv4_6_3x3.weight": None}, se=False),
     _vggface2("vggface2/senet50", "VGGFace2 SENet-50", "pickle", {"layer3.5.conv3.weight": None}, se=True),
     _vggface2("vggface2/senet50", "VGGFace2 SENet-50", "dag", {"conv4_6_3x3.weight": None}, se=True),
+    _ir50_ms1m("body.20.res_layer.3.weight", ("output_layer.", "body.21.", "body.22.", "body.23.")),
+    _ir50_ms1m("body3.13.res_layer.3.weight", ("output_layer.", "body4.")),
+    Layout(
+        "mobilefacenet/landmarks",
+        "MobileFaceNet landmarks",
+        {"conv_6_sep.conv.weight": (512, 128, 1, 1), "output_layer.linear.weight": (136, 512)},
+        head=("output_layer.",),
+        input=Input((0.0,) * 3, (1.0,) * 3, "conv1.conv.weight", running_mean="conv1.bn.running_mean", bgr=True),
+    ),
+    Layout(
+        "poster_v2",
+        "POSTER++",
+        {"ir_back.body3.13.res_layer.3.weight": None, "VIT.pos_embed": (1, 148, 768), "VIT.head.linear.weight": None},
+        head=("VIT.head.",),
+        unused=POSTER_V2_UNUSED,
+        rename=_poster_v2,
+    ),
+    Layout(  # timm before 0.5: not today's vit_small_patch16_224
+        "timm/vit_small_p16_224",
+        "timm vit_small_p16_224",
+        {"pos_embed": (1, 197, 768), "blocks.7.norm1.weight": None, "blocks.0.mlp.fc1.weight": (2304, 768)},
+        lacks=("blocks.8.norm1.weight",),
+        head=("head.",),
+        unused=("patch_embed.",),
+    ),
 )
 
 _SAID = {layout.source: layout.said for layout in LAYOUTS}
@@ -242,7 +320,7 @@ def load_official(
         head = model.head  # asked for once: the library builds the model twice to tell
         layouts = _layouts(model, head, official)
     layout, entry = _recognised(tensors, layouts, official, name, file)
-    kept = {n: t for n, t in tensors.items() if not n.startswith(layout.head)}
+    kept = {n: t for n, t in tensors.items() if not n.startswith((*layout.head, *layout.unused))}
     renamed = {layout.rename(n): t for n, t in kept.items()}
     module = model.get_submodule(entry.into)
     as_built = (*(f"{part}." for part in entry.without), *head)
