@@ -3,6 +3,9 @@
 Four formats, told apart by their first bytes: safetensors, torch's (zip or older), and the pickle of NumPy arrays in
 which the VGGFace2 models were converted from Caffe. Torch's are read with `weights_only`; the pickle by a reader that
 knows the few names with which NumPy writes an array, and builds the arrays itself.
+
+Training scripts put objects of their own beside the weights (meters, arguments), or pickle a whole module. For each
+class that is not known here something stands in that can do nothing; of a module its parameters and buffers are read.
 """
 
 from __future__ import annotations
@@ -12,7 +15,8 @@ import os
 import pickle
 import pickletools
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from io import BufferedIOBase, BufferedReader
 from pathlib import Path
 from typing import IO, Any, cast
@@ -22,6 +26,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
+from torch.serialization import safe_globals
 
 WRAPPERS = ("model_state", "model_state_dict", "state_dict", "model", "module")
 """Keys under which a training script keeps the weights beside other things."""
@@ -29,6 +34,12 @@ MOST_WRAPPERS = 3
 PREFIXES = ("module.", "model.")
 """What a wrapper of the whole model puts before every name."""
 LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+GLOBAL = re.compile(r"GLOBAL ([\w.]+)")
+"""What torch says of a class that it does not know."""
+HARMLESS = ("argparse.Namespace", "collections.defaultdict", "pathlib.Path", "pathlib.PosixPath", "pathlib.WindowsPath")
+"""Classes of Python's library that training scripts leave beside weights."""
+MOST_STAND_INS = 200
+DEEPEST_MODULE = 30
 NUMBERS = re.compile(r"[fi][248]|u1")
 
 
@@ -86,14 +97,62 @@ def _content(file: Path, head: bytes) -> Any:
         return load_file(file)
     if head.startswith(b"PK\x03\x04"):
         _refuse_inflated(file)
-        return torch.load(file, map_location="cpu", weights_only=True)
+        return _with_stand_ins(lambda: torch.load(file, map_location="cpu", weights_only=True))
     if head == LEGACY_TORCH:
-        with file.open("rb") as stream:
-            return torch.load(cast("IO[bytes]", _Bounded(stream)), map_location="cpu", weights_only=True)
+
+        def read() -> Any:
+            with file.open("rb") as stream:
+                return torch.load(cast("IO[bytes]", _Bounded(stream)), map_location="cpu", weights_only=True)
+
+        return _with_stand_ins(read)
     with file.open("rb") as stream:
         _refuse_far_memos(_Bounded(stream))
         stream.seek(0)
         return ArrayUnpickler(_Bounded(stream), encoding="latin1").load()  # Python 2's strings
+
+
+def _with_stand_ins(read: Callable[[], Any]) -> Any:
+    """What a file holds, with a stand-in for every class of others that it names."""
+    names: list[str] = []
+    while True:
+        stand_ins = [(type("StandIn", (StandIn,), {}), name) for name in names]
+        try:
+            with safe_globals(stand_ins):
+                return read()
+        except pickle.UnpicklingError as error:
+            asked = GLOBAL.search(str(error))
+            if asked is None or asked[1] in names or len(names) == MOST_STAND_INS or not _is_of_others(asked[1]):
+                raise
+            names.append(asked[1])
+
+
+def _is_of_others(name: str) -> bool:
+    """Whether a global is neither of Python's own library, of which a script's files hold few classes, nor of torch,
+    which knows its own."""
+    library = name.partition(".")[0]
+    return name in HARMLESS or not (library in sys.stdlib_module_names or library == "__builtin__")
+
+
+class StandIn:
+    """Stands for an object of a class that is not known here: it keeps what it is given and does nothing."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        self.state: object = None
+
+    def __setstate__(self, state: object) -> None:
+        self.state = state
+
+
+def _module_tensors(module: object, depth: int = 0) -> dict[str, Tensor]:
+    """Parameters and buffers of a pickled module by their names; empty where it is none."""
+    state = getattr(module, "state", None) if isinstance(module, StandIn) else getattr(module, "__dict__", None)
+    if not isinstance(state, Mapping) or "_modules" not in state or depth > DEEPEST_MODULE:
+        return {}
+    own = {n: v for kind in ("_parameters", "_buffers") for n, v in (state.get(kind) or {}).items()}
+    found = {name: value for name, value in own.items() if isinstance(name, str) and isinstance(value, Tensor)}
+    for name, child in state["_modules"].items():
+        found |= {f"{name}.{below}": tensor for below, tensor in _module_tensors(child, depth + 1).items()}
+    return found
 
 
 def _refuse_inflated(file: Path) -> None:
@@ -141,7 +200,7 @@ def _refuse_far_memos(stream: _Bounded) -> None:
 
 def _refusal(file: Path, error: Exception) -> WeightsError:
     """The line for a file that could not be read to its end."""
-    asked = re.search(r"GLOBAL ([\w.]+)", str(error))
+    asked = GLOBAL.search(str(error))
     if isinstance(error, pickle.UnpicklingError) and asked:
         return WeightsError(f"{file}: refused: reading it would run {asked[1]}, which no file of weights needs")
     return WeightsError(f"{file}: damaged, cut short, or no file of weights: download it again")
@@ -150,8 +209,12 @@ def _refusal(file: Path, error: Exception) -> WeightsError:
 def _unwrapped(found: Any) -> dict[str, Tensor]:
     """The tensors of a state dict, out of what a training script has put around it."""
     for _ in range(MOST_WRAPPERS):  # a hostile file can hold itself
+        if isinstance(found, StandIn):
+            found = _module_tensors(found)
         if isinstance(found, Mapping):
-            found = next((found[key] for key in WRAPPERS if isinstance(found.get(key), Mapping)), found)
+            found = next((found[key] for key in WRAPPERS if isinstance(found.get(key), Mapping | StandIn)), found)
+    if isinstance(found, StandIn):
+        found = _module_tensors(found)
     if not isinstance(found, Mapping):
         return {}
     arrays = {n: v.tensor() if isinstance(v, PickledArray) else v for n, v in found.items() if isinstance(n, str)}

@@ -6,6 +6,7 @@ import pickle
 import re
 import tempfile
 import tracemalloc
+from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -623,3 +624,30 @@ def test_what_torchvision_has_fetched_before_needs_no_network(monkeypatch: pytes
     file.touch()
     monkeypatch.setattr("torch.hub.download_url_to_file", pytest.fail)
     assert fetch("torchvision/mobilenet_v3_large") == file
+
+
+class Meter:
+    """As a training script keeps beside its weights."""
+
+    def __init__(self) -> None:
+        self.best = np.float64(0.5)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_objects_beside_the_weights_are_passed_over(tmp_path: Path, zipped: bool) -> None:
+    file = tmp_path / "w.pth"
+    weights = {"module.conv.weight": torch.randn(2, 3)}
+    beside = {"best": np.float64(0.9), "meter": Meter(), "args": Namespace(lr=0.1, out=Path("x")), "epoch": 3}
+    torch.save({"state_dict": weights, **beside}, file, _use_new_zipfile_serialization=zipped)
+    found = read_tensors(file)
+    assert list(found) == ["conv.weight"]
+    assert torch.equal(found["conv.weight"], weights["module.conv.weight"])
+
+
+def test_of_a_pickled_module_parameters_and_buffers_are_read(tmp_path: Path) -> None:
+    """As `torch.save(model)` makes it, which would run the classes of its layers."""
+    model = timm.create_model("test_resnet", num_classes=8)
+    torch.save(model, tmp_path / "w.pt")
+    found, own = read_tensors(tmp_path / "w.pt"), model.state_dict()
+    assert found.keys() == own.keys()
+    assert all(torch.equal(found[name], own[name]) for name in own)
