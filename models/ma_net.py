@@ -149,7 +149,7 @@ class MANet(nn.Module):
         maps = self.trunk(x)
         local = self.local(quarters(maps)).mean(dim=(2, 3)).unflatten(1, (QUARTERS, -1)).mean(dim=1)
         whole = self.whole(maps).mean(dim=(2, 3))
-        logits = torch.stack([self.local_head(local), self.whole_head(whole)])
+        logits = torch.stack([self.local_head(local), self.whole_head(whole)]).float()
         if self.training:
             return torch.lerp(logits.detach(), logits, self.shares)  # the same numbers, a share of the gradient
         return (self.shares * logits).sum(dim=0)

@@ -103,21 +103,17 @@ def _efficientnet(name: str) -> str:
     return f"features.{EFFICIENTNET_ENDS.get(layer, layer)}.{last}"
 
 
+MA_NET = {"ChannelGate.mlp.1.": "0.mlp.0.", "ChannelGate.mlp.3.": "0.mlp.2.", "SpatialGate.spatial.": "1."}
+
+
 def _ma_net(name: str) -> str:
-    """The four quarters' tensors get one name, under which they are put after each other."""
+    """The four quarters' tensors get one name: they are put after each other."""
     if name.startswith(("conv1.", "bn1.", "layer1.", "layer2.")):
         return f"trunk.{name}"
-    quarter = re.sub(r"^layer([34])_1_p[1-4]\.", lambda m: f"local.{int(m[1]) - 3}.", name)
-    if quarter != name:
-        for theirs, own in {
-            "ChannelGate.": "0.",
-            "SpatialGate.spatial.": "1.",
-            "mlp.1.": "mlp.0.",
-            "mlp.3.": "mlp.2.",
-        }.items():
-            quarter = quarter.replace(theirs, own)
-        return quarter
-    name = re.sub(r"^layer([34])_2\.", lambda m: f"whole.{int(m[1]) - 3}.", name)
+    name = re.sub(r"^layer3_1_p\d", "local.0", re.sub(r"^layer4_1_p\d", "local.1", name))
+    name = name.replace("layer3_2.", "whole.0.").replace("layer4_2.", "whole.1.")
+    for theirs, own in MA_NET.items():
+        name = name.replace(theirs, own)
     return re.sub(r"(conv|bn)([12])_2_([1-4])\.", _cascade, name)
 
 
