@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from torchvision.models import resnet18
 from torchvision.models.resnet import conv3x3
 
-from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage
+from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Trained
 from ferbench.models.parts.cbam import CBAM
 from ferbench.models.parts.resnet import ResNet
 
@@ -199,14 +199,20 @@ ARCHITECTURE = Architecture(
             stages=(
                 Stage(
                     epochs=20,
-                    max_samples=10_000,
+                    max_samples=8_000,
                     batch_size=32,
                     lr=2e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
                     augmentation="light",
+                    frozen=("trunk",),
                 ),
+            ),
+            trained=(
+                Trained("cnn", "backbone.stem", "trunk.0"),
+                Trained("cnn", "backbone.stages.0", "trunk.1.0"),
+                Trained("cnn", "backbone.stages.1", "trunk.1.1"),
             ),
             channels_last=True,
         ),
