@@ -25,8 +25,6 @@ from ferbench.models.official_files import WeightsError
 def test_emotieffnets_weights_give_timms_features(
     tmp_path: Path, source: str, head: dict[str, tuple[int, ...]]
 ) -> None:
-    tmp_path: Path, source: str, head: dict[str, tuple[int, ...]]
-) -> None:
     library = reference(lambda: timm.create_model("tf_efficientnet_b0", num_classes=0))
     file = written({**library.state_dict(), **{n: torch.ones(shape) for n, shape in head.items()}}, tmp_path / "w.pt")
     model, entry, report = loaded("emotieffnet", file)
