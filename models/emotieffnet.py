@@ -82,13 +82,13 @@ ARCHITECTURE = Architecture(
             image_size=48,
             stages=(
                 replace(
-                    HEAD, epochs=30, max_samples=20_000, batch_size=32, optimizer="adamw", lr=5e-3, schedule="cosine"
+                    HEAD, epochs=4, max_samples=4_000, batch_size=32, optimizer="adamw", lr=5e-3, schedule="cosine"
                 ),
                 Stage(
                     name="whole",
                     epochs=20,
-                    max_samples=20_000,
-                    batch_size=32,
+                    max_samples=12_000,
+                    batch_size=16,
                     lr=2e-3,
                     weight_decay=0.05,
                     label_smoothing=0.1,

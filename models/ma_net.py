@@ -199,8 +199,8 @@ ARCHITECTURE = Architecture(
             stages=(
                 Stage(
                     epochs=20,
-                    max_samples=8_000,
-                    batch_size=32,
+                    max_samples=5_000,
+                    batch_size=16,
                     lr=2e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
