@@ -14,6 +14,8 @@ Deviations from the seed: plain Adam, where it has SAM around Adam (radius 0.05)
 where it weighs by 1/count; the frozen norms keep their statistics, where the seed's go on following the data; the epoch
 is chosen on a validation part, where the seed chooses on the one that it reports. Its EmotiEffNet-B2 is the same recipe
 at 260 pixels and no variant here, since those share the size of the picture.
+The published files are whole pickled models, which are refused as they would run: save a `state_dict` of one, or take
+its ONNX file as a predictor. The identity weights are a `state_dict` and load.
 Tiny has the project's small MobileNetV3, made of the same inverted residuals with squeeze-and-excitation.
 """
 

@@ -20,7 +20,8 @@ loss that is logged is the plain sum.
 Deviations from the seed: a cosine instead of a tenth of the rate each 15 epochs; faces are turned, shifted and relit
 where it crops at random; the epoch is chosen on a validation part, where the seed chooses on the test part. Images are
 normalised by ImageNet's statistics, the seed's are not; where its weights are given the difference is folded in.
-Tiny has one block a stage and 16 to 80 channels; its quarters are 6×6.
+Tiny has one block a stage and 16 to 80 channels; its quarters are 6×6. From random weights it learns next to nothing in
+the time that there is, so its trunk is that of the trained `cnn`, frozen: the part that MS-Celeb-1M has at full size.
 """
 
 from __future__ import annotations
