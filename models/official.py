@@ -7,13 +7,15 @@ image gives what it gives in the authors' own code. The fold is exact but for th
 padding touches, where zero is another colour.
 
 Sources of the layouts: torchvision; timm; facebookresearch/TimeSformer; mit-han-lab/temporal-shift-module;
-cydonia999/VGGFace2-pytorch (`*_weight.pkl`); S. Albanie's conversions of VGGFace2 (`*_dag.pth`); ZhaoJ9014/face.evoLVe
-(IR-50, which POSTER++ renames); cunjian/pytorch_face_landmark (MobileFaceNet); Talented-Q/POSTER_V2.
+cydonia999/VGGFace2-pytorch (`*_weight.pkl`); S. Albanie's conversions of VGGFace2 (`*_dag.pth`);
+ZhaoJ9014/face.evoLVe (IR-50, which POSTER++ renames); cunjian/pytorch_face_landmark (MobileFaceNet);
+Talented-Q/POSTER_V2; sb-ai-lab/EmotiEffLib; zengqunzhao/MA-Net.
 """
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -62,7 +64,7 @@ class Layout:
     unused: tuple[str, ...] = ()
     """Of those that the authors' code stores and never calls, or that the submodule has no place for."""
     rename: Callable[[str], str] = str
-    """Name in the file -> name in the submodule."""
+    """Name in the file -> name in the submodule; what gets the same name becomes one tensor, along the first axis."""
     input: Input | None = None
 
     def is_of(self, tensors: Mapping[str, Tensor], any_head: bool = False) -> bool:
@@ -81,6 +83,48 @@ def _timesformer(name: str) -> str:
 
 def _tsm(name: str) -> str:
     return name.removeprefix("base_model.").replace(".net.", ".")
+
+
+MBCONV = {
+    "conv_pw": "0.0", "bn1": "0.1", "conv_dw": "1.0", "bn2": "1.1", "se.conv_reduce": "2.fc1",
+    "se.conv_expand": "2.fc2", "conv_pwl": "3.0", "bn3": "3.1",
+}  # fmt: skip
+UNEXPANDED = {
+    "conv_dw": "0.0", "bn1": "0.1", "se.conv_reduce": "1.fc1", "se.conv_expand": "1.fc2", "conv_pw": "2.0",
+    "bn2": "2.1",
+}  # fmt: skip
+"""timm's words for the layers of EfficientNet's blocks -> torchvision's; the first block does not expand."""
+EFFICIENTNET_ENDS = {"conv_stem": "0.0", "bn1": "0.1", "conv_head": "8.0", "bn2": "8.1"}
+
+
+def _efficientnet(name: str) -> str:
+    layer, _, last = name.rpartition(".")
+    block = re.fullmatch(r"blocks\.(\d)\.(\d)\.(.+)", layer)
+    if block:
+        words = UNEXPANDED if block[1] == "0" else MBCONV
+        return f"features.{int(block[1]) + 1}.{block[2]}.block.{words.get(block[3], block[3])}.{last}"
+    return f"features.{EFFICIENTNET_ENDS.get(layer, layer)}.{last}"
+
+
+MA_NET = {"ChannelGate.mlp.1.": "0.mlp.0.", "ChannelGate.mlp.3.": "0.mlp.2.", "SpatialGate.spatial.": "1."}
+
+
+def _ma_net(name: str) -> str:
+    """The four quarters' tensors get one name: they are put after each other."""
+    if name.startswith(("conv1.", "bn1.", "layer1.", "layer2.")):
+        return f"trunk.{name}"
+    name = re.sub(r"^layer3_1_p\d", "local.0", re.sub(r"^layer4_1_p\d", "local.1", name))
+    name = name.replace("layer3_2.", "whole.0.").replace("layer4_2.", "whole.1.")
+    for theirs, own in MA_NET.items():
+        name = name.replace(theirs, own)
+    return re.sub(r"(conv|bn)([12])_2_([1-4])\.", _cascade, name)
+
+
+def _cascade(layer: re.Match[str]) -> str:
+    """The second cascade takes the slices from the last to the first."""
+    down = layer[2] == "2"
+    step = 4 - int(layer[3]) if down else int(layer[3]) - 1
+    return f"{'down' if down else 'up'}.steps.{step}.{int(layer[1] == 'bn')}."
 
 
 def _senet(name: str) -> str:
@@ -179,6 +223,8 @@ def _ir50_ms1m(mark: str, head: tuple[str, ...]) -> Layout:
     )
 
 
+EFFICIENTNET_B0 = {"conv_stem.weight": (32, 3, 3, 3), "blocks.6.0.conv_pwl.weight": (320, 1152, 1, 1)}
+
 LAYOUTS = (
     Layout(
         "torchvision/r2plus1d_18",
@@ -268,6 +314,36 @@ LAYOUTS = (
         head=("head.",),
         unused=("patch_embed.",),
     ),
+    Layout(
+        "emotieffnet/affectnet",
+        "EmotiEffNet-B0 AffectNet",
+        {**EFFICIENTNET_B0, "classifier.0.weight": None},
+        head=("classifier.",),
+        rename=_efficientnet,
+    ),
+    Layout(
+        "emotieffnet/vggface2",
+        "EmotiEffNet-B0 VGGFace2",
+        EFFICIENTNET_B0,
+        lacks=("classifier.weight",),
+        head=("classifier.",),
+        rename=_efficientnet,
+    ),
+    Layout(
+        "timm/tf_efficientnet_b0",
+        "timm tf_efficientnet_b0",
+        {**EFFICIENTNET_B0, "classifier.weight": (1000, 1280)},
+        head=("classifier.",),
+        rename=_efficientnet,
+    ),
+    Layout(
+        "ma_net/msceleb",
+        "MA-Net MS-Celeb-1M",
+        {"layer4_1_p4.1.cbam.SpatialGate.spatial.conv.weight": (1, 2, 7, 7), "layer4_2.1.conv2_2_4.weight": None},
+        head=("fc_1.", "fc_2."),
+        rename=_ma_net,
+        input=Input((0.0,) * 3, (1.0,) * 3, "trunk.conv1.weight", running_mean="trunk.bn1.running_mean"),
+    ),
 )
 
 _SAID = {layout.source: layout.said for layout in LAYOUTS}
@@ -297,6 +373,7 @@ FETCHED = {
     "torchvision/mobilenet_v3_large": "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
     "torchvision/efficientnet_b3": "EfficientNet_B3_Weights.IMAGENET1K_V1",
     "timm/vit_base_patch16_224": "vit_base_patch16_224",
+    "timm/tf_efficientnet_b0": "tf_efficientnet_b0.ns_jft_in1k",
 }
 """What is fetched by name: torchvision's first weights, from which the originals started, and timm's default. Of the
 models of a family it is what their library calls the default."""
@@ -322,6 +399,8 @@ def load_official(
     layout, entry = _recognised(tensors, layouts, official, name, file)
     kept = {n: t for n, t in tensors.items() if not n.startswith((*layout.head, *layout.unused))}
     renamed = {layout.rename(n): t for n, t in kept.items()}
+    kept = {n: t for n, t in tensors.items() if not n.startswith(layout.head)}
+    renamed = renamed_by(layout, kept)
     module = model.get_submodule(entry.into)
     as_built = (*(f"{part}." for part in entry.without), *head)
     for own, value in module.state_dict().items():
@@ -335,6 +414,14 @@ def load_official(
     report = replace(report, matched=tuple(n for n in report.matched if n not in stayed | counters))
     module.load_state_dict(renamed if layout.input is None else fold_input(renamed, layout.input))
     return entry, report
+
+
+def renamed_by(layout: Layout, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors of a file under the names here; those that get one name are one tensor, in the order of their own."""
+    parts: dict[str, list[Tensor]] = defaultdict(list)
+    for name in sorted(tensors):
+        parts[layout.rename(name)].append(tensors[name])
+    return {n: t[0] if len(t) == 1 or t[0].ndim == 0 else torch.cat(t) for n, t in parts.items()}
 
 
 def _recognised(
