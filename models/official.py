@@ -7,7 +7,8 @@ image gives what it gives in the authors' own code. The fold is exact but for th
 padding touches, where zero is another colour.
 
 Sources of the layouts: torchvision; timm; facebookresearch/TimeSformer; mit-han-lab/temporal-shift-module;
-cydonia999/VGGFace2-pytorch (`*_weight.pkl`); S. Albanie's conversions of VGGFace2 (`*_dag.pth`).
+cydonia999/VGGFace2-pytorch (`*_weight.pkl`); S. Albanie's conversions of VGGFace2 (`*_dag.pth`);
+zengqunzhao/Former-DFER.
 """
 
 from __future__ import annotations
@@ -78,6 +79,22 @@ def _timesformer(name: str) -> str:
 
 def _tsm(name: str) -> str:
     return name.removeprefix("base_model.").replace(".net.", ".")
+
+
+FORMER_DFER = {
+    "s_former.pos_embedding": "spatial.position", "s_former.spatial_transformer.": "spatial.",
+    "t_former.pos_embedding": "temporal.position", "t_former.cls_token": "temporal.token",
+    "t_former.spatial_transformer.": "temporal.", "s_former.": "backbone.", ".0.fn.norm.": ".norm1.",
+    ".0.fn.fn.to_qkv.": ".attn.qkv.", ".0.fn.fn.to_out.0.": ".attn.proj.", ".1.fn.norm.": ".norm2.",
+    ".1.fn.fn.net.0.": ".mlp.fc1.", ".1.fn.fn.net.3.": ".mlp.fc2.",
+}  # fmt: skip
+"""Parts of the authors' names -> those here, in the order in which they are replaced."""
+
+
+def _former_dfer(name: str) -> str:
+    for theirs, own in FORMER_DFER.items():
+        name = name.replace(theirs, own)
+    return name
 
 
 def _senet(name: str) -> str:
@@ -190,6 +207,15 @@ LAYOUTS = (
     _vggface2("vggface2/resnet50", "VGGFace2 ResNet-50", "dag", {"conv4_6_3x3.weight": None}, se=False),
     _vggface2("vggface2/senet50", "VGGFace2 SENet-50", "pickle", {"layer3.5.conv3.weight": None}, se=True),
     _vggface2("vggface2/senet50", "VGGFace2 SENet-50", "dag", {"conv4_6_3x3.weight": None}, se=True),
+    Layout(
+        "former_dfer/dfew",
+        "Former-DFER DFEW",
+        {"s_former.pos_embedding": (1, 49, 256), "t_former.cls_token": (1, 1, 512), "fc.weight": (7, 512)},
+        rename=_former_dfer,
+        input=Input(
+            (0.0,) * 3, (1.0,) * 3, "backbone.conv1.weight", running_mean="backbone.bn1.running_mean"
+        ),
+    ),
 )
 
 _SAID = {layout.source: layout.said for layout in LAYOUTS}
