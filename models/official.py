@@ -212,8 +212,17 @@ LAYOUTS = (
         "Former-DFER DFEW",
         {"s_former.pos_embedding": (1, 49, 256), "t_former.cls_token": (1, 1, 512), "fc.weight": (7, 512)},
         rename=_former_dfer,
+        input=Input((0.0,) * 3, (1.0,) * 3, "backbone.conv1.weight", running_mean="backbone.bn1.running_mean"),
+    ),
+    Layout(
+        "torchvision/r3d_18",
+        "torchvision r3d_18",
+        {"stem.0.weight": (64, 3, 3, 7, 7), "layer4.1.conv2.0.weight": (512, 512, 3, 3, 3), "fc.weight": (400, 512)},
         input=Input(
-            (0.0,) * 3, (1.0,) * 3, "backbone.conv1.weight", running_mean="backbone.bn1.running_mean"
+            mean=(0.43216, 0.394666, 0.37645),
+            deviation=(0.22803, 0.22145, 0.216989),
+            weight="stem.0.weight",
+            running_mean="stem.1.running_mean",
         ),
     ),
 )
@@ -240,6 +249,7 @@ def _layouts(model: LibraryModel, head: tuple[str, ...], official: tuple[Officia
 
 FETCHED = {
     "torchvision/r2plus1d_18": "R2Plus1D_18_Weights.KINETICS400_V1",
+    "torchvision/r3d_18": "R3D_18_Weights.KINETICS400_V1",
     "torchvision/resnet50": "ResNet50_Weights.IMAGENET1K_V1",
     "torchvision/resnet152": "ResNet152_Weights.IMAGENET1K_V1",
     "torchvision/mobilenet_v3_large": "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
