@@ -17,9 +17,9 @@ The authors' checkpoints map one to one (`models.official`). They saw brightness
 hold an object of its script beside the weights, which is not read here: keep their `state_dict` alone.
 
 Deviations from the seed: the learning rate falls along a cosine, there by ten each 40 epochs; frames are the harness's,
-evenly spaced over the whole clip, there 2 neighbours from each of 8 parts, of a clip of up to 9 frames one frame 16
-times; the epoch is chosen on the validation part, there on the test part. Tiny has the project's small ResNet, 8
-frames, 36 places of 64 channels, 2 heads; the stem and the first two blocks stay as they come from their pretext.
+evenly spaced over the whole clip, a short clip's repeated in their place, there 2 neighbours from each of 8 parts, of a
+clip of up to 8 frames the first two 8 times; the epoch is chosen on the validation part, there on the test part. Tiny has the project's small ResNet, 8
+frames, 36 places of 64 channels, 2 heads; what stands before the transformers stays as it comes from its pretext.
 """
 
 from __future__ import annotations
@@ -158,7 +158,7 @@ def sizes(full: int, tiny: int) -> Mapping[str, Size]:
                     class_weights="sqrt_inverse",
                     augmentation="none",
                     gradient_norm=1.0,
-                    frozen=("backbone.stem", "backbone.stages.0", "backbone.stages.1"),
+                    frozen=("backbone.stem", "backbone.stages.0", "backbone.stages.1", "backbone.stages.2"),
                 ),
             ),
             weights=(Weights("geometry-resnet", "backbone"),),

@@ -17,13 +17,11 @@ R3D-18 alone has 10.78 G for one instance.
 Deviations from the seed: Kinetics' own normalisation is taken up by the first layer, where the seed gives that layer
 brightness in 0..1; frames are the harness's, evenly spaced, there each is moved by up to 15 at random, at the test too;
 clips shorter than T repeat frames in their place; the epoch is chosen on the validation part, there on the test part.
-Tiny has 8 frames, so 2 instances; its trunk is the project's small R(2+1)D, an R3D whose convolutions over space and
-over time follow one another, because starting weights of a motion pretext exist for that one.
+Tiny has 8 frames, so 2 instances. Its trunk is the project's small ResNet, whose weights are of a pretext on stills and
+stay but for its last stage, with a convolution over time after each of its last two stages, as R(2+1)D parts an R3D's.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
@@ -31,7 +29,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from torchvision.models.video.resnet import BasicBlock, BasicStem, Conv3DSimple, VideoResNet
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
-from ferbench.models.r2plus1d import R2Plus1DTrunk, r2plus1d_tiny
+from ferbench.models.parts.resnet import resnet_tiny
 
 INSTANCE = 4
 """Frames of an instance."""
@@ -49,6 +47,33 @@ class R3D18(VideoResNet):
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x.transpose(1, 2))  # (N,3,T,H,W)
         return self.layer4(self.layer3(self.layer2(self.layer1(x)))).mean(dim=(2, 3, 4))
+
+
+class R3DTiny(nn.Module):
+    """(N,T,3,H,W) -> (N,128): T is halved after the third stage and after the fourth."""
+
+    width = 128
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.still = resnet_tiny()
+        self.over_time = nn.ModuleList(_over_time(channels) for channels in self.still.channels[-2:])
+
+    def forward(self, x: Tensor) -> Tensor:
+        clips = len(x)
+        maps = self.still.stages[:-2](self.still.stem(x.flatten(0, 1)))  # (N*T,32,h,w)
+        for stage, over_time in zip(self.still.stages[-2:], self.over_time, strict=True):
+            maps = stage(maps).unflatten(0, (clips, -1)).transpose(1, 2)  # (N,C,T,h,w)
+            maps = over_time(maps).transpose(1, 2).flatten(0, 1)
+        return maps.unflatten(0, (clips, -1)).mean(dim=(1, 3, 4))
+
+
+def _over_time(channels: int) -> nn.Sequential:
+    """Maps (N,C,T,h,w) -> (N,C,T/2,h,w); at first each channel's mean over three frames."""
+    convolution = nn.Conv3d(channels, channels, (3, 1, 1), stride=(2, 1, 1), padding=(1, 0, 0), bias=False)
+    with torch.no_grad():
+        convolution.weight.copy_(torch.eye(channels)[:, :, None, None, None] / 3)
+    return nn.Sequential(convolution, nn.BatchNorm3d(channels), nn.ReLU())
 
 
 class InstanceNormalization(nn.Module):
@@ -97,7 +122,7 @@ class InstanceAggregation(nn.Module):
 class M3DFEL(nn.Module):
     """(B,T,3,H,W) -> (B,classes)."""
 
-    def __init__(self, classes: int, trunk: R3D18 | R2Plus1DTrunk, frames: int, heads: int = 8) -> None:
+    def __init__(self, classes: int, trunk: R3D18 | R3DTiny, frames: int, heads: int = 8) -> None:
         super().__init__()
         if frames % INSTANCE or frames < 2 * INSTANCE:
             raise ValueError(f"M3DFEL needs two or more instances of {INSTANCE} frames, not {frames} frames")
@@ -114,13 +139,17 @@ class M3DFEL(nn.Module):
         return self.classifier(self.aggregation(features))
 
 
-def sizes(full: int, tiny: int) -> Mapping[str, Size]:
-    """Both sizes, for clips of so many frames."""
-    return {
+ARCHITECTURE = Architecture(
+    name="m3dfel",
+    title="M3DFEL",
+    view="clip",
+    source="CVPR 2023, 17958-17968; Tencent/TFace attribute/M3DFEL",
+    models_time=True,
+    sizes={
         "full": Size(
-            build=lambda classes: M3DFEL(classes, R3D18(), full),
+            build=lambda classes: M3DFEL(classes, R3D18(), frames=16),
             image_size=112,
-            frames=full,
+            frames=16,
             stages=(
                 Stage(
                     epochs=300,
@@ -136,33 +165,25 @@ def sizes(full: int, tiny: int) -> Mapping[str, Size]:
             channels_last=True,
         ),
         "tiny": Size(
-            build=lambda classes: M3DFEL(classes, r2plus1d_tiny(), tiny),
+            build=lambda classes: M3DFEL(classes, R3DTiny(), frames=8),
             image_size=48,
-            frames=tiny,
+            frames=8,
             stages=(
                 Stage(
-                    epochs=12,
-                    max_samples=4_900,
-                    batch_size=16,
+                    epochs=9,
+                    max_samples=2_400,
+                    batch_size=8,
                     lr=2e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
                     augmentation="none",
+                    gradient_norm=1.0,
+                    frozen=tuple(f"trunk.still.{part}" for part in ("stem", "stages.0", "stages.1", "stages.2")),
                 ),
             ),
-            weights=(Weights("motion-r2plus1d", "trunk"),),
+            weights=(Weights("geometry-resnet", "trunk.still"),),
             channels_last=True,
         ),
-    }
-
-
-ARCHITECTURE = Architecture(
-    name="m3dfel",
-    title="M3DFEL",
-    view="clip",
-    source="CVPR 2023, 17958-17968; Tencent/TFace attribute/M3DFEL",
-    models_time=True,
-    sizes=sizes(full=16, tiny=8),
-    variants={"frames=16": sizes(full=16, tiny=16)},
+    },
 )
