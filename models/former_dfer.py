@@ -13,13 +13,15 @@ Layer norms come first in an encoder layer, GELU is its tanh approximation, quer
 norm follows the last layer. The positions fix T, H and W when the model is built; `@frames=8` is built for such clips.
 
 Multiply-adds are 8.30 G, and so are the seed's by the same counter; the paper says 9.1 G, without how it was counted.
-The authors' checkpoints map one to one (`models.official`). They saw brightness in 0..1. As training leaves them, they
-hold an object of its script beside the weights, which is not read here: keep their `state_dict` alone.
+
+The authors' checkpoints map one to one (`models.official`); they saw brightness in 0..1. Beside the weights they hold an
+object of the script that trained them, which is not read here: save their `state_dict` alone.
 
 Deviations from the seed: the learning rate falls along a cosine, there by ten each 40 epochs; frames are the harness's,
 evenly spaced over the whole clip, a short clip's repeated in their place, there 2 neighbours from each of 8 parts, of a
-clip of up to 8 frames the first two 8 times; the epoch is chosen on the validation part, there on the test part. Tiny has the project's small ResNet, 8
-frames, 36 places of 64 channels, 2 heads; what stands before the transformers stays as it comes from its pretext.
+clip of up to 8 frames the first two 8 times; the epoch is chosen on the validation part, there on the test part. Tiny
+has the project's small ResNet, 8 frames, 36 places of 64 channels, 2 heads; what stands before the transformers stays
+as it comes from its pretext.
 """
 
 from __future__ import annotations
