@@ -14,8 +14,8 @@ norm follows the last layer. The positions fix T, H and W when the model is buil
 
 Multiply-adds are 8.30 G, and so are the seed's by the same counter; the paper says 9.1 G, without how it was counted.
 
-The authors' checkpoints map one to one (`models.official`); they saw brightness in 0..1. Beside the weights they hold an
-object of the script that trained them, which is not read here: save their `state_dict` alone.
+The authors' checkpoints map one to one (`models.official`); they saw brightness in 0..1. Beside the weights they hold
+an object of the script that trained them, which is not read here: save their `state_dict` alone.
 
 Deviations from the seed: the learning rate falls along a cosine, there by ten each 40 epochs; frames are the harness's,
 evenly spaced over the whole clip, a short clip's repeated in their place, there 2 neighbours from each of 8 parts, of a
