@@ -9,7 +9,7 @@ padding touches, where zero is another colour.
 Sources of the layouts: torchvision; timm; facebookresearch/TimeSformer; mit-han-lab/temporal-shift-module;
 cydonia999/VGGFace2-pytorch (`*_weight.pkl`); S. Albanie's conversions of VGGFace2 (`*_dag.pth`);
 ZhaoJ9014/face.evoLVe (IR-50, which POSTER++ renames); cunjian/pytorch_face_landmark (MobileFaceNet);
-Talented-Q/POSTER_V2; sb-ai-lab/EmotiEffLib; zengqunzhao/MA-Net.
+Talented-Q/POSTER_V2; sb-ai-lab/EmotiEffLib; zengqunzhao/MA-Net; zengqunzhao/Former-DFER.
 """
 
 from __future__ import annotations
@@ -125,6 +125,22 @@ def _cascade(layer: re.Match[str]) -> str:
     down = layer[2] == "2"
     step = 4 - int(layer[3]) if down else int(layer[3]) - 1
     return f"{'down' if down else 'up'}.steps.{step}.{int(layer[1] == 'bn')}."
+
+
+FORMER_DFER = {
+    "s_former.pos_embedding": "spatial.position", "s_former.spatial_transformer.": "spatial.",
+    "t_former.pos_embedding": "temporal.position", "t_former.cls_token": "temporal.token",
+    "t_former.spatial_transformer.": "temporal.", "s_former.": "backbone.", ".0.fn.norm.": ".norm1.",
+    ".0.fn.fn.to_qkv.": ".attn.qkv.", ".0.fn.fn.to_out.0.": ".attn.proj.", ".1.fn.norm.": ".norm2.",
+    ".1.fn.fn.net.0.": ".mlp.fc1.", ".1.fn.fn.net.3.": ".mlp.fc2.",
+}  # fmt: skip
+"""Parts of the authors' names -> those here, in the order in which they are replaced."""
+
+
+def _former_dfer(name: str) -> str:
+    for theirs, own in FORMER_DFER.items():
+        name = name.replace(theirs, own)
+    return name
 
 
 def _senet(name: str) -> str:
@@ -344,6 +360,24 @@ LAYOUTS = (
         rename=_ma_net,
         input=Input((0.0,) * 3, (1.0,) * 3, "trunk.conv1.weight", running_mean="trunk.bn1.running_mean"),
     ),
+    Layout(
+        "former_dfer/dfew",
+        "Former-DFER DFEW",
+        {"s_former.pos_embedding": (1, 49, 256), "t_former.cls_token": (1, 1, 512), "fc.weight": (7, 512)},
+        rename=_former_dfer,
+        input=Input((0.0,) * 3, (1.0,) * 3, "backbone.conv1.weight", running_mean="backbone.bn1.running_mean"),
+    ),
+    Layout(
+        "torchvision/r3d_18",
+        "torchvision r3d_18",
+        {"stem.0.weight": (64, 3, 3, 7, 7), "layer4.1.conv2.0.weight": (512, 512, 3, 3, 3), "fc.weight": (400, 512)},
+        input=Input(
+            mean=(0.43216, 0.394666, 0.37645),
+            deviation=(0.22803, 0.22145, 0.216989),
+            weight="stem.0.weight",
+            running_mean="stem.1.running_mean",
+        ),
+    ),
 )
 
 _SAID = {layout.source: layout.said for layout in LAYOUTS}
@@ -368,6 +402,7 @@ def _layouts(model: LibraryModel, head: tuple[str, ...], official: tuple[Officia
 
 FETCHED = {
     "torchvision/r2plus1d_18": "R2Plus1D_18_Weights.KINETICS400_V1",
+    "torchvision/r3d_18": "R3D_18_Weights.KINETICS400_V1",
     "torchvision/resnet50": "ResNet50_Weights.IMAGENET1K_V1",
     "torchvision/resnet152": "ResNet152_Weights.IMAGENET1K_V1",
     "torchvision/mobilenet_v3_large": "MobileNet_V3_Large_Weights.IMAGENET1K_V1",

@@ -17,6 +17,9 @@ from ferbench.benchmark.running.job import Pool
 SILENCE = 60.0
 """Seconds after which a run without a terminal says what its workers are at."""
 
+TELLING = 1.0
+"""Seconds that a cell must be expected to take to tell anything of the pace: the first floor starts its worker."""
+
 
 def clock(seconds: float) -> str:
     """`1:02:03`, or `2:03` under an hour."""
@@ -108,8 +111,9 @@ class RunProgress:
         if not timed:
             return ""
         known = {name: seconds for name, seconds in self.expected.items() if math.isfinite(seconds)}
-        expected = sum(known.get(name, 0.0) for name in timed)
-        pace = sum(seconds for name, seconds in timed.items() if name in known) / expected if expected else 1.0
+        telling = {name for name in timed if known.get(name, 0.0) >= TELLING}
+        expected = sum(known[name] for name in telling)
+        pace = sum(timed[name] for name in telling) / expected if expected else 1.0
         rest = [seconds for name, seconds in known.items() if name not in self.took]
         unknown = self.total - len(self.took) - len(rest)
         left = (pace * sum(rest) + unknown * sum(timed.values()) / len(timed)) / max(1, self.pool.slots)

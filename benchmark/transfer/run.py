@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Report
+from ferbench.benchmark.records.record import read_record
 from ferbench.benchmark.running.progress import clock
 from ferbench.benchmark.transfer.pairs import Pair
 
@@ -31,6 +32,7 @@ def run_pairs(pairs: Sequence[Pair], results: Path, device_type: str, report: Re
         left = (time.monotonic() - began) / done * (len(pairs) - done) if done else 0.0
         where = f"transfer {done + 1}/{len(pairs)}, about {clock(left)} left: "
         try:
+            refuse_untrained(pair, results)
             test_on_other(pair, results, torch.device(device_type), lambda text: report(where + text))  # noqa: B023
         except (RequestError, DataError) as error:
             failed += 1
@@ -38,3 +40,11 @@ def run_pairs(pairs: Sequence[Pair], results: Path, device_type: str, report: Re
     print(f"{len(pairs) - failed} models tested on other data sets, {failed} failed, in "
           f"{clock(time.monotonic() - began)}")  # fmt: skip
     return failed
+
+
+def refuse_untrained(pair: Pair, results: Path) -> None:
+    """Raises RequestError where the model of a pair could not be trained, or was not."""
+    trained = read_record(pair.source.folder(results))
+    if trained is None or trained.data["status"] != "ok":
+        why = "was not trained" if trained is None else f"failed: {trained.data['error']}"
+        raise RequestError(f"its model of {pair.source.location.name} {why}")

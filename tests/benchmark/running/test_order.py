@@ -82,3 +82,10 @@ def test_a_variant_takes_what_its_base_took_until_it_has_run(tmp_path: Path, pub
     for name, seconds in {"tsm": 9, "c3d": 5, "c3d@shuffled": 10}.items():
         took(tmp_path, name, seconds)
     assert order(tmp_path, "c3d", "tsm@shuffled", "c3d@shuffled") == ["c3d@shuffled", "tsm@shuffled", "c3d"]
+
+
+def test_records_that_were_not_trained_say_nothing_of_what_a_cell_takes(tmp_path: Path, published: Path) -> None:
+    took(tmp_path, "c3d", 30, suite="other")
+    took(tmp_path, "cnn", 2, suite="other")
+    write_cell(tmp_path, "cnn", suite="other-transfer", dataset="raf_db-to-ck_plus-twin", timing={"test_s": 900.0})
+    assert order(tmp_path, "cnn", "c3d") == ["c3d", "cnn"]

@@ -54,3 +54,11 @@ def test_the_time_left_is_that_of_the_cells_that_are_left_at_the_pace_of_those_t
     assert left(before) == ["", "1:25 left", "0:25 left", "0:05 left", ""]  # twice as slow: (60 + 20 + 5) * 2 / 2, ...
     assert left({}) == ["", "5:00 left", "3:20 left", "1:00 left", ""]  # nothing is known: as long as the mean
     assert left({**before, "c": math.inf}) == ["", "2:45 left", "1:45 left", "0:05 left", ""]
+
+
+def test_a_floor_that_waited_for_its_worker_says_nothing_of_the_pace(tmp_path: Path) -> None:
+    out = io.StringIO()
+    pool = LocalPool(1, "cpu", tmp_path, tmp_path)
+    run = RunProgress(2, pool, Console(file=out, width=200), expected={"floor": 0.1, "net": 60.0})
+    run.finished("floor", Headline("abaw", 0.1), 12.0)
+    assert out.getvalue().rstrip().endswith("about 1:00 left")
