@@ -23,7 +23,7 @@ from torchvision.models import get_model_weights, get_weight
 
 from ferbench.models.architecture import DEVIATION, MEAN, Architecture, Official
 from ferbench.models.official_files import WeightsError, read_tensors
-from ferbench.models.parts.library_model import LibraryModel
+from ferbench.models.parts.library_model import LibraryModel, library_model_of
 from ferbench.models.weights import LoadReport, compare
 
 COUNTER = ".num_batches_tracked"
@@ -202,7 +202,8 @@ def said(source: str) -> str:
 
 def layouts_of(model: nn.Module, official: tuple[Official, ...]) -> tuple[Layout, ...]:
     """All layouts that a file for a model may have."""
-    return _layouts(model, model.head, official) if isinstance(model, LibraryModel) else LAYOUTS
+    library = library_model_of(model)
+    return LAYOUTS if library is None else _layouts(library, library.head, official)
 
 
 def _layouts(model: LibraryModel, head: tuple[str, ...], official: tuple[Official, ...]) -> tuple[Layout, ...]:
@@ -238,9 +239,11 @@ def load_official(
     tensors = read_tensors(file)
     layouts: tuple[Layout, ...] = LAYOUTS
     head: tuple[str, ...] = ()
-    if isinstance(model, LibraryModel):
-        head = model.head  # asked for once: the library builds the model twice to tell
-        layouts = _layouts(model, head, official)
+    library = library_model_of(model)
+    if library is not None:
+        tensors, foreign = library.published(tensors)
+        head = (*library.head, *foreign)  # asked for once: the library builds the model twice to tell
+        layouts = _layouts(library, head, official)
     layout, entry = _recognised(tensors, layouts, official, name, file)
     kept = {n: t for n, t in tensors.items() if not n.startswith(layout.head)}
     renamed = {layout.rename(n): t for n, t in kept.items()}
@@ -296,7 +299,7 @@ def fold_input(tensors: Mapping[str, Tensor], given: Input) -> dict[str, Tensor]
 
 
 def fetch(source: str) -> Path:
-    """The file of a torchvision or timm source: fetched from its publisher, or as it lies in that library's cache.
+    """The file of a torchvision, timm or transformers source, fetched or out of its library's cache.
 
     Raises:
         WeightsError: it is not there and cannot be fetched.
@@ -305,6 +308,8 @@ def fetch(source: str) -> Path:
     try:
         if library == "timm":
             return _fetch_timm(FETCHED.get(source, model))
+        if library == "transformers":
+            return _fetch_from_hub(model)
         known = get_weight(FETCHED[source]) if source in FETCHED else get_model_weights(model).DEFAULT
         return _fetch_torchvision(known.url)
     except Exception as error:  # each library, and what lies below it, has errors of its own
@@ -324,13 +329,18 @@ def _fetch_torchvision(url: str) -> Path:
 
 
 def _fetch_timm(name: str) -> Path:
-    from huggingface_hub import hf_hub_download
     from timm.models import get_pretrained_cfg
 
     config = get_pretrained_cfg(name)
     if config is None or config.hf_hub_id is None:
         raise LookupError("this timm knows no weights of that name")
-    return Path(hf_hub_download(config.hf_hub_id, "model.safetensors"))
+    return _fetch_from_hub(config.hf_hub_id)
+
+
+def _fetch_from_hub(name: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(name, "model.safetensors"))
 
 
 def fetchable(architecture: Architecture, size: str) -> tuple[Official, ...]:
