@@ -60,6 +60,8 @@ class Layout:
     """Beginnings of the names that are dropped."""
     rename: Callable[[str], str] = str
     """Name in the file -> name in the submodule."""
+    prepared: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+    """Where other names are not enough: tensors of the file, without its head -> those that are renamed."""
     input: Input | None = None
 
     def is_of(self, tensors: Mapping[str, Tensor], any_head: bool = False) -> bool:
@@ -126,6 +128,42 @@ def _vggface2(layout: str, said: str, file: str, marks: Mapping[str, tuple[int, 
     )
 
 
+def _clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """With the bias of zeros that takes up how pictures were normalised."""
+    convolution = tensors["visual.conv1.weight"]
+    return {**tensors, "visual.conv1.bias": convolution.new_zeros(len(convolution))}
+
+
+CLIP_LAYERS = {
+    "embeddings.class_embedding": "class_embedding", "embeddings.position_embedding.weight": "positional_embedding",
+    "embeddings.patch_embedding": "conv1", "pre_layrnorm": "ln_pre", "post_layernorm": "ln_post",
+    "encoder.layers": "transformer.resblocks", "layer_norm": "ln_", "self_attn": "attn", "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+}  # fmt: skip
+"""Transformers' words for the parts of CLIP's image tower -> OpenAI's."""
+
+
+def _clip_of_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Under OpenAI's names: queries, keys and values in one, the projection turned."""
+    found = {}
+    for name, tensor in tensors.items():
+        own = name.removeprefix("vision_model.")
+        for theirs, ours in CLIP_LAYERS.items():
+            own = own.replace(theirs, ours)
+        found[f"visual.{own}"] = tensor
+    found["visual.proj"] = found.pop("visual.visual_projection.weight").t()
+    for name in [name for name in found if ".q_proj." in name]:
+        parts = [name.replace("q_proj", part) for part in ("q_proj", "k_proj", "v_proj")]
+        if all(part in found for part in parts):
+            found[name.replace("q_proj.", "in_proj_")] = torch.cat([found.pop(part) for part in parts])
+    return _clip(found)
+
+
+CLIP_INPUT = Input(
+    (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711), "conv1.weight", bias="conv1.bias"
+)
+
+
 LAYOUTS = (
     Layout(
         "torchvision/r2plus1d_18",
@@ -190,7 +228,31 @@ LAYOUTS = (
     _vggface2("vggface2/resnet50", "VGGFace2 ResNet-50", "dag", {"conv4_6_3x3.weight": None}, se=False),
     _vggface2("vggface2/senet50", "VGGFace2 SENet-50", "pickle", {"layer3.5.conv3.weight": None}, se=True),
     _vggface2("vggface2/senet50", "VGGFace2 SENet-50", "dag", {"conv4_6_3x3.weight": None}, se=True),
-)
+    Layout(
+        "clip/vit_b32",
+        "CLIP ViT-B/32",
+        {"visual.conv1.weight": (768, 3, 32, 32), "visual.proj": (768, 512)},
+        head=(
+            "transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection", "logit_scale",
+            "input_resolution", "context_length", "vocab_size",
+        ),
+        rename=lambda name: name.removeprefix("visual."),
+        prepared=_clip,
+        input=CLIP_INPUT,
+    ),
+    Layout(
+        "clip/vit_b32",
+        "CLIP ViT-B/32",
+        {
+            "vision_model.embeddings.patch_embedding.weight": (768, 3, 32, 32),
+            "visual_projection.weight": (512, 768),
+        },
+        head=("text_model.", "text_projection.", "logit_scale", "vision_model.embeddings.position_ids"),
+        rename=lambda name: name.removeprefix("visual."),
+        prepared=_clip_of_transformers,
+        input=CLIP_INPUT,
+    ),
+)  # fmt: skip
 
 _SAID = {layout.source: layout.said for layout in LAYOUTS}
 
@@ -246,7 +308,7 @@ def load_official(
         layouts = _layouts(library, head, official)
     layout, entry = _recognised(tensors, layouts, official, name, file)
     kept = {n: t for n, t in tensors.items() if not n.startswith(layout.head)}
-    renamed = {layout.rename(n): t for n, t in kept.items()}
+    renamed = {layout.rename(n): t for n, t in layout.prepared(kept).items()}
     module = model.get_submodule(entry.into)
     as_built = (*(f"{part}." for part in entry.without), *head)
     for own, value in module.state_dict().items():

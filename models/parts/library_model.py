@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -130,7 +131,7 @@ def probed(sizes: Mapping[str, Size], stages: Mapping[str, Stage]) -> dict[str, 
     def of(size: Size, stage: Stage) -> Size:
         return replace(
             size,
-            build=lambda classes: Probe(size.build(classes), classes),
+            build=lambda classes: Probe(cast(LibraryModel, size.build(classes)), classes),
             stages=(replace(stage, name="probe", frozen=("backbone",)),),
             official=tuple(replace(entry, into=f"backbone.{entry.into}") for entry in size.official),
         )
