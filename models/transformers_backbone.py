@@ -19,8 +19,8 @@ tower alone or with a head, a decoder or a text tower beside it, which are dropp
 layers of 64 channels on 48×48 (Swin: two stages of 2), clips of 8 frames; there all names of an architecture are one.
 `@probe` leaves the model as it comes and trains a linear classifier; features of images are read once.
 
-One recipe for all images and one for all clips: nothing was tuned for any of them. `tiny` starts from random weights and
-shows that a model runs, not what it can do: in its few seconds a transformer learns no expression.
+One recipe for all images and one for all clips: nothing was tuned for any of them. `tiny` starts from random
+weights and shows that a model runs, not what it can do: in its few seconds a transformer learns no expression.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from ferbench.models.architecture import DEVIATION, MEAN
 from ferbench.models.dfer_clip import ARCHITECTURE
 from ferbench.models.official import load_official
 from ferbench.models.official_files import WeightsError
+from ferbench.models.released import load_released
 
 CLIP_MEAN, CLIP_DEVIATION = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 
@@ -37,6 +38,14 @@ def test_scores_are_a_hundred_cosines_whatever_the_length_of_a_text() -> None:
         model.texts[3] = model.temporal(model.backbone(clip[0]).unsqueeze(0))
         assert model(clip)[0, 3] == pytest.approx(100, abs=1e-3)
     assert scores.abs().max() <= 100
+
+
+def test_a_checkpoint_brings_its_class_texts(tmp_path: Path) -> None:
+    trained = ARCHITECTURE.sizes["tiny"].build(7)
+    save_file(trained.state_dict(), tmp_path / "w.safetensors")
+    model, classes, _ = load_released(ARCHITECTURE, "tiny", tmp_path / "w.safetensors")
+    assert classes == 7
+    assert torch.equal(model.texts, trained.texts)
 
 
 def of_transformers() -> nn.Module:
