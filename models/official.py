@@ -26,7 +26,7 @@ from torchvision.models import get_model_weights, get_weight
 
 from ferbench.models.architecture import DEVIATION, MEAN, Architecture, Official
 from ferbench.models.official_files import WeightsError, read_tensors
-from ferbench.models.parts.library_model import LibraryModel
+from ferbench.models.parts.library_model import LibraryModel, library_model_of
 from ferbench.models.weights import LoadReport, compare
 
 COUNTER = ".num_batches_tracked"
@@ -65,6 +65,8 @@ class Layout:
     """Of those that the authors' code stores and never calls, or that the submodule has no place for."""
     rename: Callable[[str], str] = str
     """Name in the file -> name in the submodule; what gets the same name becomes one tensor, along the first axis."""
+    prepared: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
+    """Where other names are not enough: tensors of the file, without its head -> those that are renamed."""
     input: Input | None = None
 
     def is_of(self, tensors: Mapping[str, Tensor], any_head: bool = False) -> bool:
@@ -241,6 +243,43 @@ def _ir50_ms1m(mark: str, head: tuple[str, ...]) -> Layout:
 
 EFFICIENTNET_B0 = {"conv_stem.weight": (32, 3, 3, 3), "blocks.6.0.conv_pwl.weight": (320, 1152, 1, 1)}
 
+
+def _clip(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """With the bias of zeros that takes up how pictures were normalised."""
+    convolution = tensors["visual.conv1.weight"]
+    return {**tensors, "visual.conv1.bias": convolution.new_zeros(len(convolution))}
+
+
+CLIP_LAYERS = {
+    "embeddings.class_embedding": "class_embedding", "embeddings.position_embedding.weight": "positional_embedding",
+    "embeddings.patch_embedding": "conv1", "pre_layrnorm": "ln_pre", "post_layernorm": "ln_post",
+    "encoder.layers": "transformer.resblocks", "layer_norm": "ln_", "self_attn": "attn", "mlp.fc1": "mlp.c_fc",
+    "mlp.fc2": "mlp.c_proj",
+}  # fmt: skip
+"""Transformers' words for the parts of CLIP's image tower -> OpenAI's."""
+
+
+def _clip_of_transformers(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Under OpenAI's names: queries, keys and values in one, the projection turned."""
+    found = {}
+    for name, tensor in tensors.items():
+        own = name.removeprefix("vision_model.")
+        for theirs, ours in CLIP_LAYERS.items():
+            own = own.replace(theirs, ours)
+        found[f"visual.{own}"] = tensor
+    found["visual.proj"] = found.pop("visual.visual_projection.weight").t()
+    for name in [name for name in found if ".q_proj." in name]:
+        parts = [name.replace("q_proj", part) for part in ("q_proj", "k_proj", "v_proj")]
+        if all(part in found for part in parts):
+            found[name.replace("q_proj.", "in_proj_")] = torch.cat([found.pop(part) for part in parts])
+    return _clip(found)
+
+
+CLIP_INPUT = Input(
+    (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711), "conv1.weight", bias="conv1.bias"
+)
+
+
 LAYOUTS = (
     Layout(
         "torchvision/r2plus1d_18",
@@ -378,7 +417,31 @@ LAYOUTS = (
             running_mean="stem.1.running_mean",
         ),
     ),
-)
+    Layout(
+        "clip/vit_b32",
+        "CLIP ViT-B/32",
+        {"visual.conv1.weight": (768, 3, 32, 32), "visual.proj": (768, 512)},
+        head=(
+            "transformer.", "token_embedding.", "positional_embedding", "ln_final.", "text_projection", "logit_scale",
+            "input_resolution", "context_length", "vocab_size",
+        ),
+        rename=lambda name: name.removeprefix("visual."),
+        prepared=_clip,
+        input=CLIP_INPUT,
+    ),
+    Layout(
+        "clip/vit_b32",
+        "CLIP ViT-B/32",
+        {
+            "vision_model.embeddings.patch_embedding.weight": (768, 3, 32, 32),
+            "visual_projection.weight": (512, 768),
+        },
+        head=("text_model.", "text_projection.", "logit_scale", "vision_model.embeddings.position_ids"),
+        rename=lambda name: name.removeprefix("visual."),
+        prepared=_clip_of_transformers,
+        input=CLIP_INPUT,
+    ),
+)  # fmt: skip
 
 _SAID = {layout.source: layout.said for layout in LAYOUTS}
 
@@ -390,7 +453,8 @@ def said(source: str) -> str:
 
 def layouts_of(model: nn.Module, official: tuple[Official, ...]) -> tuple[Layout, ...]:
     """All layouts that a file for a model may have."""
-    return _layouts(model, model.head, official) if isinstance(model, LibraryModel) else LAYOUTS
+    library = library_model_of(model)
+    return LAYOUTS if library is None else _layouts(library, library.head, official)
 
 
 def _layouts(model: LibraryModel, head: tuple[str, ...], official: tuple[Official, ...]) -> tuple[Layout, ...]:
@@ -428,14 +492,14 @@ def load_official(
     tensors = read_tensors(file)
     layouts: tuple[Layout, ...] = LAYOUTS
     head: tuple[str, ...] = ()
-    if isinstance(model, LibraryModel):
-        head = model.head  # asked for once: the library builds the model twice to tell
-        layouts = _layouts(model, head, official)
+    library = library_model_of(model)
+    if library is not None:
+        tensors, foreign = library.published(tensors)
+        head = (*library.head, *foreign)  # asked for once: the library builds the model twice to tell
+        layouts = _layouts(library, head, official)
     layout, entry = _recognised(tensors, layouts, official, name, file)
     kept = {n: t for n, t in tensors.items() if not n.startswith((*layout.head, *layout.unused))}
-    renamed = {layout.rename(n): t for n, t in kept.items()}
-    kept = {n: t for n, t in tensors.items() if not n.startswith(layout.head)}
-    renamed = renamed_by(layout, kept)
+    renamed = renamed_by(layout, layout.prepared(kept))
     module = model.get_submodule(entry.into)
     as_built = (*(f"{part}." for part in entry.without), *head)
     for own, value in module.state_dict().items():
@@ -496,7 +560,7 @@ def fold_input(tensors: Mapping[str, Tensor], given: Input) -> dict[str, Tensor]
 
 
 def fetch(source: str) -> Path:
-    """The file of a torchvision or timm source: fetched from its publisher, or as it lies in that library's cache.
+    """The file of a torchvision, timm or transformers source, fetched or out of its library's cache.
 
     Raises:
         WeightsError: it is not there and cannot be fetched.
@@ -505,6 +569,8 @@ def fetch(source: str) -> Path:
     try:
         if library == "timm":
             return _fetch_timm(FETCHED.get(source, model))
+        if library == "transformers":
+            return _fetch_from_hub(model)
         known = get_weight(FETCHED[source]) if source in FETCHED else get_model_weights(model).DEFAULT
         return _fetch_torchvision(known.url)
     except Exception as error:  # each library, and what lies below it, has errors of its own
@@ -524,13 +590,18 @@ def _fetch_torchvision(url: str) -> Path:
 
 
 def _fetch_timm(name: str) -> Path:
-    from huggingface_hub import hf_hub_download
     from timm.models import get_pretrained_cfg
 
     config = get_pretrained_cfg(name)
     if config is None or config.hf_hub_id is None:
         raise LookupError("this timm knows no weights of that name")
-    return Path(hf_hub_download(config.hf_hub_id, "model.safetensors"))
+    return _fetch_from_hub(config.hf_hub_id)
+
+
+def _fetch_from_hub(name: str) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    return Path(hf_hub_download(name, "model.safetensors"))
 
 
 def fetchable(architecture: Architecture, size: str) -> tuple[Official, ...]:

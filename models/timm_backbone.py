@@ -6,6 +6,9 @@ Of a video it sees images; the harness averages its scores over the frames that 
 size that timm states for the model; `tiny` is the same model, no smaller, at 48×48. Transformers of a fixed input are
 built for that size. What a model cannot take it refuses in words.
 
+`@probe` leaves the model as it comes and trains a linear classifier on its features, which are read once: it shows what
+official weights know of expressions, and without them what chance does.
+
 The recipe is one for all: nothing was tuned for any of them. They start from random weights; at `full` from timm's own
 where these are given (`--weights imagenet`, or a file), and pictures are normalised as those were trained.
 """
@@ -20,7 +23,7 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 
 from ferbench.models.architecture import Architecture, Family, Official, Size, Stage
-from ferbench.models.parts.library_model import LibraryModel
+from ferbench.models.parts.library_model import IMAGE_PROBE, LibraryModel, probed
 
 TINY = 48
 
@@ -54,37 +57,39 @@ def own_size(name: str) -> int:
 
 def make(name: str) -> Architecture:
     """The architecture of one of `names`."""
+    sizes = {
+        "full": Size(
+            build=lambda classes: build(name, own_size(name), classes),
+            image_size=own_size(name),
+            stages=(Stage(epochs=20, batch_size=32, lr=1e-4, weight_decay=0.05, gradient_norm=1.0),),
+            official=(Official(f"timm/{name}", "model"),),
+            channels_last=True,
+        ),
+        "tiny": Size(
+            build=lambda classes: build(name, TINY, classes),
+            image_size=TINY,
+            stages=(
+                Stage(
+                    epochs=12,
+                    max_samples=8_000,
+                    batch_size=32,
+                    lr=2e-3,
+                    weight_decay=0.05,
+                    label_smoothing=0.05,
+                    class_weights="sqrt_inverse",
+                    gradient_norm=5.0,
+                ),
+            ),
+            channels_last=True,
+        ),
+    }
     return Architecture(
         name=f"timm:{name}",
         title=f"{name} (timm)",
         view="image",
         source="huggingface/pytorch-image-models",
-        sizes={
-            "full": Size(
-                build=lambda classes: build(name, own_size(name), classes),
-                image_size=own_size(name),
-                stages=(Stage(epochs=20, batch_size=32, lr=1e-4, weight_decay=0.05, gradient_norm=1.0),),
-                official=(Official(f"timm/{name}", "model"),),
-                channels_last=True,
-            ),
-            "tiny": Size(
-                build=lambda classes: build(name, TINY, classes),
-                image_size=TINY,
-                stages=(
-                    Stage(
-                        epochs=12,
-                        max_samples=8_000,
-                        batch_size=32,
-                        lr=2e-3,
-                        weight_decay=0.05,
-                        label_smoothing=0.05,
-                        class_weights="sqrt_inverse",
-                        gradient_norm=5.0,
-                    ),
-                ),
-                channels_last=True,
-            ),
-        },
+        sizes=sizes,
+        variants={"probe": probed(sizes, IMAGE_PROBE)},
     )
 
 

@@ -5,6 +5,8 @@
 `full` has 16 frames of the size of torchvision's official weights; `tiny` is the same model, no smaller, at 8 frames of
 48×48. MViT takes 16 frames of 224×224 alone. What a model cannot take it refuses in words.
 
+`@probe` leaves the model as it comes and trains a linear classifier on its features.
+
 The recipe is one for all: nothing was tuned for any of them. They start from random weights; at `full` from
 torchvision's own where these are given (`--weights imagenet`, or a file), and pictures are normalised as those were
 trained. `tiny` shows that a model runs, not what it can do: 100 clips in about 6 s of a CPU core teach S3D, the
@@ -24,7 +26,7 @@ from torchvision import models as torchvision_models
 from torchvision.models import video
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Family, Official, Size, Stage
-from ferbench.models.parts.library_model import LibraryModel
+from ferbench.models.parts.library_model import CLIP_PROBE, LibraryModel, probed
 from ferbench.models.parts.pooling import separated
 
 TINY = 48
@@ -72,41 +74,43 @@ def transforms(name: str) -> Any:
 
 def make(name: str) -> Architecture:
     """The architecture of one of `names`."""
+    sizes = {
+        "full": Size(
+            build=lambda classes: build(name, FULL_FRAMES, own_size(name), classes),
+            image_size=own_size(name),
+            frames=FULL_FRAMES,
+            stages=(Stage(epochs=20, batch_size=8, lr=1e-4, weight_decay=0.05, gradient_norm=1.0),),
+            official=(Official(f"torchvision/{name}", "model"),),
+            precision=BFLOAT16,
+            channels_last=True,
+        ),
+        "tiny": Size(
+            build=lambda classes: build(name, TINY_FRAMES, TINY, classes),
+            image_size=TINY,
+            frames=TINY_FRAMES,
+            stages=(
+                Stage(
+                    epochs=1,
+                    max_samples=100,
+                    batch_size=8,
+                    lr=1e-3,
+                    weight_decay=0.05,
+                    label_smoothing=0.05,
+                    class_weights="sqrt_inverse",
+                    augmentation="none",
+                    gradient_norm=5.0,
+                ),
+            ),
+        ),
+    }
     return Architecture(
         name=f"torchvision:{name}",
         title=f"{name} (torchvision)",
         view="clip",
         source="pytorch/vision",
         models_time=True,
-        sizes={
-            "full": Size(
-                build=lambda classes: build(name, FULL_FRAMES, own_size(name), classes),
-                image_size=own_size(name),
-                frames=FULL_FRAMES,
-                stages=(Stage(epochs=20, batch_size=8, lr=1e-4, weight_decay=0.05, gradient_norm=1.0),),
-                official=(Official(f"torchvision/{name}", "model"),),
-                precision=BFLOAT16,
-                channels_last=True,
-            ),
-            "tiny": Size(
-                build=lambda classes: build(name, TINY_FRAMES, TINY, classes),
-                image_size=TINY,
-                frames=TINY_FRAMES,
-                stages=(
-                    Stage(
-                        epochs=1,
-                        max_samples=100,
-                        batch_size=8,
-                        lr=1e-3,
-                        weight_decay=0.05,
-                        label_smoothing=0.05,
-                        class_weights="sqrt_inverse",
-                        augmentation="none",
-                        gradient_norm=5.0,
-                    ),
-                ),
-            ),
-        },
+        sizes=sizes,
+        variants={"probe": probed(sizes, CLIP_PROBE)},
     )
 
 
