@@ -122,6 +122,9 @@ class LGIFormer(nn.Module):
         region: the same of a region, in tubelets.
     """
 
+    position: Tensor
+    """(1,R,S,F)."""
+
     def __init__(
         self,
         classes: int,
@@ -139,7 +142,7 @@ class LGIFormer(nn.Module):
         self.patch_embed = nn.Conv3d(3, width, tubelet, stride=tubelet)
         grid = [whole // part for whole, part in zip(clip, tubelet, strict=True)]
         position = sinusoids(grid[0] * grid[1] * grid[2], width).T.unflatten(1, grid)
-        self.register_buffer("position", into_regions(position[None], region), persistent=False)  # (1,R,S,F)
+        self.register_buffer("position", into_regions(position[None], region), persistent=False)
         regions = self.position.shape[1]
         self.messengers = nn.Parameter(torch.empty(regions, width))
         chances = [drop_path * n / max(1, depth - 1) for n in range(depth)]
