@@ -36,8 +36,9 @@ from timm.layers.drop import DropPath
 from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
-from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage
+from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
 from ferbench.models.parts.sinusoids import sinusoids
+from ferbench.models.parts.vit import ViT, vit_tiny
 
 Extent = tuple[int, int, int]
 """Over time, height and width."""
@@ -113,6 +114,25 @@ def _norm(width: int) -> nn.LayerNorm:
     return nn.LayerNorm(width, eps=1e-6)
 
 
+class Pixels(nn.Identity):
+    """What the paper's tubelets are cut from."""
+
+    channels, patch = 3, 1
+
+
+class Patches(nn.Module):
+    """What a ViT makes of a picture's patches, without its class token: (N,3,S,S) -> (N,F*S/patch*S/patch)."""
+
+    def __init__(self, vit: ViT) -> None:
+        super().__init__()
+        self.vit = vit
+        self.channels = vit.width
+        self.patch = vit.patch_embed.patch_size[0]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.vit.forward_features(x)[:, 1:].transpose(1, 2).flatten(1)
+
+
 class LGIFormer(nn.Module):
     """(B,T,3,S,S) -> (B,classes).
 
@@ -120,6 +140,7 @@ class LGIFormer(nn.Module):
         clip: frames, height, width.
         tubelet: the same of a token, in frames and pixels.
         region: the same of a region, in tubelets.
+        stem: what each frame goes through before it is cut into tubelets.
     """
 
     position: Tensor
@@ -128,6 +149,7 @@ class LGIFormer(nn.Module):
     def __init__(
         self,
         classes: int,
+        stem: Pixels | Patches,
         clip: Extent,
         tubelet: Extent,
         region: Extent,
@@ -139,7 +161,10 @@ class LGIFormer(nn.Module):
         super().__init__()
         self.clip_shape = (clip[0], 3, *clip[1:])
         self.region = region
-        self.patch_embed = nn.Conv3d(3, width, tubelet, stride=tubelet)
+        self.stem = stem
+        self.maps = (stem.channels, clip[1] // stem.patch, clip[2] // stem.patch)
+        kernel = (tubelet[0], tubelet[1] // stem.patch, tubelet[2] // stem.patch)
+        self.patch_embed = nn.Conv3d(stem.channels, width, kernel, stride=kernel)
         grid = [whole // part for whole, part in zip(clip, tubelet, strict=True)]
         position = sinusoids(grid[0] * grid[1] * grid[2], width).T.unflatten(1, grid)
         self.register_buffer("position", into_regions(position[None], region), persistent=False)
@@ -153,7 +178,8 @@ class LGIFormer(nn.Module):
         self.fc_norm = _norm(width)
         self.head = nn.Linear(width, classes)
         nn.init.trunc_normal_(self.messengers, std=0.02)
-        for linear in (module for module in self.modules() if isinstance(module, nn.Linear)):
+        own = (module for part in (self.blocks, self.head) for module in part.modules())
+        for linear in (module for module in own if isinstance(module, nn.Linear)):
             nn.init.trunc_normal_(linear.weight, std=0.02)
             if linear.bias is not None:
                 nn.init.zeros_(linear.bias)
@@ -161,8 +187,13 @@ class LGIFormer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[1:] != self.clip_shape:
             raise ValueError(f"this LGI-Former needs clips of shape {self.clip_shape}, not {tuple(x.shape[1:])}")
-        tubelets = into_regions(self.patch_embed(x.transpose(1, 2)), self.region) + self.position  # (B,R,S,F)
-        messengers = self.messengers[:, None].expand(len(x), -1, -1, -1)
+        return self.decode(self.stem(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
+
+    def decode(self, features: Tensor) -> Tensor:
+        """What the stem has made of a clip's frames (B,T,...) -> (B,classes)."""
+        maps = features.flatten(2).unflatten(2, self.maps).transpose(1, 2)  # (B,C,T,H,W)
+        tubelets = into_regions(self.patch_embed(maps), self.region) + self.position  # (B,R,S,F)
+        messengers = self.messengers[:, None].expand(len(maps), -1, -1, -1)
         tokens = torch.cat((messengers, tubelets), dim=2).flatten(0, 1)  # (B*R,1+S,F)
         return self.head(self.fc_norm(self.blocks(tokens).mean(dim=1)))
 
@@ -183,7 +214,7 @@ ARCHITECTURE = Architecture(
     sizes={
         "full": Size(
             build=lambda classes: LGIFormer(
-                classes, (16, 160, 160), (2, 16, 16), (2, 5, 10), width=512, depth=16, heads=8, drop_path=0.1
+                classes, Pixels(), (16, 160, 160), (2, 16, 16), (2, 5, 10), width=512, depth=16, heads=8, drop_path=0.1
             ),
             image_size=160,
             frames=16,
@@ -195,22 +226,26 @@ ARCHITECTURE = Architecture(
             precision=BFLOAT16,
         ),
         "tiny": Size(
-            build=lambda classes: LGIFormer(classes, (8, 48, 48), (2, 8, 8), (2, 3, 6), width=64, depth=4, heads=4),
+            build=lambda classes: LGIFormer(
+                classes, Patches(vit_tiny()), (8, 48, 48), (2, 8, 8), (2, 3, 6), width=64, depth=2, heads=2
+            ),
             image_size=48,
             frames=8,
             stages=(
                 Stage(
                     epochs=20,
-                    max_samples=8_000,
-                    batch_size=32,
+                    max_samples=6_000,
+                    batch_size=16,
                     lr=1e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
-                    augmentation="light",
                     gradient_norm=1.0,
+                    frozen=("stem",),
+                    reads="stem",
                 ),
             ),
+            weights=(Weights("geometry-vit", "stem.vit"),),
         ),
     },
 )
