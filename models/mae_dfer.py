@@ -227,7 +227,7 @@ ARCHITECTURE = Architecture(
         ),
         "tiny": Size(
             build=lambda classes: LGIFormer(
-                classes, Patches(vit_tiny()), (8, 48, 48), (2, 8, 8), (2, 3, 6), width=64, depth=2, heads=2
+                classes, Patches(vit_tiny()), (8, 48, 48), (2, 16, 16), (2, 3, 3), width=64, depth=2, heads=2
             ),
             image_size=48,
             frames=8,
