@@ -22,8 +22,9 @@ the seed's for DFEW; its 1e-3 is for 256 clips, hence 3.75e-4. It starts from it
 is not trained here: give the file.
 Deviations from the seed: no layer-wise decay of the learning rate (.75), no mixup and cutmix. One view of a clip is
 scored; its published figures are the mean over two parts of a clip times two crops. Its validation list is its test
-list; here the epoch is chosen on a validation part. Tiny has 64 channels, 4 layers and 4 heads, tubelets of 2×8×8 in 4
-regions of 2×3×6, and starts from random weights.
+list; here the epoch is chosen on a validation part. Tiny has 64 channels, 2 layers and 2 heads, clips of 8 frames and 2
+regions of 2×3×3 tubelets of 2×16×16; for want of a pre-trained LGI-Former its tubelets are cut from the patches of the
+project's small ViT, frozen as it comes from its pretext, and not from pixels.
 """
 
 from __future__ import annotations
@@ -227,16 +228,24 @@ ARCHITECTURE = Architecture(
         ),
         "tiny": Size(
             build=lambda classes: LGIFormer(
-                classes, Patches(vit_tiny()), (8, 48, 48), (2, 16, 16), (2, 3, 3), width=64, depth=2, heads=2
+                classes,
+                Patches(vit_tiny()),
+                (8, 48, 48),
+                (2, 16, 16),
+                (2, 3, 3),
+                width=64,
+                depth=2,
+                heads=2,
+                drop_path=0.1,
             ),
             image_size=48,
             frames=8,
             stages=(
                 Stage(
-                    epochs=20,
-                    max_samples=6_000,
+                    epochs=60,
+                    max_samples=12_000,
                     batch_size=16,
-                    lr=1e-3,
+                    lr=1.5e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",

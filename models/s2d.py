@@ -27,7 +27,7 @@ which was trained to find them: each of its 3×3 places stands for 2×2 patches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import cast
 
 import torch
@@ -186,17 +186,13 @@ class S2D(nn.Module):
         return self.head(self.dropout(self.transformer(x, self.landmarks(x.flatten(0, 1)))))
 
 
-ARCHITECTURE = Architecture(
-    name="s2d",
-    title="S2D",
-    view="clip",
-    source="arXiv 2312.05447; MSA-LMC/S2D",
-    models_time=True,
-    sizes={
+def sizes(full: int, tiny: int) -> Mapping[str, Size]:
+    """Both sizes, for clips of so many frames."""
+    return {
         "full": Size(
-            build=lambda classes: S2D(classes, vit_base(), LandmarkMaps(), frames=16, heads=8, dropout=0.5),
+            build=lambda classes: S2D(classes, vit_base(), LandmarkMaps(), frames=full, heads=8, dropout=0.5),
             image_size=224,
-            frames=16,
+            frames=full,
             stages=(
                 Stage(
                     epochs=100,
@@ -213,16 +209,16 @@ ARCHITECTURE = Architecture(
         ),
         "tiny": Size(
             build=lambda classes: S2D(
-                classes, vit_tiny(), LandmarkMapsTiny(mobilenet_v3_tiny()), frames=4, heads=2, dropout=0.1
+                classes, vit_tiny(), LandmarkMapsTiny(mobilenet_v3_tiny()), frames=tiny, heads=2, dropout=0.1
             ),
             image_size=48,
-            frames=4,
+            frames=tiny,
             stages=(
                 Stage(
-                    epochs=12,
-                    max_samples=2_900,
+                    epochs=20,
+                    max_samples=4_000,
                     batch_size=8,
-                    lr=2e-3,
+                    lr=4e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
@@ -236,5 +232,15 @@ ARCHITECTURE = Architecture(
                 Weights("geometry-mobilenet_v3", "landmarks.backbone"),
             ),
         ),
-    },
+    }
+
+
+ARCHITECTURE = Architecture(
+    name="s2d",
+    title="S2D",
+    view="clip",
+    source="arXiv 2312.05447; MSA-LMC/S2D",
+    models_time=True,
+    sizes=sizes(full=16, tiny=4),
+    variants={"frames=4": sizes(4, 4)},
 )
