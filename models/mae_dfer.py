@@ -12,7 +12,8 @@ Paper: "MAE-DFER: Efficient Masked Autoencoder for Self-supervised Dynamic Facia
           -> tubelets + attention of all tubelets to the messengers
           -> MLP (×4)
 
-The tubelets of a region attend to 101 tokens in place of 800. The places fix T, H and W when the model is built.
+The tubelets of a region attend to 101 tokens in place of 800. The places fix T, H and W when the model is built. Of the
+tokens that the seed can take the mean of, the messengers are what its scripts for DFEW, FERV39k and MAFW choose.
 
 The last layer computes the messengers alone: nothing reads its tubelets. The seed computes them, and has 1.05 M
 parameters there that no gradient reaches: without these and 2.6 G multiply-adds the logits are the same.
@@ -20,11 +21,11 @@ parameters there that no gradient reaches: without these and 2.6 G multiply-adds
 AdamW, weight decay .05, 100 epochs (5 of warm-up), stochastic depth .1, label smoothing .1 and three times 32 clips are
 the seed's for DFEW; its 1e-3 is for 256 clips, hence 3.75e-4. It starts from its masked autoencoder of VoxCeleb2, which
 is not trained here: give the file.
-Deviations from the seed: no layer-wise decay of the learning rate (.75), no mixup and cutmix. One view of a clip is
-scored; its published figures are the mean over two parts of a clip times two crops. Its validation list is its test
-list; here the epoch is chosen on a validation part. Tiny has 64 channels, 2 layers and 2 heads, clips of 8 frames and 2
-regions of 2×3×3 tubelets of 2×16×16; for want of a pre-trained LGI-Former its tubelets are cut from the patches of the
-project's small ViT, frozen as it comes from its pretext, and not from pixels.
+Deviations from the seed: no layer-wise decay of the learning rate (.75), no mixup, cutmix and erased squares. One view
+of a clip is scored; its published figures are the mean over two parts of a clip times two crops. Its validation list is
+its test list; here the epoch is chosen on a validation part. Tiny has 64 channels, 2 layers and 2 heads, clips of 8
+frames and 2 regions of 2×3×3 tubelets of 2×16×16; for want of a pre-trained LGI-Former its tubelets are cut from the
+patches of the project's small ViT, frozen as it comes from its pretext, and not from pixels.
 """
 
 from __future__ import annotations

@@ -16,11 +16,11 @@ et al. 2023 (arXiv 2312.05447); seed: github.com/MSA-LMC/S2D.
 The class token, the positions and those of time come in after the first prompt. The positions fix T, H and W when the
 model is built. AdamW, 1e-5, weight decay .05, 100 epochs (2 of warm-up), batch 8 and label smoothing .1 are the seed's
 for DFEW. Of its 12 norms before the prompts nothing calls the last, which is left out.
-Deviations from the seed: no self-distillation from emotion anchors, no mixup and cutmix. The layer norm before the head
-stays frozen with the ViT: the head can do whatever its scale and shift could. One view of a clip is scored; its
-published figures are the mean over two parts of a clip times two crops, of the epoch that is best on the test part. It
-starts from a ViT for landmarks and expressions of AffectNet: give the file that is fine-tuned from it, and
-MobileFaceNet's.
+Deviations from the seed: no self-distillation from emotion anchors, no mixup, cutmix and erased squares. The layer norm
+before the head stays frozen with the ViT: the head can do whatever its scale and shift could. One view of a clip is
+scored; its published figures are the mean over two parts of a clip times two crops, of the epoch that is best on the
+test part. It starts from a ViT for landmarks and expressions of AffectNet: give the file that is fine-tuned from it,
+and MobileFaceNet's.
 Tiny has a smaller ViT (64 channels, 3 layers), clips of 4 frames, and as landmarks the project's small MobileNetV3,
 which was trained to find them: each of its 3×3 places stands for 2×2 patches.
 """
