@@ -9,7 +9,8 @@ padding touches, where zero is another colour.
 Sources of the layouts: torchvision; timm; facebookresearch/TimeSformer; mit-han-lab/temporal-shift-module;
 cydonia999/VGGFace2-pytorch (`*_weight.pkl`); S. Albanie's conversions of VGGFace2 (`*_dag.pth`);
 ZhaoJ9014/face.evoLVe (IR-50, which POSTER++ renames); cunjian/pytorch_face_landmark (MobileFaceNet);
-Talented-Q/POSTER_V2; sb-ai-lab/EmotiEffLib; zengqunzhao/MA-Net; zengqunzhao/Former-DFER.
+Talented-Q/POSTER_V2; sb-ai-lab/EmotiEffLib; zengqunzhao/MA-Net; zengqunzhao/Former-DFER; openai/CLIP;
+sunlicai/MAE-DFER; MSA-LMC/S2D.
 """
 
 from __future__ import annotations
@@ -164,6 +165,34 @@ def _dag(name: str) -> str:
     if layer is None or layer[3] not in DAG:
         return name
     return f"layer{int(layer[1]) - 1}.{int(layer[2]) - 1}.{DAG[layer[3]]}.{layer[4]}"
+
+
+MAE_DFER_PRETEXT = ("encoder.norm.", "decoder.", "encoder_to_decoder.", "mask_token")
+"""What a masked autoencoder has behind its encoder; the classifier has a norm of its own."""
+
+
+def _mae_dfer(name: str) -> str:
+    name = name.removeprefix("encoder.").replace("lg_region_tokens", "messengers")
+    return name.replace("patch_embed.proj.", "patch_embed.").replace("q_bias", "q.bias")
+
+
+S2D = {
+    "conv0_0": "prompts.{}.image", "conv0_1": "prompts.{}.landmarks", "conv1x1": "prompts.{}.out",
+    "fovea.smooth": "prompts.{}.sharpness", "TMA.T_Adapter.D_fc1": "adapters.{}.down",
+    "TMA.T_Adapter.attn": "adapters.{}.attn", "TMA.T_Adapter.D_fc2": "adapters.{}.up", "TMA.norm": "adapters.{}.norm",
+    "TMA.S_Adapter.D_fc1": "adapters.{}.mlp.0", "TMA.S_Adapter.D_fc2": "adapters.{}.mlp.2",
+}  # fmt: skip
+"""What S2D has in `prompt_blocks.{}`."""
+
+
+def _s2d(name: str) -> str:
+    layer = re.fullmatch(r"prompt_blocks\.(\d+)\.([\w.]+?)((?:\.qkv|\.proj)?\.(?:weight|bias)|)", name)
+    if layer:
+        return S2D[layer[2]].format(layer[1]) + layer[3]
+    if name.startswith(("ln_post.", "cls_token", "pos_embed", "patch_embed.", "blocks.")):
+        return f"backbone.{name.replace('ln_post.', 'norm.')}"
+    name = name.replace("patch_embed_prompt.proj.", "landmark_embed.").replace("temporal_embedding", "time_embed")
+    return name.replace("prompt_norms.", "norms.")
 
 
 def _vggface2(layout: str, said: str, file: str, marks: Mapping[str, tuple[int, ...] | None], se: bool) -> Layout:
@@ -441,6 +470,33 @@ LAYOUTS = (
         prepared=_clip_of_transformers,
         input=CLIP_INPUT,
     ),
+    Layout(
+        "mae_dfer/voxceleb2",
+        "MAE-DFER VoxCeleb2",
+        {"encoder.lg_region_tokens": (8, 512), "encoder.blocks.15.third_attn.q.weight": (512, 512)},
+        head=(*MAE_DFER_PRETEXT, "encoder.blocks.15.third_attn"),
+        rename=_mae_dfer,
+    ),
+    Layout(
+        "mae_dfer/finetuned",
+        "MAE-DFER fine-tuned",
+        {"lg_region_tokens": (8, 512), "fc_norm.weight": (512,), "blocks.15.third_attn.q.weight": (512, 512)},
+        head=("head.", "blocks.15.third_attn"),
+        rename=_mae_dfer,
+    ),
+    Layout(
+        "s2d/finetuned",
+        "S2D fine-tuned",
+        {"temporal_embedding": (1, 16, 768), "prompt_blocks.11.TMA.norm.weight": (768,), "ln_post.weight": (768,)},
+        head=("head.", "prompt_norms.11."),
+        rename=_s2d,
+    ),
+    Layout(
+        "s2d/landmarks",
+        "MobileFaceNet landmarks",
+        {"conv_4.model.5.project.conv.weight": (128, 256, 1, 1), "output_layer.linear.weight": (136, 512)},
+        head=("conv_45.", "conv_5.", "conv_6_sep.", "output_layer."),
+    ),
 )  # fmt: skip
 
 _SAID = {layout.source: layout.said for layout in LAYOUTS}
@@ -528,14 +584,15 @@ def _recognised(
 ) -> tuple[Layout, Official]:
     """Which layout the tensors have, and the architecture's entry for it."""
     takes = " or ".join(said(entry.source) for entry in official)
-    layout = next((layout for layout in layouts if layout.is_of(tensors)), None)
-    if layout is None:
+    of_kind = [layout for layout in layouts if layout.is_of(tensors)]
+    if not of_kind:
         first = ", ".join(list(tensors)[:2])
         raise WeightsError(f"{file}: no official weights that are known here (it begins {first}); {name} takes {takes}")
-    entry = next((entry for entry in official if entry.source == layout.source), None)
-    if entry is None:
-        raise WeightsError(f"{file}: these are {layout.said} weights; {name} takes {takes}")
-    return layout, entry
+    for layout in of_kind:  # S2D's names hold all of a ViT's; two architectures may want other layers of one file
+        for entry in official:
+            if entry.source == layout.source:
+                return layout, entry
+    raise WeightsError(f"{file}: these are {of_kind[0].said} weights; {name} takes {takes}")
 
 
 def fold_input(tensors: Mapping[str, Tensor], given: Input) -> dict[str, Tensor]:

@@ -161,8 +161,7 @@ def test_a_full_disk_is_told_with_its_node() -> None:
 def test_a_cell_ends_at_its_time_limit() -> None:
     began = time.monotonic()
     with pytest.raises(worker.JobError, match=r"over its time limit of 0\.2 s"), time_limit(0.2):
-        while True:
-            time.sleep(0.01)
+        time.sleep(30)
     assert time.monotonic() - began < 5
     with time_limit(5):
         pass
