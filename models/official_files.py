@@ -115,7 +115,7 @@ def _with_stand_ins(read: Callable[[], Any]) -> Any:
     """What a file holds, with a stand-in for every class of others that it names."""
     names: list[str] = []
     while True:
-        stand_ins = [(type("StandIn", (StandIn,), {}), name) for name in names]
+        stand_ins: list[Any] = [(type("StandIn", (StandIn,), {}), name) for name in names]
         try:
             with safe_globals(stand_ins):
                 return read()

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from ferbench.models.architecture import Architecture, Official
-from ferbench.models.official import COUNTER, Layout, fold_input, layouts_of
+from ferbench.models.official import COUNTER, fold_input, layouts_of, renamed_by
 from ferbench.models.official_files import WeightsError, read_tensors
+from ferbench.models.official_layouts import Layout
 from ferbench.models.weights import compare
 
 MOST_CLASSES = 1000
@@ -37,9 +38,14 @@ def load_released(architecture: Architecture, size: str, file: Path) -> tuple[nn
         return *_loaded(build, heads, tensors, None, architecture.name, file), "weights in the names of this project"
     layout, entry = _recognised(build, tensors, official, architecture.name, file)
     prefix = f"{entry.into}." if entry.into else ""
-    body = {f"{prefix}{layout.rename(n)}": t for n, t in tensors.items() if not n.startswith(layout.head)}
+    tensors = {n: t for n, t in tensors.items() if not n.startswith(layout.unused)}
+    body = {n: t for n, t in tensors.items() if not n.startswith(layout.head)}
     head = {n: t for n, t in tensors.items() if n.startswith(layout.head)}
-    renamed = {**body, **_paired(heads, own, head, layout, architecture.name, file)}
+    renamed = {f"{prefix}{n}": t for n, t in renamed_by(layout, layout.prepared(body)).items()}
+    named = {f"{prefix}{layout.rename(n)}": t for n, t in head.items()}
+    if named.keys() != heads.keys():
+        named = _paired(heads, head, layout, architecture.name, file)
+    renamed |= {n: _as_shown(t, own[n].ndim) for n, t in named.items()}
     return *_loaded(build, heads, renamed, (layout, prefix), architecture.name, file), f"{layout.said} with its head"
 
 
@@ -78,7 +84,6 @@ def _recognised(
 
 def _paired(
     heads: Mapping[str, int],
-    own: Mapping[str, Tensor],
     given: Mapping[str, Tensor],
     layout: Layout,
     name: str,
@@ -92,12 +97,12 @@ def _paired(
     if len(ends) != len(given) or set(ends) != {n.rpartition(".")[2] for n in heads} or len(ends) != len(heads):
         raise WeightsError(f"{file}: its head ({', '.join(given)}) is not built as that of {name} "
                            f"({', '.join(heads)}): export it as an ONNX file")  # fmt: skip
-    found = {}
-    for mine in heads:
-        tensor = given[ends[mine.rpartition(".")[2]]]
-        flat = tensor.reshape(tensor.shape[: own[mine].ndim]) if set(tensor.shape[own[mine].ndim :]) <= {1} else tensor
-        found[mine] = flat
-    return found
+    return {mine: given[ends[mine.rpartition(".")[2]]] for mine in heads}
+
+
+def _as_shown(tensor: Tensor, axes: int) -> Tensor:
+    """Without the axes of one place that a convolution has where a linear layer does the same."""
+    return tensor.reshape(tensor.shape[:axes]) if set(tensor.shape[axes:]) <= {1} else tensor
 
 
 def _loaded(

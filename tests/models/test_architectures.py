@@ -39,6 +39,7 @@ READING_NAMES = [
 OTHER_LENGTH = 4
 """Frames of a clip that hardly any tiny size has."""
 SIZES_TAKEN = {
+    "apvit": (False, False),
     "c3d": (False, False),
     "cnn": (True, True),
     "cnn_embedding_average": (True, False),
@@ -53,6 +54,9 @@ SIZES_TAKEN = {
     "disentangled_difference_of_embeddings": (True, False),
     "efficientnet_lstm": (True, True),
     "efficientnet_tcn": (True, True),
+    "former_dfer": (False, False),
+    "m3dfel": (True, False),
+    "poster_v2": (False, False),
     "r2plus1d": (True, True),
     "residual_attention": (True, False),
     "residual_attention_ed_tcn": (True, True),
@@ -81,6 +85,16 @@ FULL_SIZE = {
     "tsm": (6, 23.52e6, 32.70e9),
     "vit_se": (8, 86.69e6, 17.56e9),
     "vivit": (6, 103.08e6, 141e9),
+    # Methods of the field: what their own code builds without what it never uses; the docstrings compare the papers.
+    "apvit": (7, 65.21e6, 12.65e9),
+    "dfer_clip": (7, 89.97e6, 70.58e9),
+    "emotieffnet": (8, 4.018e6, 0.385e9),
+    "former_dfer": (7, 18.03e6, 8.30e9),
+    "m3dfel": (7, 46.82e6, 43.19e9),
+    "ma_net": (7, 50.55e6, 3.638e9),
+    "mae_dfer": (7, 83.83e6, 47.04e9),
+    "poster_v2": (7, 43.75e6, 8.592e9),
+    "s2d": (7, 95.62e6, 313.1e9),
 }
 
 

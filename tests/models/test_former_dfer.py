@@ -11,8 +11,9 @@ from torchvision.models import resnet18
 
 from ferbench.benchmark.planning.registry import architectures
 from ferbench.models.former_dfer import SpatialTransformer, TemporalTransformer
-from ferbench.models.official import LAYOUTS, Layout, load_official
+from ferbench.models.official import load_official
 from ferbench.models.official_files import WeightsError
+from ferbench.models.official_layouts import LAYOUTS, Layout
 from ferbench.models.released import load_released
 from tests.models.test_official_weights import (
     assert_equal_but_first,

@@ -24,8 +24,9 @@ from ferbench.benchmark.planning.registry import architectures
 from ferbench.datasets import augmentation
 from ferbench.models import official
 from ferbench.models.architecture import Official
-from ferbench.models.official import LAYOUTS, fetch, load_official
+from ferbench.models.official import fetch, load_official
 from ferbench.models.official_files import WeightsError, read_tensors
+from ferbench.models.official_layouts import LAYOUTS
 from ferbench.models.parts.mobilenet import mobilenet_v3_large
 from ferbench.models.parts.vggface2 import VGGFace2ResNet50, VGGFace2SEResNet50
 from ferbench.models.parts.vit import ViT

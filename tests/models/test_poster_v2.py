@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ferbench.benchmark.learning.training import set_training
 from ferbench.benchmark.planning.registry import architectures
-from ferbench.models.official import POSTER_V2_UNUSED
+from ferbench.models.official_layouts import POSTER_V2_UNUSED
 from ferbench.models.parts.ir50 import IR50, Unit
 from ferbench.models.parts.mobilefacenet import MobileFaceNet
 from ferbench.models.poster_v2 import poster_v2, poster_v2_tiny
