@@ -494,12 +494,13 @@ def data_twin(
 def data_verify(
     name: Annotated[str, typer.Argument(help="Data set.")],
     folder: Annotated[Path, typer.Argument(help="The copy to check.")],
+    protocol: Annotated[list[str] | None, typer.Option(help="Another protocol, KEY=VALUE; may be repeated.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Check a copy: counts, missing frames, duplicates, subject overlap. Exit code 0 only when it can be used."""
     from ferbench.benchmark.commands.data import verify
 
-    report = verify(name, folder)
+    report = verify(name, folder, protocol)
     print(json.dumps(report.as_dict(), indent=1)) if as_json else print(report)
     raise typer.Exit(0 if report.usable else 2)
 

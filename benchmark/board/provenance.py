@@ -84,7 +84,14 @@ def protocol(table: DataTable) -> str:
 
 def words(protocol: Mapping[str, Any]) -> str:
     """A protocol as one line of plain text."""
-    return "; ".join(f"{name.replace('_', ' ')}: {_value(value)}" for name, value in sorted(protocol.items()))
+    said = (
+        f"{name.replace('_', ' ')}: {_value(value)}{_MEANT.get(name, '')}" for name, value in sorted(protocol.items())
+    )
+    return "; ".join(said)
+
+
+_MEANT = {"validation": " of training, cut from it where the release has no such part"}
+"""What a number does not say of itself."""
 
 
 def _value(value: object) -> str:

@@ -169,12 +169,15 @@ def _equal(files: list[str]) -> str:
     return " = ".join(files[:NAMED]) + more
 
 
-def verify(name: str, folder: Path) -> Verification:
-    """Reads every file of a copy and compares it with what the release holds.
+def verify(name: str, folder: Path, options: list[str] | None = None) -> Verification:
+    """Reads every file of a copy, as far as a protocol asks for them, and compares it with what the release holds.
+
+    Args:
+        options: of the protocol, as KEY=VALUE, where it is not the data set's own; the release's counts hold for that.
 
     Raises:
-        RequestError: the folder is not a copy of this data set at all, or half copied; the data set states a count of
-            something that is not counted.
+        RequestError: an unknown option; the folder is not a copy of this data set at all, or half copied; the data set
+            states a count of something that is not counted.
     """
     from rich.progress import Progress
 
@@ -185,9 +188,10 @@ def verify(name: str, folder: Path) -> Verification:
         )
     if not folder.is_dir():
         raise RequestError(f"{folder}: no such folder")
+    protocol = _with_options(dataset, options or [])
     from ferbench.benchmark.planning.leaks import NO_COPIES, copies_of, one_content, under_two_classes
 
-    location = locate_folder(name, folder, dataset.protocol)
+    location = locate_folder(name, folder, protocol)
     corpus = read_corpus_once(location)
     with guarded(), Progress(transient=True) as bar:
         task = bar.add_task(f"{name}: files")
@@ -205,7 +209,7 @@ def verify(name: str, folder: Path) -> Verification:
         folder=str(folder),
         twin=twin_facts(folder),
         counts=_counts(corpus, subjects),
-        official=dict(dataset.official_counts),
+        official=dict(dataset.official_counts) if protocol == dataset.protocol else {},
         labels={name: labels[name] for name in corpus.classes},
         absent_classes=list(corpus.absent_classes),
         copy=copy_state(faults, sparse=dataset.sparse),
@@ -220,7 +224,7 @@ def verify(name: str, folder: Path) -> Verification:
         notes=list(corpus.notes),
         faults=[
             *([reason] if (reason := too_much_lost(corpus, lost, dataset.sparse)) else []),
-            *refusals(corpus, dataset.protocol, content, copies),
+            *refusals(corpus, protocol, content, copies),
         ],
     )
 
@@ -247,9 +251,15 @@ def duplicates(corpus: Corpus, content: NDArray[np.uint64]) -> list[list[str]]:
     shared = np.flatnonzero((size[group] > 1) & (content != 0))
     groups: dict[int, dict[str, None]] = {}
     for i in shared.tolist():
-        groups.setdefault(int(group[i]), {})[divided(corpus.frames[i])[0]] = None
+        groups.setdefault(int(group[i]), {})[_file_of(corpus.frames[i])] = None
     distinct = {tuple(files): None for files in groups.values() if len(files) > 1}  # a video's frames are one file
     return [list(files) for files in distinct]
+
+
+def _file_of(frame: str) -> str:
+    """The file of a frame; of a table of pixels its row, which is a picture of its own."""
+    file, where = divided(frame)
+    return frame if where.startswith("#row=") else file
 
 
 def shared_subjects(corpus: Corpus) -> list[str]:
@@ -265,7 +275,7 @@ def shared_subjects(corpus: Corpus) -> list[str]:
 def other_forms(corpus: Corpus, content: NDArray[np.uint64], copies: Copies) -> list[list[str]]:
     """Pairs of files that show the same picture with another content, each pair once."""
     pairs = copies.frames[content[copies.frames[:, 0]] != content[copies.frames[:, 1]]]
-    files = (tuple(divided(corpus.frames[i])[0] for i in pair) for pair in pairs.tolist())
+    files = (tuple(_file_of(corpus.frames[i]) for i in pair) for pair in pairs.tolist())
     return [list(pair) for pair in dict.fromkeys(files)]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ferbench.benchmark.commands.data import verify
 from ferbench.benchmark.measures.floors import truth_rows
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.datasets import dfew, fer2013, ferplus, mafw, raf_db
@@ -233,6 +234,13 @@ def test_copies_are_dropped_from_training_and_counted(twin: Twin, tmp_path: Path
         assert sum(sizes[rule].values()) + len(parts.dropped) == len(corpus)
     assert sizes["drop from training"]["test"] == sizes["refuse"]["test"]
     assert sizes["keep one"]["test"] <= sizes["refuse"]["test"]
+    verified = verify("fer2013", file.parent)
+    last = 1 + len(rows) + 1  # of two rows; the header is line 1 of as many
+    groups = {name for group in verified.duplicates for name in group}
+    assert {f"fer2013.csv#row={last - 1}", f"fer2013.csv#row={last}"} <= groups
+    assert len(verified.two_classes) == 1
+    assert verified.official
+    assert not verify("fer2013", file.parent, ["copies=keep one"]).official
 
 
 @pytest.mark.parametrize(
