@@ -89,14 +89,19 @@ def field(data: DataTable) -> str:
             found = intervals[metric][row.architecture]
             line.append(f"{figure(row.scores[metric])} [{figure(found.low)}, {figure(found.high)}]")
         if folds:
-            line += [figure(row.figures.fold_means.get(metric)) for metric in names]
+            line += [_mean_of_folds(row, metric) for metric in names]
         lines.append(line)
     unit = data.comparison.unit
     headers = ["the field's measures", *(f"{name} [95% over {unit}s]" for name in names.values())]
-    headers += [f"{name}, mean of folds" for name in names.values()] if folds else []
+    headers += [f"{name}, mean of folds ± over folds" for name in names.values()] if folds else []
     note = "\n\nWAR is the accuracy, UAR the mean recall of the classes"
     note += "; of all folds pooled unless said otherwise." if folds else "."
     return table(headers, lines, [headers[0]]) + note
+
+
+def _mean_of_folds(row: Row, metric: str) -> str:
+    mean, spread = row.figures.fold_means.get(metric), row.figures.fold_spreads.get(metric)
+    return figure(mean) if spread is None else f"{figure(mean)} ± {figure(spread)}"
 
 
 def calibration(data: DataTable) -> str:

@@ -113,6 +113,8 @@ class Figures:
     """How many samples each of these has."""
     fold_means: dict[str, float] = field(default_factory=dict)
     """Accuracy and UAR of each fold, averaged over folds: another figure than that of all folds pooled."""
+    fold_spreads: dict[str, float] = field(default_factory=dict)
+    """Standard deviation of the same over folds."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -242,12 +244,13 @@ def _figures(row: Row) -> Figures:
     of_seeds = np.stack([confusion_matrix(*pair, row.num_classes) for pair in pairs])
     counts, confusion = tallies(of_seeds), of_seeds.sum(axis=0)
     folds = [samples.of_fold(fold) for fold in row.folds]
-    means: dict[str, float] = {
-        metric: float(np.mean([score(each.labels, each.predicted, row.num_classes, metric).mean() for each in folds]))
-        for metric in FIELD_MEASURES
+    of_each = {
+        metric: [float(score(fold.labels, fold.predicted, row.num_classes, metric).mean()) for fold in folds]
+        for metric in (FIELD_MEASURES if len(folds) > 1 else ())
     }
     return Figures(
-        fold_means=means if len(folds) > 1 else {},
+        fold_means={metric: float(np.mean(values)) for metric, values in of_each.items()},
+        fold_spreads={metric: float(np.std(values, ddof=1)) for metric, values in of_each.items()},
         scores={metric: float(measure(counts, metric).mean()) for metric in METRICS},
         confusion=confusion.tolist(),
         f1_per_class=scores(confusion).f1_per_class,

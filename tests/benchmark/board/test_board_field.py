@@ -48,8 +48,9 @@ def test_war_and_uar_have_intervals_and_their_means_over_folds(tmp_path: Path) -
     title, *shown = cells_of_row(field(table), "c3d")
     assert shown[0].startswith(f"{war:.3f} [")
     assert shown[1] == f"{np.mean(of_class):.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-    assert shown[2] == f"{np.mean([(t['label'] == t['predicted']).mean() for t in tables]):.3f}"
-    assert shown[2] != f"{war:.3f}"  # folds of other sizes
+    of_folds = [(t["label"] == t["predicted"]).mean() for t in tables]
+    assert shown[2] == f"{np.mean(of_folds):.3f} ± {np.std(of_folds, ddof=1):.3f}"
+    assert not shown[2].startswith(f"{war:.3f}")  # folds of other sizes
     assert title == "c3d"
     render(tmp_path, tmp_path / "board.md")
     assert "the field's measures" in (tmp_path / "default" / "oulu_casia-twin.md").read_text(encoding="utf-8")
