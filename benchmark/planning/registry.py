@@ -100,7 +100,9 @@ class Registry(Generic[T]):
     def lenders(self, name: str) -> list[str]:
         """Architectures that `name` may start from in one of its sizes (`Trained`), read from its source: planning a
         run imports no architecture."""
-        files = [source_of(module) for module in closure(self.module(name))]
+        own = self.module(name)
+        others = {*self._modules.values()} - {own}  # what another one starts from is its own affair
+        files = [source_of(module) for module in closure(own) if module not in others]
         return sorted({lender for file in files if file for lender in _LENDER.findall(file.read_text("utf-8"))})
 
     def stated(self, name: str, field: str) -> Any:

@@ -100,7 +100,8 @@ class Suite(BaseModel):
     transfer: list[str] = []
     """Data sets whose models are tested on all the others of them as well."""
     without: list[str] = []
-    """Data sets that `all` passes over here, such as further tasks on one folder; asked for by name they run."""
+    """Data sets and architectures that `all` passes over here, such as further tasks on one folder, or rows that are
+    another suite's; asked for by name they run."""
     _shipped: bool = PrivateAttr(False)
     """Whether it is one of the project's own: a test holds their names, so that planning need not import a library."""
 
@@ -244,7 +245,7 @@ def cells_of(
     trained = None if only_architectures is None else [a for a in only_architectures if a not in (*BASELINES, PEOPLE)]
     _refuse_unknown([*(() if suite._shipped else _entries(suite)), *(trained or ())])
     named, asked, fused = _with_members(suite.architectures, trained)
-    rows, known = _rows(named, suite.also, asked)
+    rows, known = _rows(named, suite, asked)
     chosen = sorted(_chosen(rows, asked, known, "architecture"), key=lambda a: bool(architectures.lenders(a)))
     fused = [e for e in fused if set(ensembles.get(e).members) <= set(chosen)]
     left_out = {d for d in data_sets.names() if d in suite.without or _is_left_out(d, data)}
@@ -302,7 +303,7 @@ def _refuse_unknown_data_sets(name: str, suite: Suite) -> None:
     by_data_set: dict[str, Iterable[str]] = {
         "twins": suite.twins,
         "protocols": suite.protocols,
-        "without": suite.without,
+        "without": [entry for entry in suite.without if entry not in architectures.names()],
         "also_datasets": suite.also_datasets,
         "transfer": suite.transfer,
     }
@@ -380,14 +381,15 @@ def _is_left_out(dataset: str, data: Path | None) -> bool:
     return entry.optional and not (data is not None and (data / entry.folder_name).is_dir())
 
 
-def _rows(named: str | list[str], also: list[str], only: list[str] | None) -> tuple[list[str], list[str]]:
+def _rows(named: str | list[str], suite: Suite, only: list[str] | None) -> tuple[list[str], list[str]]:
     """Every row that a suite names, and every architecture there is: the registry's and the families' that are named.
 
     A suite of all also has the rows of families and the variants that the command line asks for.
     """
     asked = only or []
-    beyond = [*also, *(row for row in asked if named == "all" and (is_of_family(row) or "@" in row))]
-    rows = [*(architectures.names() if isinstance(named, str) else named), *beyond]
+    beyond = [*suite.also, *(row for row in asked if named == "all" and (is_of_family(row) or "@" in row))]
+    every = [name for name in architectures.names() if name not in suite.without or name in asked]
+    rows = [*(every if isinstance(named, str) else named), *beyond]
     members = dict.fromkeys(row.partition("@")[0] for row in (*rows, *asked) if is_of_family(row))
     return rows, [*architectures.names(), *members]
 

@@ -29,7 +29,8 @@ def cells(tmp_path: Path, text: str, **only: Any) -> list[Cell]:
 
 
 def test_every_shipped_suite_is_right() -> None:
-    assert suite_names() == ["ablation", "cross", "default", "field", "full", "gate", "pairs", "rehearsal", "smoke"]
+    assert suite_names() == ["ablation", "cross", "default", "field", "full", "gate", "methods_still",
+                             "methods_video", "pairs", "rehearsal", "smoke"]  # fmt: skip
     for name in suite_names():
         assert cells_of(*load_suite(name))
 
@@ -76,7 +77,8 @@ def test_a_third_partys_data_set_has_a_small_twin_under_smoke(tmp_path: Path, mo
 @pytest.mark.parametrize("name", ["default", "full", "pairs"])
 def test_a_suite_of_all_has_every_pair(name: str) -> None:
     suite = load_suite(name)[1]
-    rows = [*BASELINES, *architectures.names(), *ensembles.names(), *suite.also]
+    named = [a for a in architectures.names() if a not in suite.without]
+    rows = [*BASELINES, *named, *ensembles.names(), *suite.also]
     data = [d for d in data_sets.names() if not data_sets.get(d).optional and d not in suite.without]
     assert {data_sets.get(d).folder_name for d in data} == {
         data_sets.get(d).folder_name for d in data_sets.names() if not data_sets.get(d).optional
@@ -85,9 +87,25 @@ def test_a_suite_of_all_has_every_pair(name: str) -> None:
     assert sorted(pairs) == sorted((a, d) for a in rows for d in data)
 
 
-def test_the_gate_runs_every_architecture_once() -> None:
+def test_the_gate_runs_every_row_of_the_default_suite_once() -> None:
     found = [c.architecture for c in cells_of(*load_suite("gate")) if c.kind in ("architecture", "ensemble")]
-    assert sorted(found) == sorted([*architectures.names(), *ensembles.names()])
+    published = {c.architecture for c in cells_of(*load_suite("default")) if c.kind in ("architecture", "ensemble")}
+    assert sorted(found) == sorted(published - set(load_suite("default")[1].also))
+
+
+def test_rows_of_another_suite_run_when_they_are_asked_for() -> None:
+    name, suite = load_suite("default")
+    assert "apvit" not in {cell.architecture for cell in cells_of(name, suite)}
+    asked = cells_of(name, suite, ["apvit", "cnn"])
+    assert {cell.architecture for cell in asked} == {*BASELINES, "apvit", "cnn"}
+    both = {cell.architecture for suite in ("methods_still", "methods_video") for cell in cells_of(*load_suite(suite))}
+    assert {row for row in suite.without if row in architectures.names()} <= both
+
+
+def test_what_a_suite_is_without_is_a_data_set_or_an_architecture(tmp_path: Path) -> None:
+    assert cells(tmp_path, GOOD + "without: [tsm, ctbc]\n")
+    with pytest.raises(RequestError, match=r"suite mine, without: unknown data set 'tsmm'"):
+        cells(tmp_path, GOOD + "without: [tsmm]\n")
 
 
 def test_all_passes_over_what_a_suite_is_without_until_it_is_asked_for(tmp_path: Path) -> None:
