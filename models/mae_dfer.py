@@ -25,7 +25,7 @@ Deviations from the seed: no layer-wise decay of the learning rate (.75), no mix
 of a clip is scored; its published figures are the mean over two parts of a clip times two crops. Its validation list is
 its test list; here the epoch is chosen on a validation part. Tiny has 64 channels, 2 layers and 2 heads, clips of 8
 frames and 2 regions of 2×3×3 tubelets of 2×16×16; for want of a pre-trained LGI-Former its tubelets are cut from the
-patches of the project's small ViT, frozen as it comes from its pretext, and not from pixels.
+maps of the project's small ResNet, frozen as it comes from its pretext, and not from pixels.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from timm.layers.mlp import Mlp
 from torch import Tensor, nn
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
+from ferbench.models.parts.resnet import ResNet, resnet_tiny
 from ferbench.models.parts.sinusoids import sinusoids
-from ferbench.models.parts.vit import ViT, vit_tiny
 
 Extent = tuple[int, int, int]
 """Over time, height and width."""
@@ -122,17 +122,18 @@ class Pixels(nn.Identity):
     channels, patch = 3, 1
 
 
-class Patches(nn.Module):
-    """What a ViT makes of a picture's patches, without its class token: (N,3,S,S) -> (N,F*S/patch*S/patch)."""
+class Maps(nn.Module):
+    """A small ResNet's maps, one place for 16×16 pixels: (N,3,H,W) -> (N,F*H/16*W/16)."""
 
-    def __init__(self, vit: ViT) -> None:
+    patch = 16
+
+    def __init__(self, backbone: ResNet) -> None:
         super().__init__()
-        self.vit = vit
-        self.channels = vit.width
-        self.patch = vit.patch_embed.patch_size[0]
+        self.backbone = backbone
+        self.channels = backbone.width
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.vit.forward_features(x)[:, 1:].transpose(1, 2).flatten(1)
+        return self.backbone.maps(x).flatten(1)
 
 
 class LGIFormer(nn.Module):
@@ -151,7 +152,7 @@ class LGIFormer(nn.Module):
     def __init__(
         self,
         classes: int,
-        stem: Pixels | Patches,
+        stem: Pixels | Maps,
         clip: Extent,
         tubelet: Extent,
         region: Extent,
@@ -230,7 +231,7 @@ ARCHITECTURE = Architecture(
         "tiny": Size(
             build=lambda classes: LGIFormer(
                 classes,
-                Patches(vit_tiny()),
+                Maps(resnet_tiny()),
                 (8, 48, 48),
                 (2, 16, 16),
                 (2, 3, 3),
@@ -243,10 +244,10 @@ ARCHITECTURE = Architecture(
             frames=8,
             stages=(
                 Stage(
-                    epochs=60,
-                    max_samples=12_000,
+                    epochs=40,
+                    max_samples=8_000,
                     batch_size=16,
-                    lr=1.5e-3,
+                    lr=1e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
@@ -255,7 +256,8 @@ ARCHITECTURE = Architecture(
                     reads="stem",
                 ),
             ),
-            weights=(Weights("geometry-vit", "stem.vit"),),
+            weights=(Weights("geometry-resnet", "stem.backbone"),),
+            channels_last=True,
         ),
     },
 )
