@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from ferbench.benchmark.board import pages, picks, tables
+from ferbench.benchmark.board import pages, picks
 from ferbench.benchmark.board.literature import Literature
 from ferbench.benchmark.board.markdown import escape, link
 from ferbench.benchmark.board.matrices import is_transfer
@@ -24,6 +24,9 @@ from ferbench.benchmark.records.record import read_records
 _ABOUT_TWINS = (
     "A name that ends in `-twin` is a synthetic stand-in of a data set: its scores say nothing about real faces."
 )
+
+IN_FULL = 2
+"""Suites whose tables of all data sets stand on the board itself; those of the others stand on their pages."""
 
 
 class NoRecordsError(RequestError, ValueError):
@@ -102,23 +105,23 @@ def _board(every: Sequence[Shown], folders: dict[str, str]) -> str:
         parts += [_heading(each.section), picks.markdown(each.section, pages.linked(folders[each.section.suite]))]
         parts += [escape(each.reproduced)] if each.reproduced else []
     parts += [picks.HOW_TO_READ, "## All data sets"]
+    shown = list(folders)[:IN_FULL]
     for each in every:
-        parts += _section(each, folders[each.section.suite])
+        parts += _section(each, folders[each.section.suite], each.section.suite in shown)
     return "\n\n".join([*parts, "## How to read this", pages.HOW_TO_READ]) + "\n"
 
 
-def _section(shown: Shown, folder: str) -> list[str]:
-    """One heading with what can be said of all data sets, and links to what is known of each."""
+def _section(shown: Shown, folder: str, in_full: bool) -> list[str]:
+    """One heading with what can be said of all data sets, in full or where to find it, and links to what is known of
+    each."""
     section = shown.section
-    parts = [_heading(section), tables.all_datasets(section)]
-    if not is_transfer(section):  # its pairs share their models and their samples
-        parts += [tables.across(section), *pages.pictures(f"{folder}/{PLOTS}", shown.plots.across)]
+    parts = [_heading(section), *(pages.all_data_sets(shown, f"{folder}/{PLOTS}") if in_full else [])]
     each = ", ".join(map(pages.linked(folder), section.tables))
     suite = link(f"suite {escape(section.suite)}", f"{folder}/{SUITE_PAGE}")
     return [
         *parts,
-        f"Scores with intervals, costs, classes and people of each data set: {each}. Learning curves, and where these "
-        f"figures come from: {suite}.",
+        f"Scores with intervals, costs, classes and people of each data set: {each}. "
+        f"{'Learning curves' if in_full else 'All side by side'}, and where these figures come from: {suite}.",
     ]
 
 

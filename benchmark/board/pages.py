@@ -120,11 +120,20 @@ def _of_suite(suite: Sequence[Shown]) -> str:
     for shown in suite:
         section = shown.section
         parts += [f"## {_capital(section.title)}"]
-        parts += [tables.all_datasets(section) if is_transfer(section) else picks.markdown(section, linked())]
+        parts += [] if is_transfer(section) else [picks.markdown(section, linked())]
+        parts += ["### All data sets", *all_data_sets(shown, PLOTS)]
         curves = pictures(PLOTS, shown.plots.training)
         parts += ["### Learning curves and throughput", *curves] if curves else []
         parts += ["### Where these figures come from", provenance(section)]
     return _page([*parts, "## How to read this", picks.HOW_TO_READ, HOW_TO_READ])
+
+
+def all_data_sets(shown: Shown, plots: str) -> list[str]:
+    """The table of all data sets of a section, and what can be said of them together; `plots` is their folder."""
+    section = shown.section
+    if is_transfer(section):  # its pairs share their models and their samples
+        return [tables.all_datasets(section)]
+    return [tables.all_datasets(section), tables.across(section), *pictures(plots, shown.plots.across)]
 
 
 def _of_table(shown: Shown, table: DataTable, published: Published | None, literature: Literature) -> list[str]:

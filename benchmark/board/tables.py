@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ferbench.benchmark.board import matrices
 from ferbench.benchmark.board.costs import Cost, cost, hardware_letters, pareto, setting
@@ -45,18 +46,19 @@ def all_datasets(section: Section) -> str:
     legend = "After a score: its rank groups. Rows of one data set that cannot be told apart share a letter."
     if len(section.tables) <= AT_A_GLANCE or len([kind for kind in kinds if kinds[kind]]) < 2:
         marks = Marks()
-        return _with_notes(_glance(section, section.tables, marks), [legend, *marks.notes()])
+        return _with_notes(_glance(section, section, marks), [legend, *marks.notes()])
     parts = []
     for kind, own in kinds.items():
         if own:
             marks = Marks()
-            parts += [f"**{TASKS[kind]}**", _with_notes(_glance(section, own, marks), marks.notes())]
-    return "\n\n".join([*parts, f"{legend} Mean ranks are over all data sets, means over those of a table."])
+            part = replace(section, tables=tuple(own))
+            parts += [f"**{TASKS[kind]}**", _with_notes(_glance(section, part, marks), marks.notes())]
+    return "\n\n".join([*parts, f"{legend} Ranks and means are those of a table; # is a row's number in the plots."])
 
 
-def _glance(section: Section, tables: Sequence[DataTable], marks: Marks) -> str:
-    """Some tables of a section side by side, a line a row that is in one of them."""
-    lines = []
+def _glance(section: Section, part: Section, marks: Marks) -> str:
+    """The tables of a part of a section side by side, a line a row that is in one of them."""
+    tables, lines = part.tables, []
     for row in section.architectures:
         name = row.architecture
         if any(table.base(row) for table in section.tables if table.row(name)):
@@ -65,9 +67,9 @@ def _glance(section: Section, tables: Sequence[DataTable], marks: Marks) -> str:
             continue
         number = str(section.order.index(name) + 1) if row.competes else NOTHING
         scores = [_score_anywhere(table, name, marks) for table in tables]
-        mean, mean_rank = _means(section, tables, name)
+        mean, mean_rank = _means(part, name)
         title = escape(row.title) if row.competes else _name(row)
-        key = (section.order.index(name) if row.competes else len(section.order), -(mean or 0.0), name)
+        key = (part.order.index(name) if row.competes else len(part.order), -(mean or 0.0), name)
         lines.append((key, [number, title, _view(row), *scores, figure(mean_rank, 1), figure(mean)]))
     lines.sort(key=lambda sortable: sortable[0])
     headers = ["#", "architecture", "view", *(_column(table) for table in tables), "mean rank", "mean"]
@@ -202,11 +204,11 @@ def _score_anywhere(data: DataTable, architecture: str, marks: Marks) -> str:
     return score + marks.of(_escaped(_failures(row) + _lacking(data, row)))
 
 
-def _means(section: Section, tables: Sequence[DataTable], architecture: str) -> tuple[float | None, float | None]:
+def _means(section: Section, architecture: str) -> tuple[float | None, float | None]:
     """Mean score and mean rank; none unless the row is whole on each data set, no mean of different measures."""
-    rows = [(table, table.row(architecture)) for table in tables]
+    rows = [(table, table.row(architecture)) for table in section.tables]
     values = [row.score for table, row in rows if row is not None and row.covers(table.folds) and row.score is not None]
-    one_measure = len({table.headline for table in tables}) == 1
+    one_measure = len({table.headline for table in section.tables}) == 1
     mean = sum(values) / len(values) if len(values) == len(rows) and one_measure else None
     ranks = section.across.mean_rank if section.across else {}
     return mean, ranks.get(architecture)
