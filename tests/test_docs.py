@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from configparser import ConfigParser
 from pathlib import Path
 
@@ -163,3 +164,23 @@ def test_the_citation_is_of_this_version() -> None:
     assert {"cff-version", "message", "title", "authors"} <= set(citation)  # what the format asks for
     assert (citation["title"], citation["version"]) == (setup["metadata"]["name"], setup["metadata"]["version"])
     assert citation["license"] == setup["metadata"]["license"]
+
+
+def test_the_files_for_clusters_can_be_copied() -> None:
+    """What runs there is what the command line takes; SLURM and Kubernetes are not here to be asked."""
+    script = DOCS / "cluster" / "ferbench.sbatch"
+    assert subprocess.run(["bash", "-n", str(script)], capture_output=True, text=True).stderr == ""
+    job = yaml.safe_load((DOCS / "cluster" / "ferbench.yaml").read_text(encoding="utf-8"))
+    options = {name for option in get_command(app).commands["run"].params for name in option.opts}  # type: ignore[attr-defined]
+    for words in (
+        job["spec"]["entrypoint"],
+        script.read_text(encoding="utf-8").rpartition("python -m benchmark run")[2],
+    ):
+        assert set(re.findall(r"--[a-z]+", words)) <= options
+    groups = job["spec"]["rayClusterSpec"]
+    pods = [groups["headGroupSpec"], *groups["workerGroupSpecs"]]
+    mounted = [
+        [place["mountPath"] for c in pod["template"]["spec"]["containers"] for place in c["volumeMounts"]]
+        for pod in pods
+    ]
+    assert mounted == [["/results", "/data"]] * 2

@@ -8,6 +8,7 @@ runs again elsewhere.
 from __future__ import annotations
 
 import logging
+import os
 import platform
 import signal
 import socket
@@ -58,6 +59,9 @@ COUNT_SECONDS = 2.0
 """Between two counts of the cluster."""
 GRACE = 60.0
 """Seconds after its time limit at which the process of a cell that does not heed it is ended."""
+NICENESS = "RAY_worker_niceness"
+"""By itself Ray runs its workers behind everything else on a machine, and a cell's times would be those of leftovers.
+Read where a node is started."""
 SAME = ("ferbench", "python", "torch")
 """What must be the same on every node."""
 
@@ -113,6 +117,7 @@ class RayPool:
     def __post_init__(self) -> None:
         refuse_silent(self.address)
         worker.set_worker_environment()
+        os.environ.setdefault(NICENESS, "0")
         settings = {**worker.SETTINGS, worker.THREADS: str(worker.threads())}
         try:
             ray.init(

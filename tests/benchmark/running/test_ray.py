@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 import subprocess
 import sys
@@ -27,6 +28,8 @@ from ferbench.benchmark.running.claims import Claims  # noqa: E402
 from ferbench.benchmark.running.ray_pool import refuse_other, time_limit  # noqa: E402
 from ferbench.benchmark.running.scheduler import plan  # noqa: E402
 
+pytestmark = pytest.mark.timeout(900)  # several processes import torch
+
 SUITE = """
 description: Floors, a net, and what is fused of it.
 size: tiny
@@ -48,6 +51,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """A head without cores, as a login node, and a node of one core."""
+    os.environ[ray_pool.NICENESS] = "0"  # or the tests beside leave it nothing
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
     found.add_node(num_cpus=1)
     found.wait_for_nodes()
