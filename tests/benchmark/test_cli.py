@@ -78,7 +78,7 @@ def refused(command: Command, tmp_path: Path) -> Callable[..., str]:
         (["--datasets", "oulu"], "unknown data set 'oulu': did you mean 'oulu_casia'?"),
         (["--suite", "smok"], "unknown suite 'smok': did you mean 'smoke'?"),
         (["--device", "gpu"], "unknown device 'gpu': use auto, cpu or cuda"),
-        (["--backend", "cloud"], "unknown backend 'cloud': there is: local"),
+        (["--backend", "cloud"], "unknown backend 'cloud': use local or ray"),
         (["--data", "/nowhere"], "/nowhere: no such folder: --data takes a folder with one folder a data set"),
     ],
 )
@@ -246,6 +246,8 @@ def test_lists_are_tables_or_json(command: Command) -> None:
         "field",
         "full",
         "gate",
+        "methods_still",
+        "methods_video",
         "pairs",
         "rehearsal",
         "smoke",

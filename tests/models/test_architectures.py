@@ -319,9 +319,12 @@ def test_a_samples_logits_do_not_depend_on_its_batch(architecture: Architecture)
 def test_finite_in_half_precision(architecture: Architecture) -> None:
     for stage in stages_of(architecture):
         model = frozen_as_in(build(architecture), stage)
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = through(model, stage, samples(architecture, 4, stage.view))
-        logits.float().square().mean().backward()
+        # oneDNN's weight gradient of R(2+1)D's narrow convolutions over time is now and then not finite on a CPU with
+        # avx512_bf16 (torch 2.15): what is asked here is the architecture, which no size trains like that there.
+        with torch.backends.mkldnn.flags(enabled=False):
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = through(model, stage, samples(architecture, 4, stage.view))
+            logits.float().square().mean().backward()
         assert logits.isfinite().all()
         assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 

@@ -11,7 +11,6 @@ from test_official_weights import loaded, ours, random_values, reference, writte
 from torch import Tensor, nn
 
 from ferbench.models.architecture import Official
-from ferbench.models.official_files import WeightsError
 
 
 @pytest.mark.parametrize(
@@ -35,10 +34,15 @@ def test_emotieffnets_weights_give_timms_features(
         torch.testing.assert_close(model.backbone(x), library(x))
 
 
-def test_a_whole_pickled_model_as_emotiefflib_hands_out_is_refused(tmp_path: Path) -> None:
-    file = written(timm.create_model("tf_efficientnet_b0", num_classes=8), tmp_path / "enet_b0_8_best_vgaf.pt")
-    with pytest.raises(WeightsError, match=r"reading it would run timm\.models"):
-        loaded("emotieffnet", file)
+def test_a_whole_pickled_model_as_emotiefflib_hands_out_is_read(tmp_path: Path) -> None:
+    model = timm.create_model("tf_efficientnet_b0", num_classes=8)
+    model.classifier = nn.Sequential(model.classifier)
+    found, entry, report = loaded("emotieffnet", written(model, tmp_path / "enet_b0_8_best_vgaf.pt"))
+    assert entry == Official("emotieffnet/affectnet", "backbone")
+    assert report.dropped == ("classifier.0.weight", "classifier.0.bias")
+    x = torch.randn(2, 3, 64, 64)
+    model.classifier = nn.Identity()
+    torch.testing.assert_close(found.backbone(x), model.eval()(x))
 
 
 def published_ma_net() -> dict[str, Tensor]:
