@@ -133,7 +133,8 @@ def localisation(data: DataTable) -> str:
         "\n\nThe share of what counts for an answer that lies on the pixels which the expression moves, over the share "
         "of the picture that they are, with 95% over the samples; the same of a bell in the middle of the picture, "
         "which knows no face; and the correlation of the maps with those of the same model with weights drawn anew. Of "
-        "the first cell of a row."
+        "the first cell of a row. Grad-CAM's maps are as coarse as the layer that they are of, a few places a side at "
+        "this size, and SmoothGrad's are as fine as the picture: compare rows of one method."
     )
     return table(headers, lines, headers[:2]) + note if lines else ""
 
