@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,55 @@ def test_one_frame_is_enough(tmp_path: Path) -> None:
     for name in VIEWS.values():
         predict(asked(kept_as(name, tmp_path / WEIGHTS), tmp_path / "v.mp4", rate=1, out=tmp_path / "t.csv"))
         assert len(pd.read_csv(tmp_path / "t.csv")) == 1
+
+
+def film(file: Path, codec: str, pixels: str, times: np.ndarray) -> Path:
+    """A face that moves, at these seconds, in a file of this kind."""
+    with av.open(str(file), "w") as video:
+        stream = video.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt = 480, 360, pixels
+        stream.time_base = stream.codec_context.time_base = Fraction(1, 1000)
+        for i, second in enumerate(times.tolist()):
+            frame = av.VideoFrame.from_ndarray(scene((60 + 4 * i, 60, 140)), format="rgb24").reformat(format=pixels)
+            frame.pts, frame.time_base = round(second * 1000), Fraction(1, 1000)
+            video.mux(stream.encode(frame))
+        video.mux(stream.encode())
+    return file
+
+
+def test_a_video_of_ten_bits_a_colour_is_answered_as_one_of_eight(tmp_path: Path) -> None:
+    cell, found = kept_as("cnn", tmp_path / WEIGHTS), []
+    for name, pixels in (("deep.mkv", "yuv420p10le"), ("plain.mkv", "yuv420p")):
+        predict(asked(cell, film(tmp_path / name, "ffv1", pixels, np.arange(16) / 8), out=tmp_path / "t.csv"))
+        found.append(pd.read_csv(tmp_path / "t.csv"))
+    assert found[0]["second"].tolist() == found[1]["second"].tolist() == [i / 8 for i in range(16)]
+    assert np.allclose(found[0][list(CLASSES)], found[1][list(CLASSES)], atol=2e-3)
+
+
+def test_a_video_that_is_cut_short_is_answered_as_far_as_it_goes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = film(tmp_path / "whole.mkv", "ffv1", "yuv420p", np.arange(32) / 8)
+    (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    cell = kept_as("cnn", tmp_path / WEIGHTS)
+    found = {}
+    for name in ("whole", "cut"):
+        predict(asked(cell, tmp_path / f"{name}.mkv", out=tmp_path / "t.csv"))
+        found[name] = pd.read_csv(tmp_path / "t.csv")
+    assert "8 of 32 frames cannot be read" in capsys.readouterr().err
+    assert len(found["cut"]) == 24  # the last frame that is there stands for a second
+    same = [*CLASSES, "second"]
+    pd.testing.assert_frame_equal(found["cut"][same].head(15), found["whole"][same].head(15))
+
+
+def test_a_hundred_faces_are_numbered_and_answered(finder: object, tmp_path: Path) -> None:
+    face = scene((20, 20, 80), width=120, height=120)
+    Image.fromarray(np.tile(face, (10, 10, 1))).save(tmp_path / "crowd.png")
+    predict(asked(kept_as("cnn", tmp_path / WEIGHTS), tmp_path / "crowd.png", faces="found", out=tmp_path / "t.csv"))
+    table = pd.read_csv(tmp_path / "t.csv")
+    assert len(table) >= 90
+    assert table["face"].tolist() == list(range(1, len(table) + 1))
+    assert len(table[["x", "y"]].drop_duplicates()) == len(table)
 
 
 PICTURES = {
