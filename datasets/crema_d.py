@@ -61,15 +61,15 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     rate = protocol.options["rate"]
     if rate < 1:
         raise DataError(f"crema_d: protocol rate must be at least 1 frame a second, not {rate}")
-    files = video_files(root)
-    skipped = Skipped("rows of votes and demographics")
+    misnamed, skipped = Skipped("videos"), Skipped("rows of votes and demographics")
+    files = video_files(root, misnamed)
     for table in (DEMOGRAPHICS, SUMMARY, TABULATED):
         inside(root, root / table)
     people, votes = demographics(root / DEMOGRAPHICS, skipped), face_votes(root / TABULATED, skipped)
     items = [item_of(root, name, file, rate, people) for name, file in sorted(files.items())]
     if votes:
         items = [replace(item, votes=votes.get(item.name, (0.0,) * len(CLASSES))) for item in items]
-    notes = list(skipped.notes(len(items), root))
+    notes = [*misnamed.notes(len(items), root), *skipped.notes(len(items), root)]
     if protocol.options["truth"] == "face votes":
         winners = face_winners(root / SUMMARY)
         seen = [replace(item, label=winners[item.name]) for item in items if item.name in winners]
@@ -78,7 +78,7 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     return corpus_of("crema_d", root, CLASSES, items, notes)
 
 
-def video_files(root: Path) -> dict[str, Path]:
+def video_files(root: Path, skipped: Skipped) -> dict[str, Path]:
     """The video of each name.
 
     Raises:
@@ -89,6 +89,8 @@ def video_files(root: Path) -> dict[str, Path]:
         for file in sorted((root / top).glob("*")) if (root / top).is_dir() else ():
             match = NAME.fullmatch(file.name)
             if match is None or match[3].upper() not in CODES or not file.is_file():
+                if file.suffix.lower() == ".flv":
+                    skipped.add(f"{file}: no name of a video of CREMA-D, such as 1001_DFA_ANG_XX.flv: rename it")
                 continue
             inside(root, file)
             if file.stem in found:

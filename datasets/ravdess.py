@@ -21,6 +21,7 @@ import numpy as np
 
 from ferbench.datasets.corpus import Corpus, DataError
 from ferbench.datasets.dataset import DataSet, Protocol
+from ferbench.datasets.integrity import Skipped
 from ferbench.datasets.items import Item, corpus_of, frames_of_video, inside
 from ferbench.datasets.streams import number_of
 from ferbench.datasets.synthetic.film import Film, Shot
@@ -47,10 +48,13 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     if rate < 1:
         raise DataError(f"ravdess: protocol rate must be at least 1 frame a second, not {rate}")
     found: dict[str, dict[str, Path]] = {}
+    skipped = Skipped("videos")
     for file in sorted([*root.glob("Actor_*/*.mp4"), *root.glob("Video_Speech_Actor_*/Actor_*/*.mp4")]):
         match = NAME.fullmatch(file.name)
+        if match is None:
+            skipped.add(f"{file}: no name of a video of RAVDESS, such as 02-01-06-01-02-01-12.mp4: rename it")
         if match is None or match[2] != "01":
-            continue
+            continue  # the other channel is song
         inside(root, file)
         forms = found.setdefault(file.stem[3:], {})
         if match[1] in forms:
@@ -61,7 +65,7 @@ def read(root: Path, protocol: Protocol) -> Corpus:
     items = [item_of(root, take, forms.get("02") or forms["01"], rate) for take, forms in sorted(found.items())]
     twice = sum(len(forms) > 1 for forms in found.values())
     notes = [f"{twice} takes are there with and without sound: counted once"] if twice else []
-    return corpus_of("ravdess", root, CLASSES, items, notes)
+    return corpus_of("ravdess", root, CLASSES, items, [*notes, *skipped.notes(len(items), root)])
 
 
 def item_of(root: Path, take: str, video: Path, rate: int) -> Item:

@@ -460,3 +460,18 @@ def test_a_folder_of_frames_that_is_a_link_to_elsewhere_is_refused(name: str, co
     place.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="leads out of the data folder"):
         read(name, root)
+
+
+@pytest.mark.parametrize(("name", "pattern"), [("ravdess", "*.mp4"), ("crema_d", "*.flv")])
+def test_a_video_under_another_name_is_named_and_counted(twin: Twin, tmp_path: Path, name: str, pattern: str) -> None:
+    shutil.copytree(twin(name), tmp_path / name)
+    videos = sorted((tmp_path / name).rglob(pattern))
+    videos[3].rename(videos[3].with_name(f"take{videos[3].suffix}"))
+    corpus = read(name, tmp_path / name)
+    assert len(corpus) == len(videos) - 1
+    note = next(note for note in corpus.notes if note.startswith("1 videos cannot be used"))
+    assert f"take{videos[3].suffix}: no name of a video of" in note
+    for video in videos[4:12]:
+        video.rename(video.with_name(f"x{video.name}"))
+    with pytest.raises(DataError, match=r"videos cannot be used: too many to go on"):
+        read(name, tmp_path / name)
