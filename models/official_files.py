@@ -127,8 +127,7 @@ def _with_stand_ins(read: Callable[[], Any]) -> Any:
 
 
 def _is_of_others(name: str) -> bool:
-    """Whether a global is neither of Python's own library, of which a script's files hold few classes, nor of torch,
-    which knows its own."""
+    """Whether a global is not of Python's own library, of which a script's files hold few classes."""
     library = name.partition(".")[0]
     return name in HARMLESS or not (library in sys.stdlib_module_names or library == "__builtin__")
 
@@ -145,7 +144,7 @@ class StandIn:
 
 def _module_tensors(module: object, depth: int = 0) -> dict[str, Tensor]:
     """Parameters and buffers of a pickled module by their names; empty where it is none."""
-    state = getattr(module, "state", None) if isinstance(module, StandIn) else getattr(module, "__dict__", None)
+    state = module.state if isinstance(module, StandIn) else None
     if not isinstance(state, Mapping) or "_modules" not in state or depth > DEEPEST_MODULE:
         return {}
     own = {n: v for kind in ("_parameters", "_buffers") for n, v in (state.get(kind) or {}).items()}
@@ -209,8 +208,6 @@ def _refusal(file: Path, error: Exception) -> WeightsError:
 def _unwrapped(found: Any) -> dict[str, Tensor]:
     """The tensors of a state dict, out of what a training script has put around it."""
     for _ in range(MOST_WRAPPERS):  # a hostile file can hold itself
-        if isinstance(found, StandIn):
-            found = _module_tensors(found)
         if isinstance(found, Mapping):
             found = next((found[key] for key in WRAPPERS if isinstance(found.get(key), Mapping | StandIn)), found)
     if isinstance(found, StandIn):

@@ -126,7 +126,7 @@ def localisation(data: DataTable) -> str:
     for row in data.rows:
         if found := explained(row):
             low, high = found.times_chance
-            said = (f"{found.of_chance:.2f} [{low:.2f}, {high:.2f}]", f"{found.middle / found.chance:.2f}")
+            said = (f"{found.of_chance:.2f} [{low:.2f}, {high:.2f}]", f"{found.middle_of_chance:.2f}")
             lines.append([escape(row.title), found.method, *said, f"{found.alike:.2f}", str(found.samples)])
     headers = ["where it looks", "by", "times chance", "a bell in the middle", "like random weights", "samples"]
     note = (

@@ -36,6 +36,10 @@ class Explained:
     def of_chance(self) -> float:
         return self.inside / self.chance
 
+    @property
+    def middle_of_chance(self) -> float:
+        return self.middle / self.chance
+
     def __str__(self) -> str:
         low, high = self.times_chance
         return (

@@ -15,6 +15,11 @@ from ferbench.benchmark.records.record import Headline
 DATA_TIME_LIMIT = 24 * 3600
 
 
+def name_of(cell: Cell, location: Location) -> str:
+    """A cell as it is called on the terminal."""
+    return f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}"
+
+
 @dataclass(frozen=True)
 class Job:
     """A cell with the place of its data and of its record, and what the record will say of it."""
@@ -26,8 +31,7 @@ class Job:
 
     @property
     def name(self) -> str:
-        """As it is called on the terminal."""
-        return f"{self.location.name} / {self.cell.architecture} seed {self.cell.seed} fold {self.cell.fold}"
+        return name_of(self.cell, self.location)
 
     @property
     def needs(self) -> set[Path]:

@@ -125,8 +125,6 @@ def reason(future: Future[Any], limit: int) -> str | None:
         return f"its process ended with exit code {error.exitcode} (killed, or out of memory)"
     except CancelledError:
         return "cancelled"
-    except worker.JobError as error:
-        return str(error)
     except Exception as error:
         return worker.reason_of(error)
     return None

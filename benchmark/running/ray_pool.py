@@ -32,7 +32,7 @@ from ferbench.benchmark.records.record import PREDICTIONS, RECORD, WEIGHTS, Head
 from ferbench.benchmark.records.scratch import scratch
 from ferbench.benchmark.running import worker
 from ferbench.benchmark.running.claims import Claims
-from ferbench.benchmark.running.job import DATA_TIME_LIMIT, Job
+from ferbench.benchmark.running.job import DATA_TIME_LIMIT, Job, name_of
 
 try:
     import ray
@@ -116,7 +116,6 @@ class RayPool:
 
     def __post_init__(self) -> None:
         refuse_silent(self.address)
-        worker.set_worker_environment()
         os.environ.setdefault(NICENESS, "0")
         settings = {**worker.SETTINGS, worker.THREADS: str(worker.threads())}
         try:
@@ -131,9 +130,8 @@ class RayPool:
             said = " ".join(str(error).split())
             raise RequestError(f"--address {self.address or 'none'}: the cluster cannot be joined: {said}") from None
         self.claims = Claims(self.results)
-        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         actor: Any = ray.remote(_Board)
-        self.board = actor.options(num_cpus=0, scheduling_strategy=here).remote()
+        self.board = actor.options(num_cpus=0, **on(ray.get_runtime_context().get_node_id())).remote()
         self.asked_board = self.board.said.remote()
         self._count()
 
@@ -152,10 +150,10 @@ class RayPool:
         asked = {(job.cell.dataset, job.cell.architecture): job for job in jobs}.values()
         planned = [(job.cell, job.about["key_parts"]) for job in asked]
         refs = {
-            name: _probe.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
+            node["NodeManagerAddress"]: _probe.options(**on(node["NodeID"])).remote(
                 planned, self.device_type, self.data
             )
-            for node, name in nodes().items()
+            for node in alive()
         }
         for name, ref in refs.items():
             try:
@@ -180,12 +178,11 @@ class RayPool:
     def prepare(self, location: Location, size: int, groups: int) -> Future[Any]:
         """Prepares the data on every node that there is; one that comes later does so with its first cell."""
         refs = []
-        for node in ray.nodes():
-            if cores := int(node["Resources"].get("CPU", 0)) if node["Alive"] else 0:
+        for node in alive():
+            if cores := int(node["Resources"].get("CPU", 0)):
                 processes = max(1, cores // groups)
-                place = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-                options = _prepare.options(num_cpus=processes, scheduling_strategy=place)
-                refs.append(options.remote(location, size, processes, self.board))
+                task = _prepare.options(num_cpus=processes, **on(node["NodeID"]))
+                refs.append(task.remote(location, size, processes, self.board))
         preparation = _Preparation(Future(), refs)
         self.preparations.append(preparation)
         return preparation.future
@@ -285,8 +282,9 @@ class RayPool:
 
     def _look_at(self, preparation: _Preparation) -> None:
         """A group's data are ready when all nodes are, or are gone; they fail where one says why."""
-        ready, preparation.refs = ray.wait(preparation.refs, num_returns=len(preparation.refs), timeout=0) if (
-            preparation.refs) else ([], [])  # fmt: skip
+        ready: list[Any] = []
+        if preparation.refs:  # to wait for none is an error
+            ready, preparation.refs = ray.wait(preparation.refs, num_returns=len(preparation.refs), timeout=0)
         for ref in ready:
             try:
                 ray.get(ref)
@@ -335,9 +333,14 @@ def refuse_silent(address: str) -> None:
         raise RequestError(f"--address {address}: no cluster answers there ({said}): see `ray status`") from None
 
 
-def nodes() -> dict[str, str]:
-    """Address of each node that is alive, by its id."""
-    return {node["NodeID"]: node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
+def alive() -> list[dict[str, Any]]:
+    """What Ray says of each node that is there."""
+    return [node for node in ray.nodes() if node["Alive"]]
+
+
+def on(node: str) -> dict[str, Any]:
+    """Options of what is to run on this very node."""
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False)}
 
 
 def about_here() -> dict[str, str]:
@@ -448,8 +451,7 @@ def _make(
                 (folder / name).write_bytes(content)
         worker.prepare_data(location, cell.image_size, 1)
         began = time.monotonic()
-        job = f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}"
-        with time_limit(cell.time_limit), worker.telling(job) as say:
+        with time_limit(cell.time_limit), worker.telling(name_of(cell, location)) as say:
             headline = run_cell(cell, location, about, device_type, slots, results, say)
         folder = cell.folder(results, location.name)
         files = {file.name: file.read_bytes() for file in folder.iterdir()}
@@ -477,8 +479,6 @@ def _named(node: str) -> Iterator[None]:
     """What goes wrong, in a line that says where."""
     try:
         yield
-    except worker.JobError as error:
-        raise worker.JobError(f"node {node}: {error}") from None
     except Exception as error:
         raise worker.JobError(f"node {node}: {worker.reason_of(error)}") from None
 

@@ -19,6 +19,7 @@ from ferbench.benchmark.planning.data import Location, open_data
 from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.record import Headline
 from ferbench.benchmark.running.claims import claimed
+from ferbench.benchmark.running.job import name_of
 from ferbench.benchmark.running.processes import leave_with
 
 SETTINGS = {
@@ -101,6 +102,8 @@ class JobError(Exception):
 
 def reason_of(error: Exception) -> str:
     """What an exception says, in one line."""
+    if isinstance(error, JobError):
+        return str(error)
     if isinstance(error, OSError):
         where = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{where}"
@@ -149,7 +152,7 @@ def make_cell(
         if (headline := made(cell, folder, about["key"])) is not None:
             return Made(headline, 0.0, by_another=True)
         began = time.monotonic()
-        with telling(f"{location.name} / {cell.architecture} seed {cell.seed} fold {cell.fold}") as say:
+        with telling(name_of(cell, location)) as say:
             headline = run_cell(cell, location, about, device_type, workers, results, say)
         return Made(headline, time.monotonic() - began)
 

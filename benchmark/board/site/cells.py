@@ -168,7 +168,7 @@ def _looks(row: Row) -> dict[str, str]:
     return {
         "relevance on the pixels that the expression moves": figure(found.inside),
         "times chance": f"{found.of_chance:.2f}, 95% [{low:.2f}, {high:.2f}]",
-        "times chance of a bell in the middle": f"{found.middle / found.chance:.2f}",
+        "times chance of a bell in the middle": f"{found.middle_of_chance:.2f}",
         "correlation with the maps of random weights": f"{found.alike:.2f}",
         "by": found.method,
         "samples": str(found.samples),

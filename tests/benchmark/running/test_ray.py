@@ -162,6 +162,16 @@ def test_a_full_disk_is_told_with_its_node() -> None:
         raise OSError(errno.ENOSPC, "No space left on device", "/cache")
 
 
+def test_what_a_task_says_comes_through_every_hand_as_it_was_said() -> None:
+    said = worker.JobError("node 10.0.0.7: over its time limit of 5 s")
+    assert worker.reason_of(said) == "node 10.0.0.7: over its time limit of 5 s"
+    with (
+        pytest.raises(worker.JobError, match=r"^node 10\.0\.0\.7: over its time limit of 5 s$"),
+        ray_pool._named("10.0.0.7"),
+    ):
+        raise worker.JobError("over its time limit of 5 s")
+
+
 def test_a_cell_ends_at_its_time_limit() -> None:
     began = time.monotonic()
     with pytest.raises(worker.JobError, match=r"over its time limit of 0\.2 s"), time_limit(0.2):
