@@ -140,6 +140,10 @@ def critical_difference(section: Section) -> Figure | None:
     return figure
 
 
+_LETTERS = 128
+"""Letters of one point that stand in an inch: a picture of few rows is narrower than what is said above it."""
+
+
 def _critical(axis: Axes, across: Across, at: Callable[[float], float]) -> None:
     """The critical difference in words and as a length, and what follows where no two can be told apart."""
     test = across.test
@@ -148,7 +152,8 @@ def _critical(axis: Axes, across: Across, at: Callable[[float], float]) -> None:
         said += ": too few to tell any two apart"
     elif not test.decides:
         said += ", but by Friedman's test no two differ"
-    axis.text(axis.get_xlim()[1] / 2, 0.22, said, ha="center", va="center", fontsize=13)
+    inches = axis.get_xlim()[1]
+    axis.text(inches / 2, 0.22, said, ha="center", va="center", fontsize=min(13.0, _LETTERS * inches / len(said)))
     if not test.too_few:
         ends = [at(1), at(1 + test.critical_difference)]
         axis.plot(ends, [0.48] * 2, color=COLORS[1], lw=1.6, marker="|", ms=8, mew=1.6)

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from ferbench.benchmark.board.figures import save, style
 from ferbench.benchmark.board.forked import Job, on_all_cores
+from ferbench.benchmark.board.matrices import is_transfer
 from ferbench.benchmark.board.memory import keep_files, key_of, restored
 from ferbench.benchmark.board.plot_classes import class_scores, confusions
 from ferbench.benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
@@ -134,6 +135,8 @@ def _plots(section: Section, folder: Path) -> list[Plot]:
     """All that there may be something to draw for."""
     plots = []
     for name, title, function, place in _OF_SECTION:
+        if place == "across" and is_transfer(section):  # its pages show none: the pairs share models and samples
+            continue
         picture = Picture(f"{name}-{_slug(section.slug)}", title)
         plots.append(Plot(picture, place, section.tables, partial(function, section), folder))
     for table in section.tables:
