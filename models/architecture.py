@@ -65,6 +65,11 @@ class Stage:
     After a last stage that reads, the test part is predicted the same way, with the numbers that `model(x)` gives."""
     smoothing: float = 0.0
     """Weight of the truncated squared error between the log-probabilities of neighbouring frames (`sequence`)."""
+    objective: str = ""
+    """Method of the model that makes the training loss of a batch, `model.method(inputs, truth, loss) -> scalar`, where
+    `loss(outputs, truth)` is the stage's own: for a loss that asks more of a model than its outputs (two views of an
+    input, attention maps, distances to centres). Truths are classes, int64, or values, float32, as `Task.truth` gives
+    them. Empty: the loss of the outputs alone."""
     selection: Literal["validation", "last"] = "validation"
     """Which epoch's weights the stage ends with: the best on the validation part, or the last."""
 
@@ -118,7 +123,8 @@ class Trained:
 
 @dataclass(frozen=True)
 class Size:
-    """One build of an architecture: `full` (the paper's) or `tiny` (the same structure, made for a CPU)."""
+    """One build of an architecture: `full` (the paper's), `tiny` (the same structure, made for a CPU and for seconds) or
+    `small` (between them, for real data on a CPU and for minutes)."""
 
     build: Callable[[int], nn.Module]
     """Takes the number of classes; the random state of torch decides the initial weights.

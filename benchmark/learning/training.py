@@ -248,7 +248,7 @@ def _train_stage(
     batches, forward = reading(model, stage, material, run)
     # What is read once is a cost of the first epoch.
     spent = batches.seconds(material.frames_seen(np.concatenate([split.train, split.validation])))
-    loss_of = task.loss(stage, split.train, run.device)
+    objective = objective_of(model, stage, forward, task.loss(stage, split.train, run.device))
     update = optimizer(stage, (p for p in model.parameters() if p.requires_grad))
     epochs = epochs_of(stage, run.epochs, len(material.instances(split.train)))
     best: tuple[float, float] = (-math.inf, -math.inf)
@@ -266,7 +266,7 @@ def _train_stage(
             for group in update.param_groups:
                 group["lr"] = learning_rate(stage, step, steps)
             inputs, truth = batches(drawn.frames[rows], generator), task.truth(drawn.sample[rows]).to(run.device)
-            loss = training_step(forward, loss_of, update, inputs, truth, stage, run)
+            loss = training_step(objective, update, inputs, truth, stage, run)
             total += loss * len(rows)
             run.report(f"{stage.name} epoch {epoch}/{epochs}, step {step + 1}/{steps}", loss)
         mean = float(total) / sum(map(len, dealt))
@@ -309,18 +309,29 @@ def set_training(model: nn.Module, stage: Stage) -> None:
         model.get_submodule(part).eval()
 
 
+Objective = Callable[[Tensor, Tensor], Tensor]
+"""The loss of a batch, by its inputs and truths."""
+
+
+def objective_of(model: nn.Module, stage: Stage, forward: Callable[[Tensor], Tensor], loss: nn.Module) -> Objective:
+    """What a stage lessens: the loss of the model's outputs, or what the model makes of it."""
+
+    def of_outputs(outputs: Tensor, truth: Tensor) -> Tensor:
+        found: Tensor = loss(outputs.float(), truth)  # never in half precision
+        return found
+
+    if not stage.objective:
+        return lambda inputs, truth: of_outputs(forward(inputs), truth)
+    method = getattr(model, stage.objective)
+    return lambda inputs, truth: method(inputs, truth, of_outputs)
+
+
 def training_step(
-    forward: Callable[[Tensor], Tensor],
-    loss_of: nn.Module,
-    update: torch.optim.Optimizer,
-    inputs: Tensor,
-    truth: Tensor,
-    stage: Stage,
-    run: Run,
+    objective: Objective, update: torch.optim.Optimizer, inputs: Tensor, truth: Tensor, stage: Stage, run: Run
 ) -> Tensor:
     """One step of the optimiser; returns the loss, detached."""
     with run.autocast():
-        loss: Tensor = loss_of(forward(inputs).float(), truth)
+        loss = objective(inputs, truth)
     update.zero_grad(set_to_none=True)
     loss.backward()
     if stage.gradient_norm is not None:

@@ -216,6 +216,16 @@ def test_a_stage_may_keep_its_last_epoch(material: Material, monkeypatch: pytest
     assert torch.equal(model.head.weight, kept[-1])
 
 
+def test_a_model_may_make_its_own_loss_of_the_stages(material: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mirrored(model: Toy, inputs: Tensor, truth: Tensor, loss: Any) -> Tensor:
+        return loss(model(inputs), truth) + loss(model(inputs.flip(-1)), truth)
+
+    monkeypatch.setattr(Toy, "mirrored", mirrored, raising=False)
+    stage = replace(QUICK, epochs=1, optimizer="sgd", lr=1e-9, augmentation="none")
+    alone, doubled = (trained(toy(replace(stage, objective=name)), material)[1] for name in ("", "mirrored"))
+    assert doubled[0]["train_loss"] == pytest.approx(2 * alone[0]["train_loss"], rel=0.05)
+
+
 def test_a_loss_that_is_no_number_is_an_error(material: Material) -> None:
     with pytest.raises(DivergedError, match=r"the training loss is nan in epoch 1 of stage 'train': lower its rate"):
         trained(toy(replace(QUICK, optimizer="sgd", lr=1e30, warmup=0.0)), material)
@@ -280,7 +290,7 @@ def test_the_rate_never_rises_after_its_warm_up_where_epochs_have_not_as_many_in
         return Instances(whole.frames[:count], whole.sample[:count])
 
     def step(*arguments: Any) -> Tensor:
-        rates.append(arguments[2].param_groups[0]["lr"])
+        rates.append(arguments[1].param_groups[0]["lr"])
         return torch.zeros(())
 
     monkeypatch.setattr(Material, "instances", drawn)
