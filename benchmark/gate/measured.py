@@ -65,9 +65,9 @@ def training_step(name: str, batch: int = TRAINING_BATCH, device: str = "cpu") -
     import torch
 
     from ferbench.benchmark.learning.recipe import ClassificationLoss, optimizer
-    from ferbench.benchmark.learning.training import objective_of, set_training
-    from ferbench.models.architecture import Stage
+    from ferbench.benchmark.learning.steps import objective_of, set_training
     from ferbench.benchmark.planning.registry import architectures
+    from ferbench.models.architecture import Stage
 
     architecture = architectures.get(name)
     size = architecture.sizes["tiny"]

@@ -15,18 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ferbench.benchmark.learning import training
+from ferbench.benchmark.learning.batches import FeatureBatches, FrameBatches
 from ferbench.benchmark.learning.features import PROBE, Shelf
-from ferbench.benchmark.learning.recipe import batches_of, epochs_of, learning_rate, loss_function, smoothing_loss
-from ferbench.benchmark.learning.training import (
-    DivergedError,
-    FeatureBatches,
-    FrameBatches,
-    Material,
-    Run,
-    predict,
-    predict_with,
-    train,
-)
+from ferbench.benchmark.learning.material import Material, Run
+from ferbench.benchmark.learning.recipe import Plan, batches_of, learning_rate, loss_function, plan_of, smoothing_loss
+from ferbench.benchmark.learning.training import DivergedError, predict, predict_with, train
 from ferbench.datasets.corpus import Corpus
 from ferbench.datasets.dataset import Protocol
 from ferbench.datasets.frames import FrameStore
@@ -236,9 +229,16 @@ def test_the_model_ends_in_evaluation_mode(material: Material) -> None:
 
 
 def test_the_budget_scales_epochs_and_leaves_one() -> None:
-    assert [epochs_of(Stage(epochs=30), factor, 100) for factor in (1, 0.1, 0.001)] == [30, 3, 1]
+    assert [plan_of(Stage(epochs=30), factor, 100).epochs for factor in (1, 0.1, 0.001)] == [30, 3, 1]
     capped = Stage(epochs=30, max_samples=1_000)
-    assert [epochs_of(capped, 1, inputs) for inputs in (10, 100, 5_000)] == [30, 10, 1]
+    assert [plan_of(capped, 1, inputs).epochs for inputs in (10, 100, 5_000)] == [30, 10, 1]
+
+
+def test_a_larger_budget_raises_a_cap_with_it() -> None:
+    capped = Stage(epochs=30, max_samples=1_000)
+    assert [plan_of(capped, factor, 4_000) for factor in (0.5, 1, 3, 12)] == [
+        Plan(1, 1_000), Plan(1, 1_000), Plan(1, 3_000), Plan(3, 12_000),
+    ]  # fmt: skip
 
 
 def test_where_one_epoch_is_too_much_a_random_part_of_it_is_trained_on(material: Material) -> None:
