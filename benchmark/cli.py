@@ -70,6 +70,9 @@ def run(
         str, typer.Option(help="Trained weights to keep: best (of each data set), all or none; else as the suite says.")
     ] = "",
     transfer: Annotated[str, typer.Option(help="Train on each of these, as D,E,F, and test it on the others.")] = "",
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say what it would take on --device, from earlier records; run nothing.")
+    ] = False,
 ) -> None:
     """Run what is missing, then render the board."""
     from ferbench.benchmark.commands.run import RunRequest, run_suite
@@ -77,7 +80,7 @@ def run(
     asked = RunRequest(
         suite, results, _names(architectures), _names(datasets), seeds=seeds, budget=budget, device=device,
         workers=workers, data=data, weights=weights, allow_leaks=allow_leaks, keep=keep, transfer=_names(transfer),
-        backend=backend, address=address,
+        backend=backend, address=address, estimate=estimate,
     )  # fmt: skip
     raise typer.Exit(run_suite(asked))
 

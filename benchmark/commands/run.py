@@ -20,6 +20,7 @@ from ferbench.benchmark.planning.suite import Cell, Keep, Suite, budget_of, cell
 from ferbench.benchmark.records.provenance import available_cores, kept_path
 from ferbench.benchmark.records.record import RECORD, WEIGHTS, read_record
 from ferbench.benchmark.running.claims import claimed
+from ferbench.benchmark.running.estimate import estimate, lines_of
 from ferbench.benchmark.running.job import Job
 from ferbench.benchmark.running.progress import clock
 from ferbench.benchmark.running.scheduler import located, plan_located, refuse_read_only, run
@@ -63,6 +64,8 @@ class RunRequest:
     backend: str = "local"
     """Where cells run: `local`, or `ray`, on the cluster at an address (empty: on one of this machine)."""
     address: str = ""
+    estimate: bool = False
+    """Say what it would take, and run nothing."""
 
 
 def run_suite(asked: RunRequest) -> int:
@@ -82,12 +85,18 @@ def run_suite(asked: RunRequest) -> int:
         for cell in cells_of(name, suite, asked.architectures, asked.datasets, folder)
     ]
     backend = asked.backend
-    device_type = asked.device if backend == "ray" else choose_device(asked.device)
+    elsewhere = backend == "ray" or (asked.estimate and asked.device != "auto")
+    device_type = asked.device if elsewhere else choose_device(asked.device)
     if asked.weights:
         rows = list(dict.fromkeys(cell.architecture for cell in cells if cell.kind == "architecture"))
         given, lines = given_weights(asked.weights, rows, suite.size)
         cells = [replace(cell, weights=given) for cell in cells]
         print("\n".join(lines))
+    if asked.estimate:
+        slots = asked.workers or (available_cores() if device_type == "cpu" else max(1, _gpus()))
+        jobs, _ = plan_located(list(located(cells, folder)), results, device_type)
+        print("\n".join(lines_of(*estimate(jobs, results, device_type), slots)))
+        return 0
     refuse_read_only(results)
     placed = list(located(cells, folder))
     untested = untested_pairs(placed, transfer, results, device_type) if transfer else []
