@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.corpus_index import keep_corpus, kept_corpus, state_of
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import Cell, Twin
 from ferbench.benchmark.records.atomic import drafted
@@ -89,8 +90,13 @@ def locate_folder(dataset: str, root: Path, protocol: Protocol) -> Location:
     Raises:
         RequestError: the folder is not what its name says.
     """
-    corpus = read_corpus(dataset, root, protocol)
-    location = Location(dataset, corpus.name, root, corpus.fingerprint(), protocol, None)
+    state = state_of(root) if root.is_dir() else None
+    kept = kept_corpus(dataset, root, protocol, state=state) if state else None
+    corpus = kept[0] if kept else read_corpus(dataset, root, protocol)
+    identity = kept[1] if kept else corpus.fingerprint()
+    if state and not kept:
+        keep_corpus(corpus, protocol, state, identity)
+    location = Location(dataset, corpus.name, root, identity, protocol, None)
     _corpora[dataset] = location, corpus
     return location
 
@@ -240,7 +246,9 @@ def read_corpus_once(location: Location) -> Corpus:
     """
     known = _corpora.get(location.dataset)
     if known is None or known[0] != location:
-        known = location, read_corpus(location.dataset, location.root, location.protocol)
+        place = location.dataset, location.root, location.protocol
+        kept = None if location.own_twin else kept_corpus(*place, fingerprint=location.identity)
+        known = location, kept[0] if kept else read_corpus(*place)
         _corpora[location.dataset] = known
     return known[1]
 

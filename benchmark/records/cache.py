@@ -23,6 +23,8 @@ OLD = (
     (f"training/{_HEX * 16}.json", 365),
     (f"training/.*.{_DRAFT}", 1),
     (f"board/.*.{_DRAFT}", 1),
+    (f"corpora/{_HEX * 16}.npz", 365),
+    (f"corpora/.*.{_DRAFT}", 1),
 )
 """What may be removed, and how many days after it was last written; the cache may be a folder that others use too,
 so nothing is taken for ours but by its whole name."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, TimeoutError
@@ -20,6 +21,7 @@ from ferbench.benchmark.running.job import DATA_TIME_LIMIT, Job
 if TYPE_CHECKING:
     from pebble import ProcessPool
 
+ASKED_TO_END = 128 + signal.SIGTERM
 STOP_SECONDS = 10.0
 """What workers are given to end when a run is stopped."""
 
@@ -122,6 +124,8 @@ def reason(future: Future[Any], limit: int) -> str | None:
     except TimeoutError:
         return f"over its time limit of {limit} s"
     except ProcessExpired as error:
+        if error.exitcode == ASKED_TO_END:
+            return "its process was asked to end: its training is kept, and goes on at the next run"
         return f"its process ended with exit code {error.exitcode} (killed, or out of memory)"
     except CancelledError:
         return "cancelled"
