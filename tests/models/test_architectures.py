@@ -50,6 +50,7 @@ SIZES_TAKEN = {
     "cnn_self_attention_sum": (True, True),
     "cnn_transformer": (True, True),
     "cnn_vit": (True, False),
+    "dan": (True, True),
     "difference_of_embeddings": (True, False),
     "disentangled_difference_of_embeddings": (True, False),
     "efficientnet_lstm": (True, True),
@@ -87,6 +88,7 @@ FULL_SIZE = {
     "vivit": (6, 103.08e6, 141e9),
     # Methods of the field: what their own code builds without what it never uses; the docstrings compare the papers.
     "apvit": (7, 65.21e6, 12.65e9),
+    "dan": (7, 19.72e6, 2.225e9),
     "dfer_clip": (7, 89.97e6, 70.58e9),
     "emotieffnet": (8, 4.018e6, 0.385e9),
     "former_dfer": (7, 18.03e6, 8.30e9),
@@ -100,6 +102,7 @@ FULL_SIZE = {
 
 UNFOLDED = {
     "cnn_self_attention_sum": 1,  # over frames, after no convolution
+    "dan": 5,  # of the logits, and of features in each head, after linear layers
     "disentangled_difference_of_embeddings": 12,  # of the identity branch, which is not asked
     "residual_attention": 17,  # before a unit's first convolution, where the shortcut reads as well
     "residual_attention_ed_tcn": 17,
