@@ -144,7 +144,7 @@ class DAN(nn.Module):
 
 
 def dan_tiny(classes: int) -> DAN:
-    """0.62 M parameters, 11.7 M multiply-adds."""
+    """0.59 M parameters, 11.5 M multiply-adds."""
     resnet = resnet_tiny()
     trunk = nn.Sequential(OrderedDict(stem=resnet.stem, stages=resnet.stages))
     return DAN(classes, trunk, width=128, places=32, channels=8)
@@ -185,7 +185,7 @@ ARCHITECTURE = Architecture(
                     epochs=20,
                     max_samples=8_000,
                     batch_size=32,
-                    lr=2e-3,
+                    lr=4e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",

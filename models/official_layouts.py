@@ -4,7 +4,7 @@ Sources: torchvision; timm; facebookresearch/TimeSformer; mit-han-lab/temporal-s
 cydonia999/VGGFace2-pytorch (`*_weight.pkl`); S. Albanie's conversions of VGGFace2 (`*_dag.pth`);
 ZhaoJ9014/face.evoLVe (IR-50, which POSTER++ renames); cunjian/pytorch_face_landmark (MobileFaceNet);
 Talented-Q/POSTER_V2; sb-ai-lab/EmotiEffLib; zengqunzhao/MA-Net; zengqunzhao/Former-DFER; openai/CLIP;
-sunlicai/MAE-DFER; MSA-LMC/S2D; yaoing/DAN.
+sunlicai/MAE-DFER; MSA-LMC/S2D; yaoing/DAN; SainingZhang/DDAMFN.
 """
 
 from __future__ import annotations
@@ -134,6 +134,43 @@ def _dan(name: str) -> str:
     for theirs, own in words.items():
         name = name.replace(theirs, own)
     return name.replace("cat_head", "heads.")
+
+
+MIXED_FEATURE_NET = (
+    "conv1", "conv2_dw", "conv_23", "conv_3", "conv_34", "conv_4", "conv_45", "conv_5", "conv_6_sep"
+)  # fmt: skip
+"""Layers of MixedFeatureNet, which DDAMFN knows by their place."""
+MIXED_FILTERS = (
+    "conv_23", "conv_34", "conv_45",
+    *(f"{part}.model.{n}" for part, count in (("conv_3", 9), ("conv_4", 16), ("conv_5", 6)) for n in range(count)),
+)  # fmt: skip
+MIXED_UNUSED = tuple(f"{part}.conv_dw.{layer}." for part in MIXED_FILTERS for layer in ("bn", "prelu"))
+DDAMFN_HEAD = {
+    "Linear_h.": "along_rows.", "Linear_w.": "along_columns.", "conv1.": "directions.conv1.",
+    "bn1.": "directions.bn1.", "conv2.": "directions.rows.", "conv3.": "directions.columns.",
+}  # fmt: skip
+
+
+def _mixed(name: str) -> str:
+    name = name.replace("mixed_depthwise_conv.", "sizes.").replace(".CA.", ".attention.")
+    return name.replace(".attention.conv2.", ".attention.rows.").replace(".attention.conv3.", ".attention.columns.")
+
+
+def _placed(name: str) -> str:
+    """A name of MixedFeatureNet as DDAMFN's checkpoints have it."""
+    part, _, rest = name.partition(".")
+    return f"features.{MIXED_FEATURE_NET.index(part)}.{rest}"
+
+
+def _ddamfn(name: str) -> str:
+    part, _, rest = name.partition(".")
+    if part == "features":
+        place, _, rest = rest.partition(".")
+        return f"backbone.{_mixed(f'{MIXED_FEATURE_NET[int(place)]}.{rest}')}"
+    if part.startswith("cat_head"):
+        layer, _, rest = rest.removeprefix("CoordAtt.").partition(".")
+        return f"heads.{part.removeprefix('cat_head')}.{DDAMFN_HEAD.get(f'{layer}.', f'{layer}.')}{rest}"
+    return name.replace("Linear.", "whole.", 1).replace("fc.", "classifier.", 1)
 
 
 FORMER_DFER = {
@@ -447,6 +484,23 @@ LAYOUTS = (
         head=("fc.", "bn."),
         apart=("affinity.",),
         rename=_dan,
+    ),
+    Layout(
+        "mixedfeaturenet/msceleb",
+        "MixedFeatureNet MS-Celeb-1M",
+        {"conv_5.model.5.conv_dw.mixed_depthwise_conv.2.weight": (170, 1, 7, 7), "linear.weight": None},
+        head=("conv_6_dw.", "linear.", "bn."),
+        unused=MIXED_UNUSED,
+        rename=_mixed,
+    ),
+    Layout(
+        "ddamfn",
+        "DDAMFN",
+        {"features.7.model.5.project.conv.weight": (256, 512, 1, 1), "cat_head1.CoordAtt.conv3.weight": None},
+        unused=(
+            "bn.", "cat_head0.CoordAtt.Linear.", "cat_head1.CoordAtt.Linear.", *(_placed(n) for n in MIXED_UNUSED),
+        ),
+        rename=_ddamfn,
     ),
     Layout(
         "former_dfer/dfew",
