@@ -124,13 +124,13 @@ ARCHITECTURE = Architecture(
             stages=(
                 Stage(
                     epochs=20,
-                    max_samples=6_000,
+                    max_samples=10_000,
                     batch_size=32,
-                    lr=2e-3,
+                    lr=5e-3,
                     weight_decay=0.05,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
-                    augmentation="light",
+                    augmentation="none",
                     objective="consistent",
                 ),
             ),
