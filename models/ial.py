@@ -1,4 +1,4 @@
-"""GCA and IAL: a clip's frames tell a ResNet-18 which channels count; the loss dwells on the class that comes nearest.
+"""GCA and IAL: a clip's frames tell a ResNet which channels count; the loss dwells on the class that comes nearest.
 
 Paper: "Intensity-Aware Loss for Dynamic Facial Expression Recognition in the Wild", Li et al. 2023 (AAAI; arXiv
 2208.10335); seed: github.com/muse1998/IAL-for-Facial-Expression-Recognition.
