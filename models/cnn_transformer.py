@@ -15,23 +15,14 @@ ResNet, 96 features, 4 heads and less dropout.
 
 from __future__ import annotations
 
-import math
-
-import torch
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
 from ferbench.models.parts.over_frames import OverFrames
 from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.sinusoids import sinusoids
 from ferbench.models.parts.vggface2 import VGGFace2ResNet50
-
-
-def sinusoids(frames: int, width: int) -> Tensor:
-    """(T,width) positions of arXiv 1706.03762: sines at the even places, cosines at the odd ones."""
-    rate = torch.exp(torch.arange(0, width, 2) * (-math.log(10_000) / width))
-    angle = torch.arange(frames)[:, None] * rate
-    return torch.stack((angle.sin(), angle.cos()), dim=-1).flatten(1)
 
 
 class TransformerHead(nn.Module):

@@ -16,32 +16,13 @@ the project's small ResNet and 3 layers of 64 features, 4 heads and less dropout
 
 from __future__ import annotations
 
-import torch
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
 from ferbench.models.parts.over_frames import OverFrames, need_frames
 from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.token_vit import TokenViT
 from ferbench.models.parts.vggface2 import VGGFace2ResNet50
-
-
-class FrameViT(nn.Module):
-    """ViT without patches, timm's names: tokens (B,T,F) -> (B,F), the class token after the last layer norm."""
-
-    def __init__(self, frames: int, width: int, depth: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
-        self.pos_embed = nn.Parameter(torch.zeros(1, frames + 1, width))
-        self.pos_drop = nn.Dropout(dropout)
-        self.blocks = nn.Sequential(*(Block(width, heads, qkv_bias=True, proj_drop=dropout) for _ in range(depth)))
-        self.norm = nn.LayerNorm(width, eps=1e-6)
-        for weight in (p for name, p in self.named_parameters() if p.ndim > 1):
-            nn.init.trunc_normal_(weight, std=0.02)
-
-    def forward(self, x: Tensor) -> Tensor:
-        tokens = torch.cat((self.cls_token.expand(len(x), -1, -1), x), dim=1)
-        return self.norm(self.blocks(self.pos_drop(tokens + self.pos_embed))[:, 0])
 
 
 class ViTHead(nn.Module):
@@ -54,7 +35,7 @@ class ViTHead(nn.Module):
         self.frames = frames
         self.projection = nn.Linear(inputs, width)
         self.norm = nn.LayerNorm((frames, width))
-        self.vit = FrameViT(frames, width, depth, heads, dropout)
+        self.vit = TokenViT(frames, width, depth, heads, dropout)
         self.classifier = nn.Linear(width, classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -26,17 +26,16 @@ the time that there is, so its trunk is that of the trained `cnn`, frozen: the p
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
-from torchvision.models import resnet18
 from torchvision.models.resnet import conv3x3
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Trained
 from ferbench.models.parts.cbam import CBAM
 from ferbench.models.parts.resnet import ResNet
+from ferbench.models.parts.resnet18 import resnet18_trunk
 
 QUARTERS = 4
 SLICES = 4
@@ -156,14 +155,6 @@ class MANet(nn.Module):
         return (self.shares * logits).sum(dim=0)
 
 
-def trunk_full() -> nn.Module:
-    """(N,3,224,224) -> (N,128,28,28): ResNet-18 to its second stage, under torchvision's names."""
-    resnet = resnet18()
-    return nn.Sequential(
-        OrderedDict((name, getattr(resnet, name)) for name in ("conv1", "bn1", "relu", "maxpool", "layer1", "layer2"))
-    )
-
-
 def trunk_tiny() -> nn.Module:
     """(N,3,48,48) -> (N,32,12,12)."""
     resnet = ResNet((16, 32))
@@ -177,7 +168,7 @@ ARCHITECTURE = Architecture(
     source="10.1109/TIP.2021.3093397; zengqunzhao/MA-Net",
     sizes={
         "full": Size(
-            build=lambda classes: MANet(classes, trunk_full(), channels=(128, 256, 512), blocks=2),
+            build=lambda classes: MANet(classes, resnet18_trunk(2), channels=(128, 256, 512), blocks=2),
             image_size=224,
             stages=(
                 Stage(

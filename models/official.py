@@ -52,6 +52,7 @@ def _layouts(model: LibraryModel, head: tuple[str, ...], official: tuple[Officia
 FETCHED = {
     "torchvision/r2plus1d_18": "R2Plus1D_18_Weights.KINETICS400_V1",
     "torchvision/r3d_18": "R3D_18_Weights.KINETICS400_V1",
+    "torchvision/resnet18": "ResNet18_Weights.IMAGENET1K_V1",
     "torchvision/resnet50": "ResNet50_Weights.IMAGENET1K_V1",
     "torchvision/resnet152": "ResNet152_Weights.IMAGENET1K_V1",
     "torchvision/mobilenet_v3_large": "MobileNet_V3_Large_Weights.IMAGENET1K_V1",
@@ -86,7 +87,7 @@ def load_official(
     kept = {n: t for n, t in tensors.items() if not n.startswith((*layout.head, *layout.unused))}
     renamed = renamed_by(layout, layout.prepared(kept))
     module = model.get_submodule(entry.into)
-    as_built = (*(f"{part}." for part in entry.without), *head)
+    as_built = (*(f"{part}." for part in entry.without), *layout.apart, *head)
     for own, value in module.state_dict().items():
         if own.startswith(as_built) or own.endswith(COUNTER):
             renamed.setdefault(own, value)

@@ -4,7 +4,7 @@ Sources: torchvision; timm; facebookresearch/TimeSformer; mit-han-lab/temporal-s
 cydonia999/VGGFace2-pytorch (`*_weight.pkl`); S. Albanie's conversions of VGGFace2 (`*_dag.pth`);
 ZhaoJ9014/face.evoLVe (IR-50, which POSTER++ renames); cunjian/pytorch_face_landmark (MobileFaceNet);
 Talented-Q/POSTER_V2; sb-ai-lab/EmotiEffLib; zengqunzhao/MA-Net; zengqunzhao/Former-DFER; openai/CLIP;
-sunlicai/MAE-DFER; MSA-LMC/S2D.
+sunlicai/MAE-DFER; MSA-LMC/S2D; yaoing/DAN; SainingZhang/DDAMFN.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ class Layout:
     """Beginnings of the names that are dropped."""
     unused: tuple[str, ...] = ()
     """Of those that the authors' code stores and never calls, or that the submodule has no place for."""
+    apart: tuple[str, ...] = ()
+    """Beginnings of names here that only a training asks for, which no such file has: they stay as they are built."""
     rename: Callable[[str], str] = str
     """Name in the file -> name in the submodule; what gets the same name becomes one tensor, along the first axis."""
     prepared: Callable[[Mapping[str, Tensor]], Mapping[str, Tensor]] = dict
@@ -111,6 +113,64 @@ def _cascade(layer: re.Match[str]) -> str:
     down = layer[2] == "2"
     step = 4 - int(layer[3]) if down else int(layer[3]) - 1
     return f"{'down' if down else 'up'}.steps.{step}.{int(layer[1] == 'bn')}."
+
+
+DAN_TRUNK = {"0": "conv1", "1": "bn1", "4": "layer1", "5": "layer2", "6": "layer3", "7": "layer4"}
+"""ResNet's layers by their place among its children."""
+DAN = {
+    "sa.conv1x1.": "space.narrow.", "sa.conv_3x3.": "space.shapes.0.", "sa.conv_1x3.": "space.shapes.1.",
+    "sa.conv_3x1.": "space.shapes.2.", "ca.attention.": "channel.gate.",
+}  # fmt: skip
+"""Layers of an attention head."""
+DAN_ENDS = {"fc.": "classifier.", "bn.": "norm."}
+
+
+def _dan(name: str) -> str:
+    part, _, rest = name.partition(".")
+    if part == "features":
+        layer, _, rest = rest.partition(".")
+        return f"backbone.{DAN_TRUNK.get(layer, layer)}.{rest}"
+    words = DAN if part.startswith("cat_head") else DAN_ENDS
+    for theirs, own in words.items():
+        name = name.replace(theirs, own)
+    return name.replace("cat_head", "heads.")
+
+
+MIXED_FEATURE_NET = (
+    "conv1", "conv2_dw", "conv_23", "conv_3", "conv_34", "conv_4", "conv_45", "conv_5", "conv_6_sep"
+)  # fmt: skip
+"""Layers of MixedFeatureNet, which DDAMFN knows by their place."""
+MIXED_FILTERS = (
+    "conv_23", "conv_34", "conv_45",
+    *(f"{part}.model.{n}" for part, count in (("conv_3", 9), ("conv_4", 16), ("conv_5", 6)) for n in range(count)),
+)  # fmt: skip
+MIXED_UNUSED = tuple(f"{part}.conv_dw.{layer}." for part in MIXED_FILTERS for layer in ("bn", "prelu"))
+DDAMFN_HEAD = {
+    "Linear_h.": "along_rows.", "Linear_w.": "along_columns.", "conv1.": "directions.conv1.",
+    "bn1.": "directions.bn1.", "conv2.": "directions.rows.", "conv3.": "directions.columns.",
+}  # fmt: skip
+
+
+def _mixed(name: str) -> str:
+    name = name.replace("mixed_depthwise_conv.", "sizes.").replace(".CA.", ".attention.")
+    return name.replace(".attention.conv2.", ".attention.rows.").replace(".attention.conv3.", ".attention.columns.")
+
+
+def _placed(name: str) -> str:
+    """A name of MixedFeatureNet as DDAMFN's checkpoints have it."""
+    part, _, rest = name.partition(".")
+    return f"features.{MIXED_FEATURE_NET.index(part)}.{rest}"
+
+
+def _ddamfn(name: str) -> str:
+    part, _, rest = name.partition(".")
+    if part == "features":
+        place, _, rest = rest.partition(".")
+        return f"backbone.{_mixed(f'{MIXED_FEATURE_NET[int(place)]}.{rest}')}"
+    if part.startswith("cat_head"):
+        layer, _, rest = rest.removeprefix("CoordAtt.").partition(".")
+        return f"heads.{part.removeprefix('cat_head')}.{DDAMFN_HEAD.get(f'{layer}.', f'{layer}.')}{rest}"
+    return name.replace("Linear.", "whole.", 1).replace("fc.", "classifier.", 1)
 
 
 FORMER_DFER = {
@@ -304,6 +364,12 @@ LAYOUTS = (
             running_mean="stem.1.running_mean",
         ),
     ),
+    Layout(  # of 1000 classes either, so nothing in a file tells MS-Celeb-1M's weights (DAN, SCN, RUL) from ImageNet's
+        "torchvision/resnet18",
+        "ResNet-18 in torchvision's names",
+        {"conv1.weight": (64, 3, 7, 7), "layer4.1.conv2.weight": (512, 512, 3, 3), "fc.weight": (1000, 512)},
+        lacks=("layer4.2.conv2.weight",),
+    ),
     Layout(
         "torchvision/resnet50",
         "torchvision resnet50",
@@ -410,6 +476,31 @@ LAYOUTS = (
         head=("fc_1.", "fc_2."),
         rename=_ma_net,
         input=Input((0.0,) * 3, (1.0,) * 3, "trunk.conv1.weight", running_mean="trunk.bn1.running_mean"),
+    ),
+    Layout(
+        "dan",
+        "DAN",
+        {"features.7.1.conv2.weight": (512, 512, 3, 3), "cat_head3.ca.attention.3.weight": (512, 32)},
+        head=("fc.", "bn."),
+        apart=("affinity.",),
+        rename=_dan,
+    ),
+    Layout(
+        "mixedfeaturenet/msceleb",
+        "MixedFeatureNet MS-Celeb-1M",
+        {"conv_5.model.5.conv_dw.mixed_depthwise_conv.2.weight": (170, 1, 7, 7), "linear.weight": None},
+        head=("conv_6_dw.", "linear.", "bn."),
+        unused=MIXED_UNUSED,
+        rename=_mixed,
+    ),
+    Layout(
+        "ddamfn",
+        "DDAMFN",
+        {"features.7.model.5.project.conv.weight": (256, 512, 1, 1), "cat_head1.CoordAtt.conv3.weight": None},
+        unused=(
+            "bn.", "cat_head0.CoordAtt.Linear.", "cat_head1.CoordAtt.Linear.", *(_placed(n) for n in MIXED_UNUSED),
+        ),
+        rename=_ddamfn,
     ),
     Layout(
         "former_dfer/dfew",

@@ -35,11 +35,11 @@ from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
-from ferbench.models.cnn_vit import FrameViT
 from ferbench.models.parts.ir50 import IR50
 from ferbench.models.parts.mobilefacenet import MobileFaceNet
 from ferbench.models.parts.pyramid import MobileNetPyramid, ResNetPyramid
 from ferbench.models.parts.squeeze_excitation import SqueezeExcitation
+from ferbench.models.parts.token_vit import TokenViT
 
 DROP_PATH = (0.0, 0.125, 0.25)
 """Each scale's chance to leave a sample out of a residual branch in training."""
@@ -105,7 +105,7 @@ class PosterV2(nn.Module):
         self.last = nn.Conv2d(landmarks.widths[-1], widths[-1], kernel, padding=kernel // 2)
         self.fusions = nn.ModuleList(map(CrossFusion, widths, heads, sides, DROP_PATH))
         self.embeddings = nn.ModuleList(embedding(w, width, halvings=2 - n) for n, w in enumerate(widths))
-        self.transformer = FrameViT(len(widths) * sides[-1] ** 2, width, depth=2, heads=token_heads, dropout=0.0)
+        self.transformer = TokenViT(len(widths) * sides[-1] ** 2, width, depth=2, heads=token_heads, dropout=0.0)
         self.excitation = SqueezeExcitation(width, reduction=1)
         self.classifier = nn.Linear(width, classes)
 

@@ -43,7 +43,8 @@ def load_released(architecture: Architecture, size: str, file: Path) -> tuple[nn
     head = {n: t for n, t in tensors.items() if n.startswith(layout.head)}
     renamed = {f"{prefix}{n}": t for n, t in renamed_by(layout, layout.prepared(body)).items()}
     named = {f"{prefix}{layout.rename(n)}": t for n, t in head.items()}
-    if named.keys() != heads.keys():
+    heads = {n: axis for n, axis in heads.items() if not n.startswith(layout.apart)}
+    if {n for n in named if not n.endswith(COUNTER)} != heads.keys():
         named = _paired(heads, head, layout, architecture.name, file)
     renamed |= {n: _as_shown(t, own[n].ndim) for n, t in named.items()}
     return *_loaded(build, heads, renamed, (layout, prefix), architecture.name, file), f"{layout.said} with its head"
@@ -120,7 +121,7 @@ def _loaded(
     model = build(num_classes)
     filled = dict(tensors)
     for own, value in model.state_dict().items():
-        if own.endswith(COUNTER):
+        if own.endswith(COUNTER) or (under is not None and own.startswith(under[0].apart)):
             filled.setdefault(own, value)
     report = compare(model, filled)
     if not report.fits:

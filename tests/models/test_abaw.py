@@ -18,10 +18,12 @@ from ferbench.models.cnn_frame_average import FrameAverage
 from ferbench.models.cnn_rnn import RecurrentHead
 from ferbench.models.cnn_self_attention import ConcatenatedFrames
 from ferbench.models.cnn_self_attention_sum import SummedFrames
-from ferbench.models.cnn_transformer import TransformerHead, sinusoids
-from ferbench.models.cnn_vit import FrameViT, ViTHead
+from ferbench.models.cnn_transformer import TransformerHead
+from ferbench.models.cnn_vit import ViTHead
 from ferbench.models.parts.attention_over_frames import AttentionOverFrames
 from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.sinusoids import sinusoids
+from ferbench.models.parts.token_vit import TokenViT
 from ferbench.models.parts.vggface2 import VGGFace2ResNet50, VGGFace2SEResNet50
 from ferbench.models.senet50 import SEResNetTiny
 
@@ -165,7 +167,7 @@ def test_without_its_positions_the_transformer_takes_frames_as_a_set(monkeypatch
 
 def test_the_transformers_weights_are_those_of_vit_base() -> None:
     with torch.device("meta"):
-        ours, theirs = FrameViT(9, 768, 12, 12, 0.5), timm.create_model("vit_base_patch16_224", num_classes=0)
+        ours, theirs = TokenViT(9, 768, 12, 12, 0.5), timm.create_model("vit_base_patch16_224", num_classes=0)
     mine, others = ({n: p.shape for n, p in m.state_dict().items()} for m in (ours, theirs))
     assert {n for n in others if n not in mine} == {"patch_embed.proj.weight", "patch_embed.proj.bias"}
     assert {n for n in mine if mine[n] != others[n]} == {"pos_embed"}  # ten places, not 197

@@ -50,11 +50,15 @@ SIZES_TAKEN = {
     "cnn_self_attention_sum": (True, True),
     "cnn_transformer": (True, True),
     "cnn_vit": (True, False),
+    "dan": (True, True),
+    "ddamfn": (False, False),
     "difference_of_embeddings": (True, False),
     "disentangled_difference_of_embeddings": (True, False),
+    "eac": (True, True),
     "efficientnet_lstm": (True, True),
     "efficientnet_tcn": (True, True),
     "former_dfer": (False, False),
+    "ial": (False, False),
     "m3dfel": (True, False),
     "poster_v2": (False, False),
     "r2plus1d": (True, True),
@@ -87,9 +91,13 @@ FULL_SIZE = {
     "vivit": (6, 103.08e6, 141e9),
     # Methods of the field: what their own code builds without what it never uses; the docstrings compare the papers.
     "apvit": (7, 65.21e6, 12.65e9),
+    "dan": (7, 19.72e6, 2.225e9),
     "dfer_clip": (7, 89.97e6, 70.58e9),
+    "ddamfn": (7, 4.106e6, 0.5396e9),
+    "eac": (7, 23.52e6, 3.856e9),
     "emotieffnet": (8, 4.018e6, 0.385e9),
     "former_dfer": (7, 18.03e6, 8.30e9),
+    "ial": (7, 18.80e6, 5.624e9),
     "m3dfel": (7, 46.82e6, 43.19e9),
     "ma_net": (7, 50.55e6, 3.638e9),
     "mae_dfer": (7, 83.83e6, 47.04e9),
@@ -100,6 +108,7 @@ FULL_SIZE = {
 
 UNFOLDED = {
     "cnn_self_attention_sum": 1,  # over frames, after no convolution
+    "dan": 5,  # of the logits, and of features in each head, after linear layers
     "disentangled_difference_of_embeddings": 12,  # of the identity branch, which is not asked
     "residual_attention": 17,  # before a unit's first convolution, where the shortcut reads as well
     "residual_attention_ed_tcn": 17,
