@@ -118,7 +118,8 @@ class Trained:
 
 @dataclass(frozen=True)
 class Size:
-    """One build of an architecture: `full` (the paper's) or `tiny` (the same structure, made for a CPU)."""
+    """One build of an architecture: `full` (the paper's), `tiny` (the same structure in seconds on a CPU, for twins) or
+    `small` (the same structure for real data on a CPU or a small GPU; not every architecture has one)."""
 
     build: Callable[[int], nn.Module]
     """Takes the number of classes; the random state of torch decides the initial weights.

@@ -76,7 +76,7 @@ class Suite(BaseModel):
     pairs: Literal["all", "dealt"] = "all"
     """Which architecture meets which data set: each one `all` of them, or as they are `dealt` to each other, so that
     each architecture has a data set and each data set an architecture of each view (`planning/pairs.py`)."""
-    size: Literal["tiny", "full"]
+    size: Literal["tiny", "small", "full"]
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     folds: Folds | dict[str, Folds] = [0]
     """Of every data set, or by data set: those that are not named have fold 0."""
@@ -116,7 +116,7 @@ class Cell:
     """Name of the data set, without `-twin`."""
     seed: int
     fold: int
-    size: Literal["tiny", "full"]
+    size: Literal["tiny", "small", "full"]
     epochs: float
     time_limit: int
     protocol: Protocol

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
-from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.resnet import ResNet, resnet_small, resnet_tiny
 
 
 def norm_relu(channels: int) -> tuple[nn.Module, nn.Module]:
@@ -141,15 +141,18 @@ def attention_92() -> ResidualAttentionBackbone:
 class AttentiveResNet(nn.Module):
     """The project's small ResNet with an attention module after its second and its third stage; any H and W.
 
-    `trunk` has the names of `resnet_tiny`. The modules begin close to doing nothing but scaling, which the norms of
-    the next stage undo: so the network begins as the ResNet that its weights come from.
+    `trunk`, of four stages, keeps its parameters and their names. The modules begin close to doing nothing but scaling,
+    which the norms of the next stage undo: so the network begins as the ResNet that its weights come from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trunk: ResNet) -> None:
         super().__init__()
-        self.trunk = resnet_tiny()
-        self.width = self.trunk.width
-        self.attention = nn.ModuleList((AttentionModule(32, depth=2), AttentionModule(64, depth=1)))
+        self.trunk = trunk
+        self.width = trunk.width
+        self.blocks = len(trunk.stages) // 4
+        """Of each stage."""
+        _, second, third, _ = trunk.channels[:: self.blocks]
+        self.attention = nn.ModuleList((AttentionModule(second, depth=2), AttentionModule(third, depth=1)))
         for module in self.attention.modules():
             if isinstance(module, ResidualUnit):
                 _scale(module.residual[-1])
@@ -157,9 +160,10 @@ class AttentiveResNet(nn.Module):
                 _scale(module.gate[-2])
 
     def forward(self, x: Tensor) -> Tensor:
-        first, second, third, fourth = self.trunk.stages
-        x = self.attention[0](second(first(self.trunk.stem(x))))
-        return fourth(self.attention[1](third(x))).mean(dim=(2, 3))
+        stages, n = self.trunk.stages, self.blocks
+        x = self.attention[0](stages[: 2 * n](self.trunk.stem(x)))
+        x = self.attention[1](stages[2 * n : 3 * n](x))
+        return stages[3 * n :](x).mean(dim=(2, 3))
 
 
 def _scale(convolution: nn.Module) -> None:
@@ -169,4 +173,9 @@ def _scale(convolution: nn.Module) -> None:
 
 def attention_tiny() -> AttentiveResNet:
     """128 features: 0.35 M parameters, 11 M multiply-adds at 48×48."""
-    return AttentiveResNet()
+    return AttentiveResNet(resnet_tiny())
+
+
+def attention_small() -> AttentiveResNet:
+    """256 features: 2.9 M parameters, 85 M multiply-adds at 48×48."""
+    return AttentiveResNet(resnet_small())

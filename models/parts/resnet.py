@@ -9,17 +9,22 @@ from torchvision.models.resnet import BasicBlock
 
 
 class ResNet(nn.Module):
-    """(N,3,H,W) -> (N,width), any H and W: a 3×3 stem of stride 2, then one basic block a stage, halving the map."""
+    """(N,3,H,W) -> (N,width), any H and W: a 3×3 stem of stride 2, then stages of basic blocks.
 
-    def __init__(self, channels: Sequence[int]) -> None:
+    The first block of a stage halves the map, but where it has as many channels as what comes before it.
+    """
+
+    def __init__(self, channels: Sequence[int], blocks: int = 1) -> None:
         super().__init__()
-        self.channels = tuple(channels)
+        self.channels = tuple(outputs for outputs in channels for _ in range(blocks))
+        """Of each block."""
         self.width = channels[-1]
         self.stem = nn.Sequential(
             nn.Conv2d(3, channels[0], 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(channels[0]), nn.ReLU()
         )
-        before = (channels[0], *channels)
-        self.stages = nn.Sequential(*(_stage(i, o) for i, o in zip(before, channels, strict=False)))
+        before = (channels[0], *self.channels)
+        self.stages = nn.Sequential(*(_block(i, o) for i, o in zip(before, self.channels, strict=False)))
+        """All blocks in order."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -32,7 +37,7 @@ class ResNet(nn.Module):
         return self.maps(x).mean(dim=(2, 3))
 
 
-def _stage(inputs: int, outputs: int) -> BasicBlock:
+def _block(inputs: int, outputs: int) -> BasicBlock:
     if inputs == outputs:
         return BasicBlock(inputs, outputs)
     shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=2, bias=False), nn.BatchNorm2d(outputs))
@@ -42,3 +47,8 @@ def _stage(inputs: int, outputs: int) -> BasicBlock:
 def resnet_tiny() -> ResNet:
     """Four stages, 128 features: 0.31 M parameters, 9.1 M multiply-adds at 48×48."""
     return ResNet((16, 32, 64, 128))
+
+
+def resnet_small() -> ResNet:
+    """Four stages of two blocks, 256 features: 2.8 M parameters, 78 M multiply-adds at 48×48."""
+    return ResNet((32, 64, 128, 256), blocks=2)

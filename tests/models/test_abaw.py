@@ -23,7 +23,7 @@ from ferbench.models.cnn_vit import FrameViT, ViTHead
 from ferbench.models.parts.attention_over_frames import AttentionOverFrames
 from ferbench.models.parts.resnet import resnet_tiny
 from ferbench.models.parts.vggface2 import VGGFace2ResNet50, VGGFace2SEResNet50
-from ferbench.models.senet50 import SEResNetTiny
+from ferbench.models.senet50 import SEResNet
 
 TEMPORAL = (
     "cnn_embedding_average", "cnn_frame_average", "cnn_rnn", "cnn_self_attention", "cnn_self_attention_sum",
@@ -69,7 +69,7 @@ def test_senet50_is_timms_legacy_build_for_the_same_weights() -> None:
 
 
 def test_with_open_gates_the_tiny_senet_is_the_small_resnet() -> None:
-    ours, theirs, x = SEResNetTiny().eval(), resnet_tiny().eval(), torch.randn(2, 3, 48, 48)
+    ours, theirs, x = SEResNet(resnet_tiny()).eval(), resnet_tiny().eval(), torch.randn(2, 3, 48, 48)
     ours.resnet.load_state_dict(theirs.state_dict())
     assert not torch.allclose(ours(x), theirs(x), rtol=1e-3)
     for gate in ours.gates:

@@ -261,7 +261,7 @@ def test_a_cell_knows_what_kind_of_row_it_is(tmp_path: Path) -> None:
         ("size: tiny", "the key 'description' is missing"),
         ("description: a test", "the key 'size' is missing"),
         (GOOD + "arch: all", "unknown key 'arch': use one of description, architectures, datasets, pairs, size, seeds"),
-        (GOOD.replace("tiny", "huge"), "size: 'huge' is not allowed: it should be 'tiny' or 'full'"),
+        (GOOD.replace("tiny", "huge"), "size: 'huge' is not allowed: it should be 'tiny', 'small' or 'full'"),
         (GOOD + "seeds: 3", "seeds: 3 is not allowed: it should be a valid list"),
         (GOOD + "seeds: []", "seeds: .* is not allowed: .*at least 1 item"),
         (GOOD + "seeds: [-1]", "seeds.0: -1 is not allowed: it should be greater than or equal to 0"),
