@@ -88,7 +88,7 @@ ARCHITECTURE = Architecture(
         ),
         "small": Size(
             build=lambda classes: OverFrames(resnet_small(), RecurrentHead(classes, 256, 192)),
-            image_size=64,
+            image_size=48,
             frames=9,
             stages=(
                 Stage(

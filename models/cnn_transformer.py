@@ -105,7 +105,7 @@ ARCHITECTURE = Architecture(
         ),
         "small": Size(
             build=lambda classes: OverFrames(resnet_small(), TransformerHead(classes, 256, 192, heads=6, dropout=0.1)),
-            image_size=64,
+            image_size=48,
             frames=9,
             stages=(
                 Stage(

@@ -104,7 +104,7 @@ ARCHITECTURE = Architecture(
             channels_last=True,
         ),
         "small": Size(
-            build=lambda classes: TSM(classes, ShiftedResNet((32, 64, 128, 256), blocks=2)),
+            build=lambda classes: TSM(classes, ShiftedResNet((32, 64, 128, 256), blocks=(2, 2, 2, 2))),
             image_size=64,
             frames=8,
             stages=(

@@ -9,18 +9,22 @@ from torchvision.models.resnet import BasicBlock
 
 
 class ResNet(nn.Module):
-    """(N,3,H,W) -> (N,width), any H and W: a 3×3 stem of stride 2, then stages of basic blocks.
+    """(N,3,H,W) -> (N,width), any H and W: a 3×3 stem, then stages of basic blocks, each but the first halving the map.
 
-    The first block of a stage halves the map, but where it has as many channels as what comes before it.
+    Args:
+        channels: of each stage; the stem has those of the first.
+        blocks: of each stage; None: one.
+        stride: of the stem.
     """
 
-    def __init__(self, channels: Sequence[int], blocks: int = 1) -> None:
+    def __init__(self, channels: Sequence[int], blocks: Sequence[int] | None = None, stride: int = 2) -> None:
         super().__init__()
-        self.channels = tuple(outputs for outputs in channels for _ in range(blocks))
+        counts = blocks or [1] * len(channels)
+        self.channels = tuple(c for c, count in zip(channels, counts, strict=True) for _ in range(count))
         """Of each block."""
         self.width = channels[-1]
         self.stem = nn.Sequential(
-            nn.Conv2d(3, channels[0], 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(channels[0]), nn.ReLU()
+            nn.Conv2d(3, channels[0], 3, stride, padding=1, bias=False), nn.BatchNorm2d(channels[0]), nn.ReLU()
         )
         before = (channels[0], *self.channels)
         self.stages = nn.Sequential(*(_block(i, o) for i, o in zip(before, self.channels, strict=False)))
@@ -30,7 +34,7 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def maps(self, x: Tensor) -> Tensor:
-        """Feature maps before pooling: (N,width,H/16,W/16) with four stages."""
+        """Feature maps before pooling: (N,width,H/16,W/16) at either size."""
         return self.stages(self.stem(x))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -50,5 +54,5 @@ def resnet_tiny() -> ResNet:
 
 
 def resnet_small() -> ResNet:
-    """Four stages of two blocks, 256 features: 2.8 M parameters, 78 M multiply-adds at 48×48."""
-    return ResNet((32, 64, 128, 256), blocks=2)
+    """Five stages, the first as large as the picture, 256 features: 2.8 M parameters, 87 M multiply-adds at 48×48."""
+    return ResNet((16, 32, 64, 128, 256), blocks=(1, 2, 2, 2, 2), stride=1)
