@@ -20,7 +20,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ferbench.models.architecture import Architecture, Size, Stage, Weights
+from ferbench.models.architecture import BFLOAT16, Architecture, Size, Stage, Weights
 
 CHANNELS = (32, 48)
 
@@ -125,6 +125,7 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             weights=(Weights("motion-c3d", "trunk"),),
+            precision=BFLOAT16,
             channels_last=True,
         ),
     },

@@ -98,6 +98,7 @@ ARCHITECTURE = Architecture(
                     augmentation="heavy",
                 ),
             ),
+            precision=BFLOAT16,
             channels_last=True,
         ),
     },

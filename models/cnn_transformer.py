@@ -134,6 +134,7 @@ ARCHITECTURE = Architecture(
                     reads="backbone",
                 ),
             ),
+            precision=BFLOAT16,
             channels_last=True,
         ),
     },

@@ -99,6 +99,7 @@ ARCHITECTURE = Architecture(
                     augmentation="heavy",
                 ),
             ),
+            precision=BFLOAT16,
             channels_last=True,
         ),
     },

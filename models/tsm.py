@@ -118,6 +118,7 @@ ARCHITECTURE = Architecture(
                     augmentation="light",
                 ),
             ),
+            precision=BFLOAT16,
             channels_last=True,
         ),
     },

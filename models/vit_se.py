@@ -82,6 +82,7 @@ ARCHITECTURE = Architecture(
                     gradient_norm=1.0,
                 ),
             ),
+            precision=BFLOAT16,
         ),
     },
 )
