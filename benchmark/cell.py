@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ferbench.benchmark.learning.features import Shelf
-    from ferbench.benchmark.learning.training import Material, Run
+    from ferbench.benchmark.learning.material import Material, Run
+    from ferbench.benchmark.learning.resuming import Keeper
     from ferbench.datasets.corpus import Corpus
     from ferbench.datasets.dataset import Protocol
     from ferbench.datasets.frames import FrameStore
@@ -77,6 +78,7 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         "starting_weights": _starting_weights(),
         "size": cell.size,
         "epochs": cell.epochs,
+        **({"budget": cell.budget} if cell.budget else {}),
         "device_type": device_type,
         **lent,
         **files,
@@ -101,8 +103,21 @@ def lenders_of(cell: Cell) -> list[Cell]:
     """The cells whose training may come before this one's; none of a cell that is not trained."""
     if cell.kind != "architecture":
         return []
-    own = [replace(cell, architecture=name) for name in architectures.lenders(cell.architecture)]
+    own = [lender_of(cell, name) for name in architectures.lenders(cell.architecture)]
     return [*own, *(further for lender in own for further in lenders_of(lender))]
+
+
+def lender_of(cell: Cell, name: str) -> Cell:
+    """The cell of an architecture that this one starts from: under a budget it is trained within a share of it."""
+    return replace(cell, architecture=name, budget=share_of_budget(cell))
+
+
+def share_of_budget(cell: Cell) -> float | None:
+    """Seconds of a cell's budget for its own stages, and as many for the training of each row that it starts from."""
+    if cell.budget is None:
+        return None
+    size = architectures.get(cell.architecture).sizes[cell.size]
+    return cell.budget / max(1, len({lent.architecture for lent in size.trained}) + bool(size.stages))
 
 
 def keys_below(cell: Cell, location: Location, device_type: str) -> dict[str, str]:
@@ -235,6 +250,7 @@ def run_cell(
         found = _ensemble_cell(cell, corpus, parts, keys, results)
     else:
         found = _baseline_cell(cell, corpus, parts)
+    keeper: Keeper | None = found.pop("keeper", None)
     answers, chosen_on = found.pop("answers"), found.pop("validation_answers", None)
     model = found.pop("model", None)
     table = prediction_table(corpus, parts.test, answers)
@@ -269,6 +285,8 @@ def run_cell(
     if model is not None:
         keep_weights(cell, folder, model, record)
     write_record(folder, record, table, validation)
+    if keeper:
+        keeper.forget()
     return Record(folder, record).headline
 
 
@@ -313,7 +331,8 @@ def _architecture_cell(
     report: Report,
 ) -> dict[str, Any]:
     """Trains on the training part, chooses the epoch on the validation part, and uses the test part once."""
-    from ferbench.benchmark.learning.training import Material, Run, predict_with
+    from ferbench.benchmark.learning.material import Material, Run
+    from ferbench.benchmark.learning.training import predict_with
     from ferbench.benchmark.measures.efficiency import peak_memory
 
     architecture = architectures.get(cell.architecture)
@@ -341,9 +360,13 @@ def _architecture_cell(
         "title": architecture.title,
         "view": architecture.view,
         "started_from": training.started_from,
-        "recipe": recipe_of(size, cell.epochs),
+        "recipe": recipe_of(size, cell),
         "history": history,
-        "notes": notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),
+        "notes": [
+            *notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),
+            *cut_short(history, cell),
+        ],
+        "keeper": keeper_of(keys[cell.architecture], run),
         "answers": answers,
         "validation_answers": validation,
         "model": model if cell.keep != "none" else None,
@@ -372,6 +395,17 @@ def shelf_on(device: torch.device) -> Shelf | None:
     except OSError:
         return None
     return Shelf(folder, alone) if os.access(folder, os.W_OK) and disk.free > disk.total * FREE else None
+
+
+def keeper_of(key: str, run: Run) -> Keeper:
+    """Keeps the training of a cell of this key: apart from another number of threads, another precision or version of
+    torch, under which it would end with other numbers."""
+    import torch
+
+    from ferbench.benchmark.learning.resuming import Keeper
+
+    under = (key, torch.get_num_threads(), run.device.type, run.precision, torch.__version__)
+    return Keeper(cache_folder() / "training" / f"{hash_of(under)}.pt")
 
 
 @dataclass(frozen=True)
@@ -414,7 +448,7 @@ def trained_model(cell: Cell, material: Material, run: Run, keys: dict[str, str]
     history: list[dict[str, Any]] = []
     moved: set[str] = set()
     for name in dict.fromkeys(lent.architecture for lent in size.trained):
-        lender = trained_model(replace(cell, architecture=name), material, run, keys)
+        lender = trained_model(lender_of(cell, name), material, run, keys)
         history += [{**epoch, "stage": f"{name}: {epoch['stage']}"} for epoch in lender.history]
         for lent in size.trained:
             if lent.architecture == name:
@@ -424,9 +458,12 @@ def trained_model(cell: Cell, material: Material, run: Run, keys: dict[str, str]
         also = f", {started_from}" if size.weights or official else ""
         started_from = f"{name} trained on the same part{begun}{also}"
     names, before = [name for name, _ in model.named_parameters()], marks(model.parameters())
+    keeper = keeper_of(keys[cell.architecture], run)
+    run = replace(run, keeper=keeper, budget=share_of_budget(cell))
     if architecture.lends:
         key = keys[cell.architecture]
         history += trained_once(model, key, lambda: train(model, architecture, size, material, run))[0]
+        keeper.forget()  # what is lent is kept
     else:
         history += train(model, architecture, size, material, run)
     after = marks(model.parameters())
@@ -504,12 +541,21 @@ def notes_of(
     return [*notes, *(f"its frozen {part} has random weights: official ones are not loaded" for part in frozen)]
 
 
-def recipe_of(size: Size, epochs: float) -> dict[str, Any]:
+def cut_short(history: list[dict[str, Any]], cell: Cell) -> list[str]:
+    """What the board must say of a training that never saw all that there was in one epoch."""
+    if all(epoch["samples"] >= epoch["inputs"] for epoch in history):
+        return []
+    why = "the budget ends before" if cell.budget else "its recipe's max_samples is less than"
+    return [f"not trained on every sample in each epoch: {why} one epoch"]
+
+
+def recipe_of(size: Size, cell: Cell) -> dict[str, Any]:
     """The recipe as it is kept in the record."""
     from dataclasses import asdict
 
     stages = [asdict(stage) for stage in size.stages]
-    return {"stages": stages, "epochs_factor": epochs, "image_size": size.image_size, "frames": size.frames}
+    length = {"budget_s": cell.budget} if cell.budget else {"epochs_factor": cell.epochs}
+    return {"stages": stages, **length, "image_size": size.image_size, "frames": size.frames}
 
 
 def prediction_table(corpus: Corpus, samples: NDArray[np.int64], answers: NDArray[np.float64]) -> pd.DataFrame:

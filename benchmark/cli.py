@@ -54,6 +54,9 @@ def run(
     datasets: Annotated[str, typer.Option(help="Only these, as D,E.")] = "",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     seeds: Annotated[int, typer.Option(min=0, help="With how many seeds; 0: as the suite says.")] = 0,
+    budget: Annotated[
+        str, typer.Option(help="Training time of each cell, as 90s, 10m or 1h; else as the suite says.")
+    ] = "",
     workers: Annotated[int, typer.Option(min=0, help="Cells side by side; 0: one a core, or one a GPU.")] = 0,
     results: Results = Path("results"),
     data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set; else FERBENCH_DATA.")] = None,
@@ -67,15 +70,19 @@ def run(
         str, typer.Option(help="Trained weights to keep: best (of each data set), all or none; else as the suite says.")
     ] = "",
     transfer: Annotated[str, typer.Option(help="Train on each of these, as D,E,F, and test it on the others.")] = "",
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Say what it would take on --device, from earlier records; run nothing.")
+    ] = False,
 ) -> None:
     """Run what is missing, then render the board."""
-    from ferbench.benchmark.commands.run import run_suite
+    from ferbench.benchmark.commands.run import RunRequest, run_suite
 
-    code = run_suite(
-        suite, _names(architectures), _names(datasets), seeds, device, workers, results, data, weights, allow_leaks,
-        keep, _names(transfer), backend, address,
+    asked = RunRequest(
+        suite, results, _names(architectures), _names(datasets), seeds=seeds, budget=budget, device=device,
+        workers=workers, data=data, weights=weights, allow_leaks=allow_leaks, keep=keep, transfer=_names(transfer),
+        backend=backend, address=address, estimate=estimate,
     )  # fmt: skip
-    raise typer.Exit(code)
+    raise typer.Exit(run_suite(asked))
 
 
 @app.command()

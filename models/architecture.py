@@ -5,7 +5,6 @@ A file in `models/` defines one module-level `ARCHITECTURE = Architecture(...)`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -65,6 +64,11 @@ class Stage:
     After a last stage that reads, the test part is predicted the same way, with the numbers that `model(x)` gives."""
     smoothing: float = 0.0
     """Weight of the truncated squared error between the log-probabilities of neighbouring frames (`sequence`)."""
+    objective: str = ""
+    """Method of the model that makes the training loss of a batch, `model.method(inputs, truth, loss) -> scalar`, where
+    `loss(outputs, truth)` is the stage's own: for a loss that asks more of a model than its outputs (two views of an
+    input, attention maps, distances to centres). Truths are classes, int64, or values, float32, as `Task.truth` gives
+    them. Empty: the loss of the outputs alone."""
     selection: Literal["validation", "last"] = "validation"
     """Which epoch's weights the stage ends with: the best on the validation part, or the last."""
 
@@ -118,8 +122,8 @@ class Trained:
 
 @dataclass(frozen=True)
 class Size:
-    """One build of an architecture: `full` (the paper's), `tiny` (the same structure in seconds on a CPU, for twins) or
-    `small` (the same structure for real data on a CPU or a small GPU; not every architecture has one)."""
+    """One build of an architecture: `full` (the paper's), `tiny` (the same structure, made for seconds on a CPU) or
+    `small` (between them, for real data and minutes or hours on a CPU)."""
 
     build: Callable[[int], nn.Module]
     """Takes the number of classes; the random state of torch decides the initial weights.
@@ -163,15 +167,6 @@ class Size:
         return model
 
 
-def _with_frames(size: Size, frames: int) -> Size:
-    """The size for clips of another length; ValueError, in the model's words, where it takes no such clips."""
-    import torch
-
-    with torch.device("meta"), torch.no_grad():
-        size.build(2).eval()(torch.empty(1, frames, 3, size.image_size, size.image_size))
-    return replace(size, frames=frames)
-
-
 @dataclass(frozen=True)
 class Architecture:
     """An architecture and its recipe. `name` is the file's name."""
@@ -192,23 +187,22 @@ class Architecture:
     def variant(self, variant: str) -> Architecture:
         """The architecture under one of its variants, called `name@variant`.
 
-        Every clip or sequence also has `frames=N` (clips of N frames) and `shuffled` (frames in a random order).
+        Every one also has its recipe changed (`frames=16+lr=0.002`: `models/recipe_changes.py`), and a clip or sequence
+        has `shuffled` (frames in a random order).
 
         Raises:
             KeyError: it has no such variant.
-            ValueError: it takes no clips of N frames.
+            ValueError: its recipe cannot be changed so.
         """
         sizes = self.variants.get(variant)
         said = variant.replace("_", " ")
-        frames = re.fullmatch(r"frames=([1-9]\d{0,2})", variant)
-        if frames:
-            said = f"{frames[1]} frames"
-        if sizes is None and self.view in ("clip", "sequence"):
-            if frames:
-                sizes = {name: _with_frames(size, int(frames[1])) for name, size in self.sizes.items()}
-            elif variant == "shuffled":
-                sizes = {name: replace(size, shuffle_frames=True) for name, size in self.sizes.items()}
-                said = "frames shuffled"
+        if sizes is None and "=" in variant:
+            from ferbench.models.recipe_changes import changed
+
+            return changed(self, variant)
+        if sizes is None and variant == "shuffled" and self.view in ("clip", "sequence"):
+            sizes = {name: replace(size, shuffle_frames=True) for name, size in self.sizes.items()}
+            said = "frames shuffled"
         if sizes is None:
             raise KeyError(variant)
         return replace(self, name=f"{self.name}@{variant}", title=f"{self.title} ({said})", sizes=sizes, variants={})

@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from ferbench.benchmark.commands.run import choose_device
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.official import GivenWeights, given_weights, load_given
 from ferbench.benchmark.planning.registry import architectures
+from ferbench.benchmark.planning.suite import SizeName
 
 if TYPE_CHECKING:
     from ferbench.models.architecture import Architecture
@@ -105,8 +106,8 @@ def utilisation_rows(
 
 def _chosen(names: list[str], size: str) -> list[Architecture]:
     """The architectures of these names, or all that have the size; RequestError where a name or the size is wrong."""
-    if size not in ("full", "tiny"):
-        raise RequestError(f"unknown size {size!r}: use full or tiny")
+    if size not in get_args(SizeName):
+        raise RequestError(f"unknown size {size!r}: use {', '.join(get_args(SizeName))}")
     chosen = [architectures.get(name) for name in names or architectures.names()]
     if names and (without := next((a.name for a in chosen if size not in a.sizes), None)):
         raise RequestError(f"architecture {without!r} has no size {size!r}: leave it out")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count, islice
 from pathlib import Path
 from statistics import fmean
@@ -16,10 +16,11 @@ from ferbench.benchmark.commands.terminal import say_aside
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location, data_folder
 from ferbench.benchmark.planning.official import given_weights
-from ferbench.benchmark.planning.suite import Cell, Keep, cells_of, load_suite
+from ferbench.benchmark.planning.suite import Cell, Keep, Suite, budget_of, cells_of, load_suite
 from ferbench.benchmark.records.provenance import available_cores, kept_path
 from ferbench.benchmark.records.record import RECORD, WEIGHTS, read_record
 from ferbench.benchmark.running.claims import claimed
+from ferbench.benchmark.running.estimate import estimate, lines_of
 from ferbench.benchmark.running.job import Job
 from ferbench.benchmark.running.progress import clock
 from ferbench.benchmark.running.scheduler import located, plan_located, refuse_read_only, run
@@ -33,67 +34,69 @@ if TYPE_CHECKING:
 BACKENDS = ("local", "ray")
 
 
-def run_suite(
-    suite_name: str,
-    only_architectures: list[str] | None,
-    only_datasets: list[str] | None,
-    seeds: int,
-    device: str,
-    workers: int,
-    results: Path,
-    data: Path | None,
-    weights: list[str] | None = None,
-    allow_leaks: bool = False,
-    keep: str = "",
-    transfer: list[str] | None = None,
-    backend: str = "local",
-    address: str = "",
-) -> int:
-    """Runs what is missing of a suite and renders the board; returns the exit code.
+@dataclass(frozen=True)
+class RunRequest:
+    """What is asked of `run`."""
 
-    seeds: with how many seeds; 0 for those that the suite names. More are those of the suite and the lowest others.
-    allow_leaks: run where parts share pictures or people, and say so in every row.
-    keep: of which rows the trained weights are kept: best, all or none; empty: as the suite says. Where all is asked
-        for, a finished cell without its weights is run again.
-    transfer: data sets whose models are tested on all the others of them; None: as the suite says. They are the data
-        sets that run, unless some are asked for.
-    backend: where cells run: `local`, or `ray`, on the cluster at an address (empty: on one of this machine).
+    suite: str
+    """Name or file."""
+    results: Path
+    architectures: list[str] | None = None
+    datasets: list[str] | None = None
+    """Only these; None: as the suite says."""
+    seeds: int = 0
+    """With how many seeds; 0 for those that the suite names. More are those of the suite and the lowest others."""
+    budget: str = ""
+    """Seconds of training a cell, as `10m`, in place of the suite's."""
+    device: str = "auto"
+    workers: int = 0
+    """Cells side by side; 0: one a core, or one a GPU."""
+    data: Path | None = None
+    weights: list[str] | None = None
+    allow_leaks: bool = False
+    """Run where parts share pictures or people, and say so in every row."""
+    keep: str = ""
+    """Of which rows the trained weights are kept: best, all or none; empty: as the suite says. Where all is asked for,
+    a finished cell without its weights is run again."""
+    transfer: list[str] | None = None
+    """Data sets whose models are tested on all the others of them; None: as the suite says. They are the data sets that
+    run, unless some are asked for."""
+    backend: str = "local"
+    """Where cells run: `local`, or `ray`, on the cluster at an address (empty: on one of this machine)."""
+    address: str = ""
+    estimate: bool = False
+    """Say what it would take, and run nothing."""
+
+
+def run_suite(asked: RunRequest) -> int:
+    """Runs what is missing of a suite and renders the board; returns the exit code.
 
     Raises:
         RequestError: the request itself is wrong; nothing has run then.
     """
-    threads()  # a wrong number would end every worker
-    if backend not in BACKENDS:
-        raise RequestError(f"unknown backend {backend!r}: use {' or '.join(BACKENDS)}")
-    if address and backend != "ray":
-        raise RequestError(f"--address {address}: belongs to --backend ray: name both")
-    if workers and backend == "ray":
-        raise RequestError("--workers: a cluster runs as many cells as it has room for: leave it out")
-    name, suite = load_suite(suite_name)
-    if seeds:
-        others = (seed for seed in count() if seed not in suite.seeds)
-        suite = suite.model_copy(update={"seeds": [*suite.seeds, *islice(others, seeds)][:seeds]})
-    if transfer is None:
-        transfer = list(suite.transfer)
-    else:
-        suite = suite.model_copy(update={"datasets": transfer, "also_datasets": []})
-    folder = data_folder(data)
-    asked = asked_with(suite_name, seeds)
-    if keep and keep not in get_args(Keep):
-        raise RequestError(f"--keep {keep}: use {', '.join(get_args(Keep))}")
-    kept_rows = cast("Keep", keep) or suite.keep
+    _refuse_contradictions(asked)
+    name, suite = load_suite(asked.suite)
+    results, folder = asked.results, data_folder(asked.data)
+    suite, transfer = _narrowed(suite, asked)
+    kept_rows = cast("Keep", asked.keep) or suite.keep
+    words = asked_with(asked)
     cells = [
-        replace(c, asked=asked, allow_leaks=allow_leaks, keep=kept_rows)
-        for c in cells_of(name, suite, only_architectures, only_datasets, folder)
+        replace(cell, asked=words, allow_leaks=asked.allow_leaks, keep=kept_rows)
+        for cell in cells_of(name, suite, asked.architectures, asked.datasets, folder)
     ]
-    if backend == "ray" and device == "auto":
-        raise RequestError("--device auto: this machine cannot tell what a cluster has: use --device cpu or cuda")
-    device_type = device if backend == "ray" else choose_device(device)
-    if weights:
+    backend = asked.backend
+    elsewhere = backend == "ray" or (asked.estimate and asked.device != "auto")
+    device_type = asked.device if elsewhere else choose_device(asked.device)
+    if asked.weights:
         rows = list(dict.fromkeys(cell.architecture for cell in cells if cell.kind == "architecture"))
-        given, lines = given_weights(weights, rows, suite.size)
+        given, lines = given_weights(asked.weights, rows, suite.size)
         cells = [replace(cell, weights=given) for cell in cells]
         print("\n".join(lines))
+    if asked.estimate:
+        slots = asked.workers or (available_cores() if device_type == "cpu" else max(1, _gpus()))
+        jobs, _ = plan_located(list(located(cells, folder)), results, device_type)
+        print("\n".join(lines_of(*estimate(jobs, results, device_type), slots)))
+        return 0
     refuse_read_only(results)
     placed = list(located(cells, folder))
     untested = untested_pairs(placed, transfer, results, device_type) if transfer else []
@@ -110,10 +113,10 @@ def run_suite(
         return 0
     pool = None
     if backend == "ray":
-        pool = _cluster(address, device_type, results, folder, jobs)
+        pool = _cluster(asked.address, device_type, results, folder, jobs)
         at_once = pool.slots
     else:
-        at_once = workers or (available_cores() if device_type == "cpu" else _gpus())
+        at_once = asked.workers or (available_cores() if device_type == "cpu" else _gpus())
     print(f"suite {name}: {len(jobs)} cells to run, {kept} finished before; {at_once} at a time on {device_type}")
     began = time.monotonic()
     outcome = run(jobs, results, device_type, at_once, pool)
@@ -127,6 +130,35 @@ def run_suite(
             (cell_folder / WEIGHTS).unlink(missing_ok=True)
     _render(results, name)
     return 1 if failed else 0
+
+
+def _refuse_contradictions(asked: RunRequest) -> None:
+    """Raises RequestError where options do not go together, or are none."""
+    threads()  # a wrong number would end every worker
+    if asked.backend not in BACKENDS:
+        raise RequestError(f"unknown backend {asked.backend!r}: use {' or '.join(BACKENDS)}")
+    if asked.address and asked.backend != "ray":
+        raise RequestError(f"--address {asked.address}: belongs to --backend ray: name both")
+    if asked.workers and asked.backend == "ray":
+        raise RequestError("--workers: a cluster runs as many cells as it has room for: leave it out")
+    if asked.backend == "ray" and asked.device == "auto":
+        raise RequestError("--device auto: this machine cannot tell what a cluster has: use --device cpu or cuda")
+    if asked.keep and asked.keep not in get_args(Keep):
+        raise RequestError(f"--keep {asked.keep}: use {', '.join(get_args(Keep))}")
+
+
+def _narrowed(suite: Suite, asked: RunRequest) -> tuple[Suite, list[str]]:
+    """The suite with what is asked for in place of what it names, and the data sets of its transfers."""
+    changes: dict[str, object] = {}
+    if asked.seeds:
+        others = (seed for seed in count() if seed not in suite.seeds)
+        changes["seeds"] = [*suite.seeds, *islice(others, asked.seeds)][: asked.seeds]
+    if asked.budget:
+        changes["budget"] = seconds = budget_of(asked.budget)
+        changes["time_limit"] = max(suite.time_limit, int(2 * seconds))
+    if asked.transfer is not None:
+        changes |= {"datasets": asked.transfer, "also_datasets": []}
+    return suite.model_copy(update=changes), list(suite.transfer) if asked.transfer is None else asked.transfer
 
 
 def _cluster(address: str, device_type: str, results: Path, data: Path | None, jobs: list[Job]) -> RayPool:
@@ -163,10 +195,12 @@ def leave_best(made: Sequence[Path], suite: Path) -> None:
                 (folder / WEIGHTS).unlink(missing_ok=True)
 
 
-def asked_with(suite: str, seeds: int) -> tuple[str, ...]:
-    """The words of a request that choose a suite and its seeds, as records keep them."""
-    file = Path(suite)
-    return ("--suite", kept_path(file) if file.suffix else suite, *(["--seeds", str(seeds)] if seeds else []))
+def asked_with(asked: RunRequest) -> tuple[str, ...]:
+    """The words of a request that choose a suite, its seeds and its budget, as records keep them."""
+    file = Path(asked.suite)
+    words = ["--suite", kept_path(file) if file.suffix else asked.suite]
+    words += ["--seeds", str(asked.seeds)] if asked.seeds else []
+    return (*words, *(["--budget", asked.budget] if asked.budget else []))
 
 
 def choose_device(asked: str) -> str:

@@ -18,7 +18,9 @@ from ferbench.benchmark.entries.answers import Answers, answers_of
 from ferbench.benchmark.entries.questions import Question
 from ferbench.benchmark.entries.scoring import RunHere
 from ferbench.benchmark.errors import RequestError
-from ferbench.benchmark.learning.training import Batches, FrameBatches, Material, Run, predict
+from ferbench.benchmark.learning.batches import Batches, FrameBatches
+from ferbench.benchmark.learning.material import Material, Run
+from ferbench.benchmark.learning.training import predict
 from ferbench.benchmark.measures.efficiency import device_name, measure_inference, peak_memory
 from ferbench.benchmark.planning.data import Report, open_data
 from ferbench.datasets.views import Instances

@@ -63,11 +63,11 @@ def training_step(name: str, batch: int = TRAINING_BATCH, device: str = "cpu") -
         ValueError: it has no stage of its own.
     """
     import torch
-    from torch.nn.functional import cross_entropy
 
-    from ferbench.benchmark.learning.recipe import optimizer
-    from ferbench.benchmark.learning.training import set_training
+    from ferbench.benchmark.learning.recipe import ClassificationLoss, optimizer
+    from ferbench.benchmark.learning.steps import objective_of, set_training
     from ferbench.benchmark.planning.registry import architectures
+    from ferbench.models.architecture import Stage
 
     architecture = architectures.get(name)
     size = architecture.sizes["tiny"]
@@ -80,11 +80,13 @@ def training_step(name: str, batch: int = TRAINING_BATCH, device: str = "cpu") -
     set_training(model, stage)
     x, forward = _stage_input(architecture, size, stage, model, batch, device)
     update = optimizer(stage, (p for p in model.parameters() if p.requires_grad))
+    objective = objective_of(model, stage, forward, ClassificationLoss(Stage(), None))
+    labelled = x.shape[:2] if (stage.view or architecture.view) == "sequence" else x.shape[:1]
+    truth = torch.zeros(labelled, dtype=torch.long, device=device)
 
     def call() -> object:
         with autocast():
-            found = forward(x).float().flatten(0, -2)
-            loss = cross_entropy(found, torch.zeros(len(found), dtype=torch.long, device=device))
+            loss = objective(x, truth)
         update.zero_grad(set_to_none=True)
         loss.backward()
         update.step()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -13,10 +14,34 @@ from torch import Tensor, nn
 from ferbench.models.architecture import Stage
 
 
-def epochs_of(stage: Stage, factor: float, inputs: int) -> int:
-    """Epochs over `inputs` inputs under a suite's budget; at least one."""
-    epochs = stage.epochs if stage.max_samples is None else min(stage.epochs, stage.max_samples / inputs)
-    return max(1, round(epochs * factor))
+@dataclass(frozen=True)
+class Plan:
+    """How long a stage trains."""
+
+    epochs: int
+    samples: int | None
+    """Most inputs of an epoch: where there are more, each epoch draws so many of them. None: all there are."""
+
+
+def plan_of(stage: Stage, factor: float, inputs: int) -> Plan:
+    """Epochs over `inputs` inputs under a suite's factor; at least one. A longer training raises the stage's cap too,
+    a shorter one has fewer epochs before it has less of each."""
+    if stage.max_samples is None:
+        return Plan(max(1, round(stage.epochs * factor)), None)
+    epochs = min(stage.epochs, stage.max_samples / inputs)
+    return Plan(max(1, round(epochs * factor)), round(stage.max_samples * max(1.0, factor)))
+
+
+def plan_within(seconds: float, an_input: float, an_epoch: float, inputs: int) -> Plan:
+    """As much of a stage as fits into so many seconds, in epochs of one length.
+
+    Args:
+        an_input: seconds to train on one.
+        an_epoch: seconds of what each epoch costs besides, the validation.
+        inputs: that there are to train on.
+    """
+    epochs = max(1, math.ceil(seconds / (inputs * an_input + an_epoch)))
+    return Plan(epochs, max(1, round((seconds / epochs - an_epoch) / an_input)))
 
 
 def batches_of(order: NDArray[np.int64], batch_size: int) -> list[NDArray[np.int64]]:

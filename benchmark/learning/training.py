@@ -9,28 +9,27 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ferbench.benchmark.learning.features import Shelf, features
+from ferbench.benchmark.learning.batches import Batches, ahead, reading
+from ferbench.benchmark.learning.budget import plans_within
 from ferbench.benchmark.learning.folding import folded
-from ferbench.benchmark.learning.recipe import batches_of, epochs_of, learning_rate, optimizer
-from ferbench.benchmark.learning.task import Task, task_of
-from ferbench.datasets.augmentation import augment, normalise
-from ferbench.datasets.corpus import Corpus
-from ferbench.datasets.dataset import Protocol as DataProtocol
-from ferbench.datasets.frames import FrameStore
-from ferbench.datasets.splits import Split
+from ferbench.benchmark.learning.material import Material, Run
+from ferbench.benchmark.learning.recipe import Plan, batches_of, learning_rate, optimizer, plan_of
+from ferbench.benchmark.learning.resuming import Keeper
+from ferbench.benchmark.learning.steps import objective_of, set_frozen, set_training, training_step
+from ferbench.datasets.augmentation import sent
 from ferbench.datasets.streams import number_of
-from ferbench.datasets.views import Instances, frames_seen, instances, shuffled
-from ferbench.models.architecture import Architecture, Size, Stage, View, refuse_lazy_layers
+from ferbench.datasets.views import Instances
+from ferbench.models.architecture import Architecture, Size, Stage, refuse_lazy_layers
 from ferbench.models.weights import start_weights
 
 EVALUATION_BATCH = 64
@@ -41,67 +40,6 @@ Answers = NDArray[np.float64]
 
 class DivergedError(Exception):
     """The loss is no finite number."""
-
-
-@dataclass(frozen=True)
-class Material:
-    """What a cell trains and is tested on."""
-
-    corpus: Corpus
-    protocol: DataProtocol
-    split: Split
-    store: FrameStore
-    view: View
-    frames: int
-    """T of a clip or a sequence."""
-    shuffle_frames: bool = False
-    """Whether the frames of a clip or a sequence come in a random order (`Size.shuffle_frames`)."""
-
-    @property
-    def task(self) -> Task:
-        """What the samples ask."""
-        return task_of(self.corpus)
-
-    def under(self, view: View | None) -> Material:
-        """The same samples, seen under another view."""
-        return self if view is None else replace(self, view=view)
-
-    def instances(self, samples: NDArray[np.int64], rng: np.random.Generator | None = None) -> Instances:
-        """Inputs of these samples under the view; `rng` draws a clip's frames (training)."""
-        seen = instances(self.view, self.corpus, self.protocol, samples, self.frames, self.split.train, rng)
-        return shuffled(seen, self.corpus, rng) if self.shuffle_frames and self.view in ("clip", "sequence") else seen
-
-    def frames_seen(self, samples: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Every frame that any draw of these samples shows under the view."""
-        return frames_seen(self.view, self.corpus, self.protocol, samples, self.split.train)
-
-
-class Report(Protocol):
-    """Hears of every step; must look at the loss, which may wait for the device, only now and then."""
-
-    def __call__(self, text: str, loss: Tensor | None = None) -> None: ...
-
-
-@dataclass(frozen=True)
-class Run:
-    """How a cell is run."""
-
-    device: torch.device
-    precision: Literal["float32", "bfloat16"]
-    channels_last: bool
-    seed: int
-    epochs: float
-    """Factor on the epochs of every stage."""
-    report: Report
-    """Told what is going on, at every step."""
-    shelf: Shelf | None = None
-    """Where what frozen parts make of frames is kept, for this cell's test and for other cells; None: nowhere."""
-
-    @contextmanager
-    def autocast(self) -> Iterator[None]:
-        """Mixed precision, where the cell runs in it."""
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bfloat16"):
-            yield
 
 
 def make_deterministic() -> None:
@@ -122,110 +60,54 @@ def build(architecture: Architecture, size: Size, num_classes: int, run: Run) ->
     return size.placed(model, run.device), started_from
 
 
-def on_device(batch: Tensor, device: torch.device) -> Tensor:
-    """A batch from this machine's memory on the device, without waiting for it."""
-    return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch
-
-
-class Batches(Protocol):
-    """Where a stage's inputs come from."""
-
-    def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
-        """The input of instances (B,K); a generator augments it (training)."""
-
-    def seconds(self, frames: NDArray[np.int64]) -> float:
-        """What was spent on these frames before the first batch, by whichever cell it was."""
-
-
-class FrameBatches:
-    """Inputs from the frame store: (B,3,H,W) of an image, else (B,K,3,H,W)."""
-
-    def __init__(self, material: Material, run: Run, augmentation: str) -> None:
-        self.material = material
-        self.run = run
-        self.augmentation = augmentation
-
-    def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
-        store = self.material.store
-        pixels = torch.from_numpy(store.read(frames))
-        clips = normalise(on_device(pixels, self.run.device))
-        if generator is not None:
-            clips = augment(clips, self.augmentation, generator)
-        if self.material.view != "image":
-            return clips
-        images = clips.squeeze(1)
-        return images.contiguous(memory_format=torch.channels_last) if self.run.channels_last else images
-
-    def seconds(self, frames: NDArray[np.int64]) -> float:
-        return 0.0
-
-
-class FeatureBatches:
-    """Inputs from a frozen part: (B,F) or (B,K,F). It reads every frame that the samples of all three parts show, once,
-    or has done so for an earlier cell.
-
-    Of the augmentations only mirroring is left: any but `none` mirrors half of the inputs.
-    """
-
-    def __init__(self, material: Material, run: Run, model: nn.Module, stage: Stage) -> None:
-        self.view = material.view
-        self.device = run.device
-        encoder = folded(model.get_submodule(stage.reads))
-        read = FrameBatches(material.under("image"), run, "none")
-
-        def encode(frames: NDArray[np.int64], mirror: bool) -> Tensor:
-            with torch.inference_mode(), run.autocast():
-                images = read(frames[:, None], None)
-                return encoder(images.flip(-1) if mirror else images).float()
-
-        # Of all parts at once: the cells of other folds, and the test of this one, read the same file.
-        frames = material.frames_seen(np.sort(np.concatenate(list(material.split.parts.values()))))
-        self.sides = [
-            features(
-                encoder, partial(encode, mirror=mirror), frames, material.store, run.shelf,
-                (mirror, run.device.type, run.precision),
-                lambda done, total: run.report(f"{stage.name}: {stage.reads} reads frame {done}/{total}"),
-            )
-            for mirror in ((False,) if stage.augmentation == "none" else (False, True))
-        ]  # fmt: skip
-
-    def __call__(self, frames: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
-        found = torch.from_numpy(self.sides[0].of(frames))
-        if generator is not None and len(self.sides) > 1:
-            mirrored = torch.randint(2, (len(frames),), generator=generator).bool()
-            found[mirrored] = torch.from_numpy(self.sides[1].of(frames[mirrored.numpy()]))
-        found = on_device(found, self.device)
-        return found.squeeze(1) if self.view == "image" else found
-
-    def seconds(self, frames: NDArray[np.int64]) -> float:
-        return sum(side.seconds for side in self.sides) * len(frames) / len(self.sides[0].frames)
-
-
 def train(
     model: nn.Module, architecture: Architecture, size: Size, material: Material, run: Run
 ) -> list[dict[str, Any]]:
     """Runs every stage of a size; the model ends with the weights that the last one chose.
 
+    With a keeper (`Run.keeper`) a training that was killed goes on where its state was kept last, to the same end.
+
     Returns:
-        One entry an epoch: stage, epoch (from 1), train_loss, val_loss, val_abaw, samples (inputs trained on), seconds
-        (of training alone; the first epoch's with the reading of what is frozen), moved (parameters that the stage
-        changed, by their number: what was frozen by mistake is missing here).
+        One entry an epoch: stage, epoch (from 1), train_loss, val_loss, val_abaw, samples (inputs trained on), inputs
+        (that there were to train on), seconds (of training alone; the first epoch's with the reading of what is
+        frozen), moved (parameters that the stage changed, by their number: what was frozen by mistake is missing here).
 
     Raises:
         DivergedError: the loss is no finite number.
     """
-    history = []
-    for stage in size.stages:
-        for parameter in model.parameters():
-            parameter.requires_grad_(True)
-        for part in stage.frozen:
-            model.get_submodule(part).requires_grad_(False)
-        free = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        before = marks(free)
-        epochs = list(_train_stage(model, architecture, stage, material, run))
-        moved = sum(p.numel() for p, old, new in zip(free, before, marks(free), strict=True) if old != new)
-        history += [{**epoch, "moved": moved} for epoch in epochs]
+    with run.keeper.at_work() if run.keeper else nullcontext():
+        return _train(model, architecture, size, material, run)
+
+
+def _train(
+    model: nn.Module, architecture: Architecture, size: Size, material: Material, run: Run
+) -> list[dict[str, Any]]:
+    plans = _plans(model, size, material, run)
+    history: list[dict[str, Any]] = []
+    first, state = 0, run.keeper.found() if run.keeper else None
+    if state:
+        history, first = state["about"]["history"], state["about"]["stage"]
+        model.load_state_dict(state["model"])
+    for number in range(first, len(size.stages)):
+        trained = _StageTraining(model, architecture, size.stages[number], plans[number], material, run)
+        if state and number == first and "update" in state:
+            trained.restore(state)
+        history += trained.finish({"stage": number, "history": history})
+        done = number + 1 == len(size.stages)  # what follows then, such as measuring, may be cut short too
+        if run.keeper and (done or run.keeper.due(epoch_ends=True)):
+            run.keeper.keep({"stage": number + 1, "history": history}, {"model": model.state_dict()})
+    model.eval()
     return history
+
+
+def _plans(model: nn.Module, size: Size, material: Material, run: Run) -> list[Plan]:
+    """How long each stage trains: as its recipe says, or within the budget of the run."""
+    if run.budget is None or not size.stages:
+        inputs = [len(material.under(stage.view).instances(material.split.train)) for stage in size.stages]
+        return [plan_of(stage, run.epochs, count) for stage, count in zip(size.stages, inputs, strict=True)]
+
+    measured = partial(plans_within, run.budget, model, size, material, run)
+    return run.keeper.planned(measured) if run.keeper else measured()
 
 
 def marks(parameters: Iterable[nn.Parameter]) -> list[tuple[float, float]]:
@@ -234,64 +116,138 @@ def marks(parameters: Iterable[nn.Parameter]) -> list[tuple[float, float]]:
         return [(float(p.sum()), float(p.square().sum())) for p in (parameter.double() for parameter in parameters)]
 
 
-def _train_stage(
-    model: nn.Module, architecture: Architecture, stage: Stage, material: Material, run: Run
-) -> Iterator[dict[str, Any]]:
-    material = material.under(stage.view)
-    split, corpus, task = material.split, material.corpus, material.task
-    axes = (architecture.name, corpus.name, stage.name)
-    torch.manual_seed(number_of(run.seed, "dropout", *axes))
-    generator = torch.Generator().manual_seed(number_of(run.seed, "augmentation", *axes))
-    rng = np.random.default_rng(number_of(run.seed, "order", corpus.name, stage.name))
-    model.eval()
-    run.report(f"{stage.name} begins")
-    batches, forward = reading(model, stage, material, run)
-    # What is read once is a cost of the first epoch.
-    spent = batches.seconds(material.frames_seen(np.concatenate([split.train, split.validation])))
-    loss_of = task.loss(stage, split.train, run.device)
-    update = optimizer(stage, (p for p in model.parameters() if p.requires_grad))
-    epochs = epochs_of(stage, run.epochs, len(material.instances(split.train)))
-    best: tuple[float, float] = (-math.inf, -math.inf)
-    chosen: dict[str, Tensor] = {}
-    stays = tuple(f"{part}." for part in stage.frozen)
-    for epoch in range(1, epochs + 1):
-        drawn = material.instances(split.train, rng)
-        order = rng.permutation(len(drawn))[: stage.max_samples]
+class _StageTraining:
+    """A stage at work: all that moves while it trains, so that it can be kept and taken up again."""
+
+    def __init__(
+        self, model: nn.Module, architecture: Architecture, stage: Stage, plan: Plan, material: Material, run: Run
+    ) -> None:
+        self.model, self.stage, self.plan, self.run = model, stage, plan, run
+        self.material = material = material.under(stage.view)
+        set_frozen(model, stage)
+        self.free = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self.before = marks(self.free)
+        axes = (architecture.name, material.corpus.name, stage.name)
+        torch.manual_seed(number_of(run.seed, "dropout", *axes))
+        self.generator = torch.Generator().manual_seed(number_of(run.seed, "augmentation", *axes))
+        self.rng = np.random.default_rng(number_of(run.seed, "order", material.corpus.name, stage.name))
+        model.eval()
+        run.report(f"{stage.name} begins")
+        self.batches, self.forward = reading(model, stage, material, run)
+        loss = material.task.loss(stage, material.split.train, run.device)
+        self.objective = objective_of(model, stage, self.forward, loss)
+        self.update = optimizer(stage, self.free)
+        self.stays = tuple(f"{part}." for part in stage.frozen)
+        self.entries: list[dict[str, Any]] = []
+        """Of the epochs that are done."""
+        self.best: tuple[float, float] = (-math.inf, -math.inf)
+        self.chosen: dict[str, Tensor] = {}
+        self.done = 0
+        """Steps of the epoch at work that are done."""
+        self.total = torch.zeros((), device=run.device)
+        """Of the losses of their inputs."""
+        self.spent = 0.0
+        """Seconds that the epoch at work has taken."""
+
+    def finish(self, context: dict[str, Any]) -> list[dict[str, Any]]:
+        """Trains to the end, and leaves the model with what was chosen.
+
+        Args:
+            context: what is kept with the stage's state.
+        """
+        while len(self.entries) < self.plan.epochs:
+            self._epoch(context)
+        self.model.load_state_dict(self.chosen, strict=False)
+        self.model.eval()
+        moved = [p.numel() for p, old, new in zip(self.free, self.before, marks(self.free), strict=True) if old != new]
+        return [{**entry, "moved": sum(moved)} for entry in self.entries]
+
+    def _epoch(self, context: dict[str, Any]) -> None:
+        stage, run, task, split = self.stage, self.run, self.material.task, self.material.split
+        epoch, epochs = len(self.entries) + 1, self.plan.epochs
+        at_start = self.rng.bit_generator.state
+        drawn = self.material.instances(split.train, self.rng)
+        order = self.rng.permutation(len(drawn))[: self.plan.samples]
         dealt = batches_of(order, stage.batch_size)
         steps = epochs * len(dealt)
-        began, total = time.perf_counter(), torch.zeros((), device=run.device)
-        set_training(model, stage)
+        began = time.perf_counter()
+        set_training(self.model, stage)
         # Windows are drawn anew in each epoch, and not always as many: each epoch takes its own share of the schedule.
-        for step, rows in enumerate(dealt, start=(epoch - 1) * len(dealt)):
-            for group in update.param_groups:
+        for rows, inputs, truth, drawn_to in self._loaded(dealt[self.done :], drawn):
+            step = (epoch - 1) * len(dealt) + self.done
+            for group in self.update.param_groups:
                 group["lr"] = learning_rate(stage, step, steps)
-            inputs, truth = batches(drawn.frames[rows], generator), task.truth(drawn.sample[rows]).to(run.device)
-            loss = training_step(forward, loss_of, update, inputs, truth, stage, run)
-            total += loss * len(rows)
+            loss = training_step(self.objective, self.update, inputs, truth, stage, run)
+            self.total += loss * len(rows)
+            self.done += 1
             run.report(f"{stage.name} epoch {epoch}/{epochs}, step {step + 1}/{steps}", loss)
-        mean = float(total) / sum(map(len, dealt))
-        seconds = time.perf_counter() - began + (spent if epoch == 1 else 0.0)
+            if run.keeper and self.done < len(dealt) and run.keeper.due(epoch_ends=False):
+                spent = self.spent + time.perf_counter() - began
+                self._keep(run.keeper, context, at_start, drawn_to, spent)
+        mean = float(self.total) / sum(map(len, dealt))
+        # What is read once is a cost of the first epoch.
+        read = self.material.frames_seen(np.concatenate([split.train, split.validation]))
+        seconds = self.spent + time.perf_counter() - began + (self.batches.seconds(read) if epoch == 1 else 0.0)
         if not math.isfinite(mean):
             raise DivergedError(f"the training loss is {mean} in epoch {epoch} of stage {stage.name!r}: lower its rate")
-        model.eval()
-        quality = validate(forward, batches, material, run)
-        if stage.selection == "last" or quality >= best:
-            best, chosen = quality, {n: v.clone() for n, v in model.state_dict().items() if not n.startswith(stays)}
-        yield {
+        self.model.eval()
+        quality = validate(self.forward, self.batches, self.material, run)
+        if stage.selection == "last" or quality >= self.best:
+            state = self.model.state_dict()
+            self.best, self.chosen = quality, {n: v.clone() for n, v in state.items() if not n.startswith(self.stays)}
+        self.entries.append({
             "stage": stage.name, "epoch": epoch, "train_loss": mean, f"val_{task.headline}": quality[0],
-            "val_loss": -quality[1], "samples": len(order), "seconds": seconds,
+            "val_loss": -quality[1], "samples": len(order), "inputs": len(drawn), "seconds": seconds,
+        })  # fmt: skip
+        self.done, self.spent = 0, 0.0
+        self.total = torch.zeros((), device=run.device)
+        if run.keeper and epoch < epochs and run.keeper.due(epoch_ends=True):
+            self._keep(run.keeper, context, self.rng.bit_generator.state, self.generator.get_state(), 0.0)
+
+    def _loaded(
+        self, dealt: list[NDArray[np.int64]], drawn: Instances
+    ) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor, Tensor]]:
+        """Each batch's rows, inputs and truths, with where the augmentation's stream is after it."""
+
+        def load() -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor, Tensor]]:
+            for rows in dealt:
+                inputs = self.batches(drawn.frames[rows], self.generator)
+                truth = sent(self.material.task.truth(drawn.sample[rows]), self.run.device)
+                yield rows, inputs, truth, self.generator.get_state()
+
+        return ahead(load()) if self.run.device.type == "cuda" else load()
+
+    def _keep(
+        self, keeper: Keeper, context: dict[str, Any], order: Any, drawn_to: Tensor,
+        spent: float,
+    ) -> None:  # fmt: skip
+        """Keeps all that moves: `order` is the order's stream at the start of the epoch, `drawn_to` the augmentation's
+        after its last step."""
+        about = {
+            "entries": self.entries, "best": self.best, "done": self.done, "spent": spent, "before": self.before,
+            "order": order,
         }  # fmt: skip
-    model.load_state_dict(chosen, strict=False)
-    model.eval()
+        device = self.run.device
+        tensors = {
+            "model": self.model.state_dict(), "chosen": self.chosen, "update": self.update.state_dict(),
+            "total": self.total, "augmentation": drawn_to, "dropout": torch.get_rng_state(),
+            "dropout_there": torch.cuda.get_rng_state(device) if device.type == "cuda" else None,
+        }  # fmt: skip
+        keeper.keep({**context, **about}, tensors)
 
-
-def reading(model: nn.Module, stage: Stage, material: Material, run: Run) -> tuple[Batches, Callable[[Tensor], Tensor]]:
-    """Where a stage reads from, and what it sends its inputs through."""
-    method = stage.through or ("decode" if stage.reads else "")
-    through: Callable[[Tensor], Tensor] = getattr(model, method) if method else model
-    if not stage.reads:
-        return FrameBatches(material, run, stage.augmentation), through
-    return FeatureBatches(material, run, model, stage), through
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes back to a kept state; the model has its weights already."""
+        about, device = state["about"], self.run.device
+        self.entries, self.best, self.done = about["entries"], tuple(about["best"]), about["done"]
+        self.spent, self.before = about["spent"], [tuple(sums) for sums in about["before"]]
+        self.rng.bit_generator.state = about["order"]
+        self.generator.set_state(state["augmentation"])
+        self.update.load_state_dict(state["update"])
+        self.chosen = {name: value.to(device) for name, value in state["chosen"].items()}
+        self.total = state["total"].to(device)
+        torch.set_rng_state(state["dropout"])
+        if device.type == "cuda" and state["dropout_there"] is not None:
+            torch.cuda.set_rng_state(state["dropout_there"], device)
 
 
 def predict_with(model: nn.Module, size: Size, material: Material, samples: NDArray[np.int64], run: Run) -> Answers:
@@ -300,33 +256,6 @@ def predict_with(model: nn.Module, size: Size, material: Material, samples: NDAr
     whole = Stage(reads=last.reads) if last.view is None and not last.through else Stage()
     batches, forward = reading(folded(model), replace(whole, augmentation="none"), material, run)
     return predict(forward, batches, material, samples, run)
-
-
-def set_training(model: nn.Module, stage: Stage) -> None:
-    """Training mode for what the stage trains, evaluation mode for what it leaves as it is."""
-    model.train()
-    for part in stage.frozen:
-        model.get_submodule(part).eval()
-
-
-def training_step(
-    forward: Callable[[Tensor], Tensor],
-    loss_of: nn.Module,
-    update: torch.optim.Optimizer,
-    inputs: Tensor,
-    truth: Tensor,
-    stage: Stage,
-    run: Run,
-) -> Tensor:
-    """One step of the optimiser; returns the loss, detached."""
-    with run.autocast():
-        loss: Tensor = loss_of(forward(inputs).float(), truth)
-    update.zero_grad(set_to_none=True)
-    loss.backward()
-    if stage.gradient_norm is not None:
-        nn.utils.clip_grad_norm_([p for g in update.param_groups for p in g["params"]], stage.gradient_norm)
-    update.step()
-    return loss.detach()
 
 
 def validate(

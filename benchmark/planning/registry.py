@@ -161,7 +161,7 @@ class Registry(Generic[T]):
         try:
             return cast(T, entry.variant(variant))
         except ValueError as error:
-            raise RequestError(f"{self.kind} {name!r}: {error}: choose another number of frames") from None
+            raise RequestError(f"{self.kind} {name!r}: {error}") from None
         except (KeyError, AttributeError):
             raise RequestError(f"{self.kind} {base!r} has no variant {variant!r}: {_variants_of(entry)}") from None
 
@@ -196,7 +196,7 @@ def _variants_of(entry: Any) -> str:
     known = [*getattr(entry, "variants", ())]
     if getattr(entry, "view", None) in ("clip", "sequence"):
         known += ["frames=N", "shuffled"]
-    return f"use one of {', '.join(known)}" if known else "name it without one"
+    return f"use one of {', '.join(known)}, or change its recipe, as in lr=0.002" if known else "name it without one"
 
 
 def _moved(error: Exception) -> str:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 
 from ferbench.benchmark.errors import RequestError, unknown_name
 from ferbench.benchmark.planning.official import GivenWeights
 from ferbench.benchmark.planning.pairs import dealt
+from ferbench.benchmark.planning.recipes import RecipeChanges, with_changes
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles, is_of_family
 from ferbench.benchmark.planning.yaml_file import read_yaml
 from ferbench.datasets.corpus import DataError
@@ -44,6 +55,7 @@ LONE_IMAGE_SIZE = 48
 """Pixels a side of the store that a floor opens where no architecture stands beside it."""
 
 
+SizeName = Literal["tiny", "small", "full"]
 Keep = Literal["best", "all", "none"]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 MOST_CELLS = 100_000
@@ -61,6 +73,34 @@ class Twin(BaseModel):
     seed: Seed = 0
 
 
+UNITS = {"s": 1, "m": 60, "h": 3600}
+LONGEST = 30 * 24 * 3600
+"""Seconds of one cell."""
+
+
+def seconds_of(text: object) -> object:
+    """A time as it is written, `90s`, `10m` or `1.5h`, in seconds; anything else is left to whoever checks it."""
+    written = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)([smh])", text) if isinstance(text, str) else None
+    if isinstance(text, str) and not written:
+        raise ValueError("a time such as 90s, 10m or 1h")
+    return float(written[1]) * UNITS[written[2]] if written else text
+
+
+def budget_of(text: str) -> float:
+    """The seconds of a budget on the command line.
+
+    Raises:
+        RequestError: it is none.
+    """
+    try:
+        return TypeAdapter(Budget).validate_python(text)
+    except ValidationError:
+        raise RequestError(
+            f"--budget {text}: give a time up to {LONGEST // UNITS['h']}h, such as 90s, 10m or 1h"
+        ) from None
+
+
+Budget = Annotated[float, BeforeValidator(seconds_of), Field(gt=0, le=LONGEST)]
 Factor = Annotated[float, Field(gt=0, le=1000)]
 Folds = Literal["all"] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)]
 
@@ -76,15 +116,18 @@ class Suite(BaseModel):
     pairs: Literal["all", "dealt"] = "all"
     """Which architecture meets which data set: each one `all` of them, or as they are `dealt` to each other, so that
     each architecture has a data set and each data set an architecture of each view (`planning/pairs.py`)."""
-    size: Literal["tiny", "small", "full"]
+    size: SizeName
     seeds: Annotated[list[Seed], Field(min_length=1)] = [0]
     folds: Folds | dict[str, Folds] = [0]
     """Of every data set, or by data set: those that are not named have fold 0."""
     epochs: Factor | dict[str, Factor] = 1.0
     """Factor on every stage's epochs, at least one of which remains; of every data set, or by data set: on those that
     are not named the recipes are as they are."""
-    time_limit: Annotated[int, Field(gt=0, le=30 * 24 * 3600)] = 3600
-    """Seconds that one cell may take; it fails when they are over."""
+    budget: Budget | None = None
+    """Seconds of training in place of `epochs`: each cell has as many epochs as fit, by the speed that it measures
+    before the first one."""
+    time_limit: Annotated[int, Field(gt=0, le=LONGEST)] = 3600
+    """Seconds that one cell may take; it fails when they are over. At least twice the budget where it is not named."""
     twins: dict[str, Twin] = {}
     """By data set; a further task on the same folder has the same twin."""
     other_twins: Twin = Twin()
@@ -102,6 +145,21 @@ class Suite(BaseModel):
     without: list[str] = []
     """Data sets and architectures that `all` passes over here, such as further tasks on one folder, or rows that are
     another suite's; asked for by name they run."""
+    recipes: dict[str, RecipeChanges] = {}
+    """Changes to recipes, by row or for all rows (`*`): each is a variant of its row then (`planning/recipes.py`)."""
+
+    @model_validator(mode="after")
+    def _budget_has_time(self) -> Suite:
+        if self.budget is None:
+            return self
+        if "epochs" in self.model_fields_set:
+            raise ValueError("epochs and budget: the epochs follow from the budget: name one of them")
+        if "time_limit" not in self.model_fields_set:
+            self.time_limit = min(LONGEST, max(self.time_limit, int(2 * self.budget)))
+        if self.time_limit <= self.budget:
+            raise ValueError(f"time_limit: {self.time_limit} s are over before the budget of {self.budget:.0f} s is")
+        return self
+
     _shipped: bool = PrivateAttr(False)
     """Whether it is one of the project's own: a test holds their names, so that planning need not import a library."""
 
@@ -116,9 +174,11 @@ class Cell:
     """Name of the data set, without `-twin`."""
     seed: int
     fold: int
-    size: Literal["tiny", "small", "full"]
+    size: SizeName
     epochs: float
     time_limit: int
+    budget: float | None = field(default=None, kw_only=True)
+    """Seconds of training, in place of the epochs."""
     protocol: Protocol
     twin: Twin
     beside: tuple[str, ...] = ()
@@ -214,6 +274,9 @@ def _first_fault(error: ValidationError) -> str:
     """One line on the first thing that is wrong: the key, the value, what is allowed."""
     fault = error.errors()[0]
     union = ("literal", "list", "constrained", "bool")  # what pydantic calls a choice between types
+    if fault["type"] == "value_error":
+        said = str(fault["ctx"]["error"])
+        return f"{fault['loc'][0]}: {fault['input']!r} is not allowed: it should be {said}" if fault["loc"] else said
     key = ".".join(str(part) for part in fault["loc"] if not str(part).startswith(union))
     if fault["type"] == "extra_forbidden":
         allowed = Twin.model_fields if len(fault["loc"]) > 1 else Suite.model_fields
@@ -270,13 +333,14 @@ def cells_of(
     if rows_met * folds * len(suite.seeds) > MOST_CELLS:
         raise RequestError(f"suite {name}: up to {rows_met * folds * len(suite.seeds)} cells are too many, more than "
                            f"{MOST_CELLS}: name fewer rows, folds or seeds")  # fmt: skip
-    return [
+    cells = [
         cell
         for dataset, protocol in protocols.items()
         for cell in _cells_on(
             name, suite, dataset, protocol, *([row for row in some if dataset in met[row]] for some in (chosen, fused))
         )
     ]
+    return with_changes(cells, suite.recipes, f"suite {name}")
 
 
 def _cells_on(
@@ -290,7 +354,7 @@ def _cells_on(
     return [
         Cell(
             name, row, dataset, seed, fold, suite.size, epochs, suite.time_limit, protocol, twin,
-            beside=tuple(trained) if row in baselines else (),
+            budget=suite.budget, beside=tuple(trained) if row in baselines else (),
         )
         for row in (*baselines, *trained, *fused)
         for seed in dict.fromkeys(suite.seeds[:1] if row in baselines else suite.seeds)

@@ -18,7 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ferbench.benchmark.learning.training import FrameBatches, Material, Run, predict, train
+from ferbench.benchmark.learning.batches import FrameBatches
+from ferbench.benchmark.learning.material import Material, Run
+from ferbench.benchmark.learning.training import predict, train
 from ferbench.benchmark.planning.data import locate, locate_folder, open_data
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import cells_of, load_suite

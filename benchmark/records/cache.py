@@ -19,6 +19,9 @@ OLD = (
     (f"{_FEATURES}/{_HEX * 32}.json", 30),
     (f"{_FEATURES}/.*.{_DRAFT}", 1),
     (f"trained/.*.{_DRAFT}", 1),
+    (f"training/{_HEX * 16}.pt", 30),
+    (f"training/{_HEX * 16}.json", 365),
+    (f"training/.*.{_DRAFT}", 1),
     (f"board/.*.{_DRAFT}", 1),
 )
 """What may be removed, and how many days after it was last written; the cache may be a folder that others use too,

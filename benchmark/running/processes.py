@@ -20,7 +20,10 @@ def leave_with(parent: int) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1)
-        os._exit(1)
+        if resuming := sys.modules.get("ferbench.benchmark.learning.resuming"):  # where nothing trains, it is not there
+            resuming.leave(1)
+        else:
+            os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 

@@ -108,18 +108,21 @@ def run(jobs: list[Job], results: Path, device_type: str, workers: int, pool: Po
 
 @contextmanager
 def _asked_to_stop() -> Iterator[threading.Event]:
-    """Set by Ctrl-C, which is heeded between two rounds: inside the pool's own locks it would leave it stuck."""
+    """Set by Ctrl-C, and by SIGTERM as a machine that is taken away sends it; heeded between two rounds: inside the
+    pool's own locks it would leave it stuck."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked
         return
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.SIG_IGN:  # as `nohup` or a shell's `&` may have it
-        signal.signal(signal.SIGINT, lambda *_: asked.set())
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:  # as `nohup` or a shell's `&` may have it
+            signal.signal(number, lambda *_: asked.set())
     try:
         yield asked
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 class _Batch:

@@ -81,6 +81,11 @@ def start(status_folder: Path, parent: int) -> None:
     settle()
     import torch
 
+    from ferbench.benchmark.learning.resuming import leave
+
+    # What trains keeps its state first: a machine that is taken away says so half a minute before.
+    signal.signal(signal.SIGTERM, lambda number, _: leave(128 + number))
+
     if torch.cuda.is_available():  # one worker a GPU; one that replaces another may share a GPU for a while
         torch.cuda.set_device((multiprocessing.current_process()._identity[0] - 1) % torch.cuda.device_count())
 
@@ -153,8 +158,18 @@ def make_cell(
             return Made(headline, 0.0, by_another=True)
         began = time.monotonic()
         with telling(name_of(cell, location)) as say:
-            headline = run_cell(cell, location, about, device_type, workers, results, say)
+            headline = _run_or_leave(cell, location, about, device_type, workers, results, say)
         return Made(headline, time.monotonic() - began)
+
+
+def _run_or_leave(*cell: Any) -> Headline:
+    """`run_cell`; ends this process where it was asked to end and the training has kept its state."""
+    from ferbench.benchmark.learning.resuming import LeftError
+
+    try:
+        return run_cell(*cell)
+    except LeftError:
+        os._exit(128 + signal.SIGTERM)
 
 
 @contextmanager

@@ -37,8 +37,9 @@ def test_on_other(pair: Pair, results: Path, device: torch.device, report: Repor
     import torch
 
     from ferbench.benchmark.learning.kept import read_kept
+    from ferbench.benchmark.learning.material import Material, Run
     from ferbench.benchmark.learning.task import metrics_of
-    from ferbench.benchmark.learning.training import Material, Run, predict_with
+    from ferbench.benchmark.learning.training import predict_with
     from ferbench.benchmark.measures.efficiency import device_name
     from ferbench.benchmark.planning.leaks import NO_COPIES, parted
 

@@ -188,6 +188,20 @@ def loss_of(logits: Tensor, truth: Tensor) -> Tensor:
     return torch.stack([cross_entropy(head.flatten(0, -2), truth.flatten()) for head in heads]).sum()
 
 
+def lessened(model: nn.Module, stage: Stage, inputs: Tensor, truth: Tensor) -> Tensor:
+    """The loss that the stage lessens."""
+    if stage.objective:
+        found: Tensor = getattr(model, stage.objective)(inputs, truth, loss_of)
+        return found
+    return loss_of(answer(model, stage, inputs), truth)
+
+
+def labels(architecture: Architecture, stage: Stage, x: Tensor) -> Tensor:
+    """Four classes in turn, one a sample, or one a frame of it."""
+    truth = torch.arange(len(x)) % 4
+    return truth[:, None].expand(-1, x.shape[1]) if (stage.view or architecture.view) == "sequence" else truth
+
+
 def frozen_as_in(model: nn.Module, stage: Stage) -> nn.Module:
     """In training mode, with the stage's frozen submodules as the harness leaves them."""
     model.train()
@@ -199,8 +213,8 @@ def frozen_as_in(model: nn.Module, stage: Stage) -> nn.Module:
 # What it declares
 
 
-def test_it_declares_its_sizes_and_where_it_comes_from(architecture: Architecture) -> None:
-    assert {"full", "tiny"} <= set(architecture.sizes) <= {"full", "tiny", "small"}
+def test_it_declares_both_sizes_and_where_it_comes_from(architecture: Architecture) -> None:
+    assert {"full", "tiny"} <= set(architecture.sizes) <= {"full", "small", "tiny"}
     assert architecture.title
     assert architecture.source
 
@@ -213,6 +227,7 @@ def test_stages_and_weights_name_submodules_that_exist(architecture: Architectur
         for stage in size.stages:
             assert set(stage.frozen) <= names
             assert not stage.through or callable(getattr(model, stage.through))
+            assert not stage.objective or callable(getattr(model, stage.objective))
             assert not stage.reads or stage.reads in stage.frozen, "features are computed once: they must not change"
             assert not stage.reads or stage.augmentation != "heavy", "features are computed once: mirrored at most"
         assert {loaded.into for loaded in (*size.weights, *size.trained)} <= names
@@ -272,8 +287,11 @@ def test_another_number_of_frames_is_taken_or_refused_in_words(name: str, frames
 
 def test_gradient_reaches_what_trains_and_nothing_that_is_frozen(architecture: Architecture) -> None:
     for stage in stages_of(architecture):
-        model = frozen_as_in(woken(build(architecture)), stage)
-        through(model, stage, samples(architecture, 4, stage.view)).square().sum().backward()
+        model, x = frozen_as_in(woken(build(architecture)), stage), samples(architecture, 4, stage.view)
+        if stage.objective:
+            lessened(model, stage, read(model, stage, x), labels(architecture, stage, x)).backward()
+        else:
+            through(model, stage, x).square().sum().backward()
         for name, parameter in model.named_parameters():
             if any(name.startswith(f"{frozen}.") for frozen in stage.frozen):
                 assert parameter.grad is None, name
@@ -285,9 +303,8 @@ def test_gradient_reaches_what_trains_and_nothing_that_is_frozen(architecture: A
 
 def test_each_stage_learns_eight_samples_by_heart(architecture: Architecture) -> None:
     for stage in stages_of(architecture):
-        x, truth = samples(architecture, 8, stage.view), torch.arange(8) % 4
-        if (stage.view or architecture.view) == "sequence":
-            truth = truth[:, None].expand(-1, x.shape[1])
+        x = samples(architecture, 8, stage.view)
+        truth = labels(architecture, stage, x)
         model = settled(build(architecture), samples(architecture, 8))
         assert steps_to_learn(model, stage, x, truth) <= 120, stage.name
 
@@ -299,7 +316,7 @@ def steps_to_learn(model: nn.Module, stage: Stage, x: Tensor, truth: Tensor) -> 
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], lr=2e-3)
     for step in range(1, 122):
         optimizer.zero_grad()
-        loss_of(answer(model, stage, inputs), truth).backward()
+        lessened(model, stage, inputs, truth).backward()
         optimizer.step()
         if step % 10 == 0:
             with torch.no_grad():

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from ferbench.benchmark.learning.training import set_training
+from ferbench.benchmark.learning.steps import set_training
 from ferbench.benchmark.planning.registry import architectures
 from ferbench.models.official_layouts import POSTER_V2_UNUSED
 from ferbench.models.parts.ir50 import IR50, Unit

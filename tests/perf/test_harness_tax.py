@@ -15,7 +15,8 @@ import pytest
 import torch
 from torch import nn
 
-from ferbench.benchmark.learning.training import Material, Run, train
+from ferbench.benchmark.learning.material import Material, Run
+from ferbench.benchmark.learning.training import train
 from ferbench.benchmark.planning.registry import architectures
 from ferbench.datasets.augmentation import augment, normalise
 from ferbench.datasets.corpus import Corpus

@@ -29,7 +29,8 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 from torchvision.models import mobilenet_v3_large
 
-from ferbench.benchmark.learning.training import Material, Run, train
+from ferbench.benchmark.learning.material import Material, Run
+from ferbench.benchmark.learning.training import train
 from ferbench.benchmark.records.provenance import available_cores
 from ferbench.datasets.augmentation import MEAN, STD, STRENGTHS, augment, normalise
 from ferbench.datasets.corpus import Corpus

@@ -21,7 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ferbench.benchmark.learning.training import Material, Run, build, make_deterministic, predict_with, train
+from ferbench.benchmark.learning.material import Material, Run
+from ferbench.benchmark.learning.training import build, make_deterministic, predict_with, train
 from ferbench.benchmark.measures.floors import baseline_scores
 from ferbench.benchmark.measures.resampling import score
 from ferbench.benchmark.measures.statistics import bootstrap_interval, paired_bootstrap

@@ -12,7 +12,7 @@ from PIL import Image
 from ferbench.benchmark.board.leaderboard import render
 from ferbench.benchmark.board.site.write import write_site
 from ferbench.benchmark.commands.explain import explain, measure
-from ferbench.benchmark.commands.run import run_suite
+from ferbench.benchmark.commands.run import RunRequest, run_suite
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.explained import read_explained, write_explained
 from ferbench.benchmark.records.record import read_records
@@ -33,7 +33,7 @@ twins: {raf_db: {scale: 0.003}}
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("explained")
     (folder / "one.yaml").write_text(SUITE, encoding="utf-8")
-    assert run_suite(str(folder / "one.yaml"), None, None, 0, "cpu", 1, folder / "results", None) == 0
+    assert run_suite(RunRequest(str(folder / "one.yaml"), folder / "results", device="cpu", workers=1)) == 0
     return folder / "results"
 
 

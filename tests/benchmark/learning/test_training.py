@@ -15,18 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ferbench.benchmark.learning import training
+from ferbench.benchmark.learning.batches import FeatureBatches, FrameBatches
 from ferbench.benchmark.learning.features import PROBE, Shelf
-from ferbench.benchmark.learning.recipe import batches_of, epochs_of, learning_rate, loss_function, smoothing_loss
-from ferbench.benchmark.learning.training import (
-    DivergedError,
-    FeatureBatches,
-    FrameBatches,
-    Material,
-    Run,
-    predict,
-    predict_with,
-    train,
-)
+from ferbench.benchmark.learning.material import Material, Run
+from ferbench.benchmark.learning.recipe import Plan, batches_of, learning_rate, loss_function, plan_of, smoothing_loss
+from ferbench.benchmark.learning.training import DivergedError, predict, predict_with, train
 from ferbench.datasets.corpus import Corpus
 from ferbench.datasets.dataset import Protocol
 from ferbench.datasets.frames import FrameStore
@@ -216,6 +209,16 @@ def test_a_stage_may_keep_its_last_epoch(material: Material, monkeypatch: pytest
     assert torch.equal(model.head.weight, kept[-1])
 
 
+def test_a_model_may_make_its_own_loss_of_the_stages(material: Material, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mirrored(model: Toy, inputs: Tensor, truth: Tensor, loss: Any) -> Tensor:
+        return loss(model(inputs), truth) + loss(model(inputs.flip(-1)), truth)
+
+    monkeypatch.setattr(Toy, "mirrored", mirrored, raising=False)
+    stage = replace(QUICK, epochs=1, optimizer="sgd", lr=1e-9, augmentation="none")
+    alone, doubled = (trained(toy(replace(stage, objective=name)), material)[1] for name in ("", "mirrored"))
+    assert doubled[0]["train_loss"] == pytest.approx(2 * alone[0]["train_loss"], rel=0.05)
+
+
 def test_a_loss_that_is_no_number_is_an_error(material: Material) -> None:
     with pytest.raises(DivergedError, match=r"the training loss is nan in epoch 1 of stage 'train': lower its rate"):
         trained(toy(replace(QUICK, optimizer="sgd", lr=1e30, warmup=0.0)), material)
@@ -226,9 +229,16 @@ def test_the_model_ends_in_evaluation_mode(material: Material) -> None:
 
 
 def test_the_budget_scales_epochs_and_leaves_one() -> None:
-    assert [epochs_of(Stage(epochs=30), factor, 100) for factor in (1, 0.1, 0.001)] == [30, 3, 1]
+    assert [plan_of(Stage(epochs=30), factor, 100).epochs for factor in (1, 0.1, 0.001)] == [30, 3, 1]
     capped = Stage(epochs=30, max_samples=1_000)
-    assert [epochs_of(capped, 1, inputs) for inputs in (10, 100, 5_000)] == [30, 10, 1]
+    assert [plan_of(capped, 1, inputs).epochs for inputs in (10, 100, 5_000)] == [30, 10, 1]
+
+
+def test_a_larger_budget_raises_a_cap_with_it() -> None:
+    capped = Stage(epochs=30, max_samples=1_000)
+    assert [plan_of(capped, factor, 4_000) for factor in (0.5, 1, 3, 12)] == [
+        Plan(1, 1_000), Plan(1, 1_000), Plan(1, 3_000), Plan(3, 12_000),
+    ]  # fmt: skip
 
 
 def test_where_one_epoch_is_too_much_a_random_part_of_it_is_trained_on(material: Material) -> None:
@@ -280,7 +290,7 @@ def test_the_rate_never_rises_after_its_warm_up_where_epochs_have_not_as_many_in
         return Instances(whole.frames[:count], whole.sample[:count])
 
     def step(*arguments: Any) -> Tensor:
-        rates.append(arguments[2].param_groups[0]["lr"])
+        rates.append(arguments[1].param_groups[0]["lr"])
         return torch.zeros(())
 
     monkeypatch.setattr(Material, "instances", drawn)

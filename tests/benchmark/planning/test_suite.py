@@ -161,13 +161,24 @@ def test_a_suite_and_the_command_line_may_name_a_variant(tmp_path: Path) -> None
     ("name", "message"),
     [
         ("tms@shuffled", r"unknown architecture 'tms': did you mean 'tsm'\?"),
-        ("tsm@shufled", r"architecture 'tsm' has no variant 'shufled': use one of frames=N, shuffled"),
+        (
+            "tsm@shufled",
+            r"architecture 'tsm' has no variant 'shufled': use one of frames=N, shuffled, or change its recipe",
+        ),
         ("vit_se@shuffled", r"architecture 'vit_se' has no variant 'shuffled': name it without one"),
         ("difference_of_embeddings@x", r"has no variant 'x': use one of difference_only, target_only"),
-        ("tsm@frames=0", r"architecture 'tsm' has no variant 'frames=0'"),
+        ("tsm@frames=0", r"architecture 'tsm@frames=0': frames=0: it takes a whole number from 1 up to 999"),
+        ("tsm@lr=fast", r"architecture 'tsm@lr=fast': lr=fast: it takes a number above 0 up to 1000"),
+        ("tsm@optimizer=lion", r"optimizer=lion: it takes adam or adamw or sgd"),
+        ("tsm@max_samples=0", r"max_samples=0: it takes a whole number from 1 or none"),
+        ("tsm@rate=1", r"unknown field 'rate': use one of epochs, "),
+        ("tsm@tail.lr=1.0", r"tail.lr: it has no stage 'tail', but "),
+        ("tsm@lr=1+lr=2", r"'lr=2': write each change once"),
+        ("tsm@lr=1+epochs=2", r"write it 'epochs=2\+lr=1.0'"),
+        ("cnn@frames=4", r"frames: its view is image, which has no number of them"),
         (
             "vivit@frames=4",
-            r"'vivit@frames=4': this ViViT needs clips of shape .*, not \(4, .*: choose another number of frames",
+            r"'vivit@frames=4': this ViViT needs clips of shape .*, not \(4, ",
         ),
     ],
 )
@@ -368,3 +379,76 @@ def test_floors_and_oracle_open_the_smallest_store_that_an_architecture_beside_t
         assert {cell.image_size for cell in found if cell.kind in ("floor", "oracle")} == {min(needed)}
     alone = cells(tmp_path, GOOD.replace("tiny", "full") + "architectures: [vit_se]")
     assert {cell.image_size for cell in alone} == {224}
+
+
+def test_a_recipe_is_changed_for_all_rows_or_for_one(tmp_path: Path) -> None:
+    found = cells(tmp_path, GOOD + """
+architectures: [cnn, tsm, emotieffnet]
+recipes:
+  "*": {label_smoothing: 0.1, frames: 4, stages: {nowhere: {lr: 1.0}}}
+  emotieffnet: {label_smoothing: 0.2, stages: {head: {epochs: 3}}}
+""")  # fmt: skip
+    rows = {cell.architecture for cell in found if cell.kind == "architecture"}
+    assert rows == {
+        "cnn@label_smoothing=0.1",
+        "tsm@frames=4+label_smoothing=0.1",
+        "emotieffnet@head.epochs=3+label_smoothing=0.2",
+    }
+    assert all(set(cell.beside) == rows for cell in found if cell.kind == "floor")
+    tsm = architectures.get("tsm@frames=4+label_smoothing=0.1")
+    assert tsm.title == "TSM (4 frames, label smoothing 0.1)"
+    assert (tsm.sizes["tiny"].frames, {s.label_smoothing for s in tsm.sizes["tiny"].stages}) == (4, {0.1})
+    stages = architectures.get("emotieffnet@head.epochs=3+label_smoothing=0.2").sizes["tiny"].stages
+    assert {stage.name: stage.epochs == 3 for stage in stages} == {stage.name: stage.name == "head" for stage in stages}
+
+
+@pytest.mark.parametrize(
+    ("recipes", "message"),
+    [
+        ("{tms: {lr: 0.1}}", r"recipes: 'tms' is none of the rows that run: name one, or '\*' for all"),
+        ("{tsm: {rate: 0.1}}", r"recipes, tsm: unknown field 'rate': use one of epochs, "),
+        ("{tsm: {lr: true}}", r"recipes, tsm: lr=true: it takes a number above 0 up to 1000"),
+        ("{tsm: {stages: {train: {frames: 3}}}}", r"unknown field 'train.frames'"),
+        ("{tsm: {stages: {tail: {lr: 0.1}}}}", r"'tsm@tail.lr=0.1': tail.lr: it has no stage 'tail'"),
+        ("{tsm: {stages: [train]}}", r"recipes, tsm: stages: .* is not allowed: write {stage: {field: value}}"),
+        ("{tsm: {image_size: 4}}", r"image_size=4: it takes a whole number from 8 up to 2048"),
+        ("{tsm: 3}", r"recipes.tsm: 3 is not allowed"),
+    ],
+)
+def test_a_recipe_that_cannot_be_changed_so_is_told(tmp_path: Path, recipes: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        cells(tmp_path, GOOD + f"architectures: [tsm]\nrecipes: {recipes}\n")
+
+
+def test_an_ensemble_of_changed_members_is_left_out(tmp_path: Path) -> None:
+    name = ensembles.names()[0]
+    member = ensembles.get(name).members[0]
+    rows = {cell.architecture for cell in cells(tmp_path, GOOD + f"architectures: [{name}]\n")}
+    changed = cells(tmp_path, GOOD + f"architectures: [{name}]\nrecipes: {{{member}: {{lr: 0.001}}}}\n")
+    assert name in rows
+    assert name not in {cell.architecture for cell in changed}
+    assert f"{member}@lr=0.001" in {cell.architecture for cell in changed}
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("10m", 600), ("1.5h", 5400), ("45", None), ("0s", None)])
+def test_a_budget_is_a_time(tmp_path: Path, text: str, seconds: float | None) -> None:
+    if seconds is None:
+        with pytest.raises(RequestError, match="budget: '"):
+            cells(tmp_path, GOOD + f"budget: '{text}'\n")
+        return
+    cell = cells(tmp_path, GOOD + f"budget: {text}\n")[-1]
+    assert cell.budget == seconds
+    assert cell.time_limit >= 2 * seconds
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ("budget: 10m\nepochs: 2.0", "epochs and budget: the epochs follow from the budget: name one of them"),
+        ("budget: 10m\ntime_limit: 500", "time_limit: 500 s are over before the budget of 600 s is"),
+        ("budget: soon", "budget: 'soon' is not allowed: it should be a time such as 90s, 10m or 1h"),
+    ],
+)
+def test_a_budget_that_cannot_be_is_told(tmp_path: Path, keys: str, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        cells(tmp_path, GOOD + keys + "\n")

@@ -19,7 +19,7 @@ ray = pytest.importorskip("ray")
 
 from ray.cluster_utils import Cluster  # noqa: E402
 
-from ferbench.benchmark.commands.run import run_suite  # noqa: E402
+from ferbench.benchmark.commands.run import RunRequest, run_suite  # noqa: E402
 from ferbench.benchmark.errors import RequestError  # noqa: E402
 from ferbench.benchmark.planning.suite import cells_of, load_suite  # noqa: E402
 from ferbench.benchmark.records.record import PREDICTIONS, read_records  # noqa: E402
@@ -61,12 +61,12 @@ def cluster() -> Iterator[Cluster]:
 
 
 def on(cluster: Cluster, suite: Path, results: Path, **more: Any) -> int:
-    return run_suite(str(suite), None, None, 0, "cpu", 0, results, None, backend="ray", address=cluster.address, **more)
+    return run_suite(RunRequest(str(suite), results, device="cpu", backend="ray", address=cluster.address, **more))
 
 
 def test_a_cluster_gives_the_predictions_of_this_machine(cluster: Cluster, suite: Path, tmp_path: Path) -> None:
     assert on(cluster, suite, tmp_path / "ray", keep="all") == 0
-    assert run_suite(str(suite), None, None, 0, "cpu", 1, tmp_path / "local", None, keep="all") == 0
+    assert run_suite(RunRequest(str(suite), tmp_path / "local", device="cpu", workers=1, keep="all")) == 0
     both = [
         {r.path.relative_to(tmp_path / where): r for r in read_records(tmp_path / where)} for where in ("ray", "local")
     ]
@@ -123,7 +123,7 @@ def test_an_address_that_does_not_answer_is_refused(suite: Path, tmp_path: Path)
     with pytest.raises(
         RequestError, match=r"--address 127\.0\.0\.1:1: no cluster answers there \(Connection refused\)"
     ):
-        run_suite(str(suite), None, None, 0, "cpu", 0, tmp_path, None, backend="ray", address="127.0.0.1:1")
+        run_suite(RunRequest(str(suite), tmp_path, device="cpu", backend="ray", address="127.0.0.1:1"))
 
 
 def test_a_node_of_another_version_is_refused_with_both() -> None:
@@ -191,7 +191,5 @@ def test_a_cell_ends_at_its_time_limit() -> None:
     ],
 )
 def test_what_a_cluster_cannot_be_asked(suite: Path, tmp_path: Path, asked: dict[str, Any], said: str) -> None:
-    words = {"device": "cpu", "workers": 0, **asked}
-    place = (words.pop("device"), words.pop("workers"), tmp_path, None)
     with pytest.raises(RequestError, match=said):
-        run_suite(str(suite), None, None, 0, *place, **words)
+        run_suite(RunRequest(str(suite), tmp_path, **{"device": "cpu", **asked}))

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ferbench.benchmark.commands.run import run_suite
+from ferbench.benchmark.commands.run import RunRequest, run_suite
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import Cell, cells_of, load_suite
@@ -39,7 +39,7 @@ def suite(folder: Path, text: str = SUITE) -> str:
 
 def ran(tmp_path: Path, transfer: list[str] | None, keep: str = "none", text: str = SUITE) -> int:
     name = suite(tmp_path, text)
-    return run_suite(name, None, None, 0, "cpu", 1, tmp_path / "results", None, keep=keep, transfer=transfer)
+    return run_suite(RunRequest(name, tmp_path / "results", device="cpu", workers=1, keep=keep, transfer=transfer))
 
 
 def places(tmp_path: Path, text: str = SUITE) -> list[Place]:
