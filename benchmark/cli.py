@@ -212,7 +212,7 @@ def publish(
 @app.command()
 def profile(
     names: Annotated[list[str] | None, typer.Argument(help="Architectures; all when none is named.")] = None,
-    size: Annotated[str, typer.Option(help="full or tiny.")] = "tiny",
+    size: Annotated[str, typer.Option(help="full, small or tiny.")] = "tiny",
     counts: Annotated[
         bool,
         typer.Option("--counts", help="Parameters and multiply-adds alone: no weights are made, nothing is timed."),
@@ -465,7 +465,7 @@ def evaluate(
         Path | None, typer.Option(help="card.yaml: whose weights they are, what they take and what was seen.")
     ] = None,
     suite: Annotated[str, typer.Option(help="A suite or a file: it says which folds.")] = "default",
-    size: Annotated[str, typer.Option(help="Of the architecture: full or tiny.")] = "full",
+    size: Annotated[str, typer.Option(help="Of the architecture: full, small or tiny.")] = "full",
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set (or FERBENCH_DATA).")] = None,
     results: Annotated[Path, typer.Option(help="Where the entries are kept.")] = Path("results"),

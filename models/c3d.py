@@ -10,7 +10,8 @@ The flattened features fix T, H and W when the model is built. Without padding, 
 3, then 1: either way the last frame is never seen.
 
 Deviations from the seed: none in the structure. The seed's optimiser is not known, so the recipe is this project's.
-Tiny keeps the two convolutions as they are, at 8×48×48, and has fc 64 instead of 256.
+Tiny keeps the two convolutions as they are, at 8×48×48, and has fc 64 instead of 256. Small has
+them at 16×64×64, from tiny's weights, and fc 128.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from ferbench.models.architecture import Architecture, Size, Stage, Weights
+from ferbench.models.architecture import BFLOAT16, Architecture, Size, Stage, Weights
 
 CHANNELS = (32, 48)
 
@@ -106,6 +107,25 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             weights=(Weights("motion-c3d", "trunk"),),
+            channels_last=True,
+        ),
+        "small": Size(
+            build=partial(C3D, frames=16, image_size=64, hidden=128),
+            image_size=64,
+            frames=16,
+            stages=(
+                Stage(
+                    epochs=40,
+                    batch_size=32,
+                    lr=1e-3,
+                    weight_decay=0.05,
+                    label_smoothing=0.1,
+                    class_weights="sqrt_inverse",
+                    augmentation="light",
+                ),
+            ),
+            weights=(Weights("motion-c3d", "trunk"),),
+            precision=BFLOAT16,
             channels_last=True,
         ),
     },

@@ -10,7 +10,8 @@ Works for every T, H and W. Dropout 0.5, windows of 9 frames, SGD, 1e-3, weight 
 Deviations from the seed: its sinusoids follow a sample's place in the batch, not a frame's in the clip, so that a score
 depends on the rest of the batch; here they follow time. It trains on the outputs of all frames; here the middle one is
 trained on and read, because a clip has one label. It has a layer norm that nothing calls. Tiny has the project's small
-ResNet, 96 features, 4 heads and less dropout.
+ResNet, 96 features, 4 heads and less dropout. Small trains the ResNet that `cnn` has at small size itself, on single
+frames, before it is frozen, and has 192 features and 6 heads.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Size, Stage, Trained
 from ferbench.models.parts.over_frames import OverFrames
-from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.resnet import resnet_small, resnet_tiny
 from ferbench.models.parts.sinusoids import sinusoids
 from ferbench.models.parts.vggface2 import VGGFace2ResNet50
 
@@ -91,6 +92,40 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             trained=(Trained("cnn", "backbone", "backbone"),),
+            channels_last=True,
+        ),
+        "small": Size(
+            build=lambda classes: OverFrames(resnet_small(), TransformerHead(classes, 256, 192, heads=6, dropout=0.1)),
+            image_size=48,
+            frames=9,
+            stages=(
+                Stage(
+                    name="frames",
+                    epochs=40,
+                    batch_size=64,
+                    lr=2e-3,
+                    weight_decay=0.05,
+                    label_smoothing=0.1,
+                    class_weights="sqrt_inverse",
+                    augmentation="heavy",
+                    view="image",
+                    through="still",
+                ),
+                Stage(
+                    name="clips",
+                    epochs=40,
+                    batch_size=32,
+                    lr=2e-3,
+                    weight_decay=0.05,
+                    label_smoothing=0.1,
+                    class_weights="sqrt_inverse",
+                    augmentation="light",
+                    gradient_norm=5.0,
+                    frozen=("backbone",),
+                    reads="backbone",
+                ),
+            ),
+            precision=BFLOAT16,
             channels_last=True,
         ),
     },

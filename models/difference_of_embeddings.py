@@ -10,7 +10,8 @@ without augmentation; tiny trains on their mirror images too.
 Variants, the seed's ablation: `@difference_only` and `@target_only` read one half of the embedding.
 Deviations from the seed: none in the structure. Where a data set has no neutral image of a subject the seed states no
 rule; here the protocol of the data set does. Of its optimiser the seed says Adam, batch 32, 30 epochs; the rate is this
-project's. Tiny has a narrower and shallower MobileNetV3; the head is the seed's.
+project's. Tiny has a narrower and shallower MobileNetV3; the head is the seed's. Small has
+MobileNetV3-Small without the stem's stride, from random weights, so that it is trained together with the head.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from ferbench.models.architecture import Architecture, Official, Size, Stage, Weights
 from ferbench.models.parts.difference import Embedding, classifier, embed, embedding_width
-from ferbench.models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_tiny
+from ferbench.models.parts.mobilenet import MobileNetV3, mobilenet_v3_large, mobilenet_v3_small, mobilenet_v3_tiny
 
 
 class DifferenceOfEmbeddings(nn.Module):
@@ -42,7 +43,7 @@ class DifferenceOfEmbeddings(nn.Module):
 
 
 def sizes(embedding: Embedding) -> Mapping[str, Size]:
-    """Both sizes, with a head that reads this."""
+    """Every size, with a head that reads this."""
     return {
         "full": Size(
             build=lambda classes: DifferenceOfEmbeddings(classes, mobilenet_v3_large(), embedding),
@@ -81,6 +82,23 @@ def sizes(embedding: Embedding) -> Mapping[str, Size]:
                 ),
             ),
             weights=(Weights("geometry-mobilenet_v3", "backbone"),),
+            channels_last=True,
+        ),
+        "small": Size(
+            build=lambda classes: DifferenceOfEmbeddings(classes, mobilenet_v3_small(), embedding),
+            image_size=48,
+            frames=2,
+            stages=(
+                Stage(
+                    epochs=60,
+                    batch_size=64,
+                    lr=2e-3,
+                    weight_decay=0.05,
+                    label_smoothing=0.1,
+                    class_weights="sqrt_inverse",
+                    augmentation="heavy",
+                ),
+            ),
             channels_last=True,
         ),
     }

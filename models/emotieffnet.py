@@ -16,7 +16,9 @@ is chosen on a validation part, where the seed chooses on the one that it report
 at 260 pixels and no variant here, since those share the size of the picture.
 The published files are whole pickled models, which are refused as they would run: save a `state_dict` of one, or take
 its ONNX file as a predictor. The identity weights are a `state_dict` and load.
-Tiny has the project's small MobileNetV3, made of the same inverted residuals with squeeze-and-excitation.
+Tiny has the project's small MobileNetV3, made of the same inverted residuals with squeeze-and-excitation. Small has
+B0's layers at half their channels, without the stem's stride; as nothing was learnt before, all of it is trained at
+once.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from ferbench.models.architecture import Architecture, Official, Size, Stage, Weights
-from ferbench.models.parts.efficientnet import EfficientNet
+from ferbench.models.parts.efficientnet import EfficientNet, efficientnet_small
 from ferbench.models.parts.efficientnet_tf import efficientnet_b0_tf
 from ferbench.models.parts.mobilenet import MobileNetV3, mobilenet_v3_tiny
 
@@ -99,6 +101,22 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             weights=(Weights("geometry-mobilenet_v3", "backbone"),),
+            channels_last=True,
+        ),
+        "small": Size(
+            build=lambda classes: EmotiEffNet(classes, efficientnet_small()),
+            image_size=48,
+            stages=(
+                Stage(
+                    epochs=60,
+                    batch_size=64,
+                    lr=2e-3,
+                    weight_decay=0.05,
+                    label_smoothing=0.1,
+                    class_weights="sqrt_inverse",
+                    augmentation="heavy",
+                ),
+            ),
             channels_last=True,
         ),
     },

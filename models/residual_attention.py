@@ -23,7 +23,7 @@ from the seed: the unused shortcuts; the epoch is chosen on a validation part, w
 images are turned by 8 degrees at most (the seed: 25) and mirrored, in training only.
 Tiny is the project's small ResNet, with its weights, and an attention module after its second and its third stage. The
 paper's own blocks, narrowed to 3 M multiply-adds and trained from scratch as in the seed, overfit in the time that
-there is (docs/recipes.md).
+there is (docs/recipes.md). Small is the same around the ResNet of `cnn` at small size, from random weights.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from ferbench.models.parts.residual_attention import (
     AttentiveResNet,
     ResidualAttentionBackbone,
     attention_92,
+    attention_small,
     attention_tiny,
 )
 
@@ -82,6 +83,23 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             weights=(Weights("geometry-resnet", "backbone.trunk"),),
+            channels_last=True,
+        ),
+        "small": Size(
+            build=lambda classes: ResidualAttention(classes, attention_small()),
+            image_size=48,
+            stages=(
+                Stage(
+                    epochs=60,
+                    batch_size=64,
+                    lr=2e-3,
+                    weight_decay=0.05,
+                    label_smoothing=0.1,
+                    class_weights="sqrt_inverse",
+                    augmentation="heavy",
+                ),
+            ),
+            precision=BFLOAT16,
             channels_last=True,
         ),
     },

@@ -9,7 +9,8 @@ seed: github.com/xinqi-fan/ABAW2021 (Aff-Wild2), `Senet50Vgg`.
 Works for every H and W. The build is timm's `legacy_seresnet50`, which follows Caffe as VGGFace2's weights do.
 Optimiser, rate, decay, batch and epochs are the seed's.
 Deviations from the seed: those of `cnn`. Tiny has the project's small ResNet with a gate for each block. Its weights
-were got without gates, so these start nearly open, at 0.95.
+were got without gates, so these start nearly open, at 0.95. Small has such gates in the ResNet that `cnn` has at small
+size, from random weights.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
-from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.resnet import ResNet, resnet_small, resnet_tiny
 from ferbench.models.parts.squeeze_excitation import SqueezeExcitation
 from ferbench.models.parts.vggface2 import VGGFace2SEResNet50
 
 
-class SEResNetTiny(nn.Module):
-    """(N,3,H,W) -> (N,128): `resnet`, whose parameter names are those of `resnet_tiny`, and a gate for each block."""
+class SEResNet(nn.Module):
+    """(N,3,H,W) -> (N,width): `resnet`, which keeps its parameters and their names, and a gate for each block."""
 
-    def __init__(self) -> None:
+    def __init__(self, resnet: ResNet) -> None:
         super().__init__()
-        self.resnet = resnet_tiny()
+        self.resnet = resnet
         self.width = self.resnet.width
         self.gates = nn.ModuleList(nearly_open_gate(width) for width in self.resnet.channels)
 
@@ -59,7 +60,7 @@ def gated_block(block: BasicBlock, x: Tensor, gate: nn.Module) -> Tensor:
 class SENet50(nn.Module):
     """(B,3,H,W) -> (B,classes)."""
 
-    def __init__(self, classes: int, backbone: VGGFace2SEResNet50 | SEResNetTiny) -> None:
+    def __init__(self, classes: int, backbone: VGGFace2SEResNet50 | SEResNet) -> None:
         super().__init__()
         self.backbone = backbone
         self.classifier = nn.Linear(backbone.width, classes)
@@ -94,7 +95,7 @@ ARCHITECTURE = Architecture(
             channels_last=True,
         ),
         "tiny": Size(
-            build=lambda classes: SENet50(classes, SEResNetTiny()),
+            build=lambda classes: SENet50(classes, SEResNet(resnet_tiny())),
             image_size=48,
             stages=(
                 Stage(
@@ -109,6 +110,23 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             weights=(Weights("geometry-resnet", "backbone.resnet"),),
+            channels_last=True,
+        ),
+        "small": Size(
+            build=lambda classes: SENet50(classes, SEResNet(resnet_small())),
+            image_size=48,
+            stages=(
+                Stage(
+                    epochs=60,
+                    batch_size=64,
+                    lr=2e-3,
+                    weight_decay=0.05,
+                    label_smoothing=0.1,
+                    class_weights="sqrt_inverse",
+                    augmentation="heavy",
+                ),
+            ),
+            precision=BFLOAT16,
             channels_last=True,
         ),
     },

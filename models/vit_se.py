@@ -9,7 +9,8 @@ Paper: "Learning Vision Transformer with Squeeze and Excitation for Facial Expre
 The pooler belongs to the "pooled output" of the ViT that the seed starts from; with it the count is the seed's 86.69 M.
 Adam, batch 32 and 30 epochs are the seed's; its learning rate is not known.
 Deviations from the seed: its code calls a layer that it never defines; here the gate feeds the linear classifier.
-Tiny has 36 patches of 8×8 and a smaller transformer (64 channels, 3 layers); the gate narrows by 4 as in full.
+Tiny has 36 patches of 8×8 and a smaller transformer (64 channels, 3 layers); the gate narrows by 4 as in full. Small
+has 64 patches of 6×6, 128 channels and 6 layers, from random weights.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor, nn
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
 from ferbench.models.parts.squeeze_excitation import SqueezeExcitation
-from ferbench.models.parts.vit import ViT, vit_base, vit_tiny
+from ferbench.models.parts.vit import ViT, vit_base, vit_small, vit_tiny
 
 
 class ViTSE(nn.Module):
@@ -65,6 +66,23 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             weights=(Weights("geometry-vit", "backbone"),),
+        ),
+        "small": Size(
+            build=lambda classes: ViTSE(classes, vit_small()),
+            image_size=48,
+            stages=(
+                Stage(
+                    epochs=60,
+                    batch_size=64,
+                    lr=1e-3,
+                    weight_decay=0.05,
+                    label_smoothing=0.1,
+                    class_weights="sqrt_inverse",
+                    augmentation="heavy",
+                    gradient_norm=1.0,
+                ),
+            ),
+            precision=BFLOAT16,
         ),
     },
 )

@@ -1,4 +1,4 @@
-"""What a reader found in a large folder of one's own, kept: a run with nothing to do need not read 300,000 files for it.
+"""What a reader found in a large folder of one's own, kept: a run with nothing to do need not read it again.
 
 It is taken where the folder is as it was: every file below it has the name, the size and the time that it had. It lies
 in the cache as numbers and JSON; nothing in it is executed.

@@ -10,7 +10,7 @@ from ferbench.models.parts.resnet import ResNet
 from ferbench.models.parts.vggface2 import VGGFace2ResNet50
 
 FrameEncoder: TypeAlias = ResNet | VGGFace2ResNet50
-"""(N,3,H,W) -> (N,width): ResNet-50 at full size, the project's small ResNet at tiny."""
+"""(N,3,H,W) -> (N,width): ResNet-50 at full size, a smaller ResNet at the others."""
 
 
 class OverFrames(nn.Module):
@@ -23,6 +23,11 @@ class OverFrames(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.decode(self.backbone(x.flatten(0, 1)).unflatten(0, x.shape[:2]))
+
+    def still(self, x: Tensor) -> Tensor:
+        """Single frames (B,3,H,W) -> (B,classes), each as a clip in which nothing moves: trains a backbone on its own
+        row's budget. Three frames are the fewest that set all of a head to work."""
+        return self.decode(self.backbone(x)[:, None].expand(-1, 3, -1))
 
     def decode(self, features: Tensor) -> Tensor:
         """Features of a clip's frames (B,T,F) -> (B,classes)."""

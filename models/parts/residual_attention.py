@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, max_pool2d
 
-from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.resnet import ResNet, resnet_small, resnet_tiny
 
 
 def norm_relu(channels: int) -> tuple[nn.Module, nn.Module]:
@@ -139,17 +139,20 @@ def attention_92() -> ResidualAttentionBackbone:
 
 
 class AttentiveResNet(nn.Module):
-    """The project's small ResNet with an attention module after its second and its third stage; any H and W.
+    """A ResNet of the project with an attention module before each of its last two stages; any H and W.
 
-    `trunk` has the names of `resnet_tiny`. The modules begin close to doing nothing but scaling, which the norms of
-    the next stage undo: so the network begins as the ResNet that its weights come from.
+    `trunk` keeps its parameters and their names. The modules begin close to doing nothing but scaling,
+    which the norms of the next stage undo: so the network begins as the ResNet that its weights come from.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trunk: ResNet) -> None:
         super().__init__()
-        self.trunk = resnet_tiny()
-        self.width = self.trunk.width
-        self.attention = nn.ModuleList((AttentionModule(32, depth=2), AttentionModule(64, depth=1)))
+        self.trunk = trunk
+        self.width = trunk.width
+        self.before = [i for i, block in enumerate(trunk.stages) if block.downsample is not None][-2:]
+        """The first block of each of the last two stages."""
+        widths = [trunk.channels[i - 1] for i in self.before]
+        self.attention = nn.ModuleList(AttentionModule(w, depth) for w, depth in zip(widths, (2, 1), strict=True))
         for module in self.attention.modules():
             if isinstance(module, ResidualUnit):
                 _scale(module.residual[-1])
@@ -157,9 +160,10 @@ class AttentiveResNet(nn.Module):
                 _scale(module.gate[-2])
 
     def forward(self, x: Tensor) -> Tensor:
-        first, second, third, fourth = self.trunk.stages
-        x = self.attention[0](second(first(self.trunk.stem(x))))
-        return fourth(self.attention[1](third(x))).mean(dim=(2, 3))
+        blocks, (first, second) = self.trunk.stages, self.before
+        x = self.attention[0](blocks[:first](self.trunk.stem(x)))
+        x = self.attention[1](blocks[first:second](x))
+        return blocks[second:](x).mean(dim=(2, 3))
 
 
 def _scale(convolution: nn.Module) -> None:
@@ -169,4 +173,9 @@ def _scale(convolution: nn.Module) -> None:
 
 def attention_tiny() -> AttentiveResNet:
     """128 features: 0.35 M parameters, 11 M multiply-adds at 48×48."""
-    return AttentiveResNet()
+    return AttentiveResNet(resnet_tiny())
+
+
+def attention_small() -> AttentiveResNet:
+    """256 features: 3.0 M parameters, 95 M multiply-adds at 48×48."""
+    return AttentiveResNet(resnet_small())

@@ -68,3 +68,8 @@ def vit_base(image_size: int = 224, drop_path: float = 0.0) -> ViT:
 def vit_tiny(image_size: int = 48) -> ViT:
     """The same blocks for 48×48 on one CPU core: 36 patches of 8×8, 64 channels, 3 layers, 4.6 M multiply-adds."""
     return ViT(image_size, patch=8, width=64, depth=3, heads=2, mlp_ratio=2.0)
+
+
+def vit_small(image_size: int = 48) -> ViT:
+    """For real faces on a CPU: 64 patches of 6×6, 128 channels, 6 layers, 1.2 M parameters, 84 M multiply-adds."""
+    return ViT(image_size, patch=6, width=128, depth=6, heads=4, drop_path=0.1)

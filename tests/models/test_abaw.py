@@ -25,7 +25,7 @@ from ferbench.models.parts.resnet import resnet_tiny
 from ferbench.models.parts.sinusoids import sinusoids
 from ferbench.models.parts.token_vit import TokenViT
 from ferbench.models.parts.vggface2 import VGGFace2ResNet50, VGGFace2SEResNet50
-from ferbench.models.senet50 import SEResNetTiny
+from ferbench.models.senet50 import SEResNet
 
 TEMPORAL = (
     "cnn_embedding_average", "cnn_frame_average", "cnn_rnn", "cnn_self_attention", "cnn_self_attention_sum",
@@ -71,7 +71,7 @@ def test_senet50_is_timms_legacy_build_for_the_same_weights() -> None:
 
 
 def test_with_open_gates_the_tiny_senet_is_the_small_resnet() -> None:
-    ours, theirs, x = SEResNetTiny().eval(), resnet_tiny().eval(), torch.randn(2, 3, 48, 48)
+    ours, theirs, x = SEResNet(resnet_tiny()).eval(), resnet_tiny().eval(), torch.randn(2, 3, 48, 48)
     ours.resnet.load_state_dict(theirs.state_dict())
     assert not torch.allclose(ours(x), theirs(x), rtol=1e-3)
     for gate in ours.gates:
@@ -98,10 +98,15 @@ def test_the_trained_cnns_backbone_fits(name: str, size: str) -> None:
 
 @pytest.mark.parametrize("name", ["cnn_rnn", "cnn_transformer", "cnn_vit"])
 def test_the_seeds_two_stage_models_are_two_stage_at_every_size(name: str) -> None:
-    for size in architectures.get(name).sizes.values():
-        assert [(t.architecture, t.part, t.into) for t in size.trained] == [("cnn", "backbone", "backbone")]
-        assert size.stages[0].frozen == ("backbone",)
+    for called, size in architectures.get(name).sizes.items():
+        *before, last = size.stages
+        assert last.frozen == ("backbone",)
         assert size.frames == 9
+        if called == "small":  # trains it itself
+            assert [(stage.view, stage.through) for stage in before] == [("image", "still")]
+        else:
+            assert [(t.architecture, t.part, t.into) for t in size.trained] == [("cnn", "backbone", "backbone")]
+            assert not before
 
 
 def test_a_frozen_cnn_makes_up_most_of_the_work() -> None:

@@ -19,6 +19,7 @@ from ferbench.benchmark.measures.efficiency import count_macs, count_parameters,
 from ferbench.benchmark.planning.registry import architectures
 from ferbench.models.architecture import Architecture, Stage, View
 from ferbench.models.parts.vit import vit_tiny
+from ferbench.models.weights import start_weights
 from tests.benchmark.learning.test_folding import norms, with_statistics
 
 NAMES = [
@@ -34,6 +35,8 @@ READING_NAMES = [
     if any(s.reads and not (s.view or s.through) for s in architectures.get(name).sizes["tiny"].stages)
 ]
 """Those that train on what a frozen part has read, in a stage that is the whole model."""
+
+SMALL_NAMES = [name for name in NAMES if "small" in architectures.get(name).sizes]
 
 # Whether an image size and a number of frames are free by the paper. One that is not listed may do either.
 OTHER_LENGTH = 4
@@ -435,6 +438,29 @@ def test_tiny_size_is_made_for_a_cpu(architecture: Architecture) -> None:
     frames = architecture.sizes["tiny"].frames
     assert count_macs(model, architecture.input_shape("tiny")) / frames < 12e6
     assert count_parameters(model) < 2e6
+
+
+@pytest.fixture(params=SMALL_NAMES)
+def small(request: pytest.FixtureRequest) -> Architecture:
+    """An architecture whose tiny size is its small one, for what is asked of a tiny size."""
+    base = architectures.get(request.param)
+    return replace(base, sizes={"tiny": base.sizes["small"]})
+
+
+def test_small_size_is_made_for_real_faces_on_a_cpu(small: Architecture) -> None:
+    size, model = small.sizes["tiny"], build(small)
+    start_weights(model, size)
+    assert 48 <= size.image_size <= 112
+    assert count_macs(model, small.input_shape("tiny")) / size.frames < 150e6
+    assert count_parameters(model) < 10e6
+    assert not size.trained, "a budget is the row's own"
+    assert all(stage.max_samples is None for stage in size.stages)
+
+
+def test_small_size_is_held_to_what_a_tiny_one_is(small: Architecture) -> None:
+    test_stages_and_weights_name_submodules_that_exist(small)
+    test_one_row_of_logits_a_sample(small, 2, 7)
+    test_gradient_reaches_what_trains_and_nothing_that_is_frozen(small)
 
 
 def test_two_counters_agree_on_multiply_adds(architecture: Architecture) -> None:

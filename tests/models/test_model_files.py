@@ -24,7 +24,7 @@ from ferbench.models.parts.temporal_shift import temporal_shift
 from ferbench.models.parts.vit import ViT, vit_base, vit_tiny
 from ferbench.models.r2plus1d import R2Plus1D, r2plus1d_18, r2plus1d_tiny
 from ferbench.models.timesformer import TemporalAttention, TimeSformer
-from ferbench.models.tsm import TSM, ShiftedResNet50, ShiftedResNetTiny
+from ferbench.models.tsm import TSM, ShiftedResNet, ShiftedResNet50
 from ferbench.models.vivit import ViViT
 
 
@@ -342,7 +342,7 @@ def test_without_its_shift_tsm_is_the_mean_of_torchvisions_resnet50(monkeypatch:
 
 
 def test_without_its_shift_tiny_tsm_is_the_small_resnet(monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs, ours = resnet_tiny().eval(), ShiftedResNetTiny().eval()
+    theirs, ours = resnet_tiny().eval(), ShiftedResNet((16, 32, 64, 128)).eval()
     ours.load_state_dict(theirs.state_dict())
     monkeypatch.setattr("ferbench.models.parts.temporal_shift.temporal_shift", lambda x, frames: x)
     x = torch.randn(2, 3, 3, 48, 48)
@@ -350,7 +350,7 @@ def test_without_its_shift_tiny_tsm_is_the_small_resnet(monkeypatch: pytest.Monk
 
 
 def test_a_frame_of_tsm_sees_one_frame_more_each_way_a_block() -> None:
-    backbone, x = ShiftedResNetTiny().eval(), torch.randn(1, 12, 3, 48, 48, requires_grad=True)
+    backbone, x = ShiftedResNet((16, 32, 64, 128)).eval(), torch.randn(1, 12, 3, 48, 48, requires_grad=True)
     backbone(x)[0, 0].sum().backward()
     assert x.grad is not None
     assert x.grad[0].flatten(1).any(dim=1).tolist() == [True] * 5 + [False] * 7  # four blocks

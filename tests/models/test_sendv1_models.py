@@ -20,7 +20,6 @@ from ferbench.models.parts.mobilenet import mobilenet_v3_tiny
 from ferbench.models.parts.ms_tcn import DilatedStage, EncoderDecoderStage, MultiStageTCN, RefinedFrames
 from ferbench.models.parts.residual_attention import (
     AttentionModule,
-    AttentiveResNet,
     Hourglass,
     ResidualUnit,
     attention_92,
@@ -122,7 +121,7 @@ def test_attention_92_has_92_layers_in_its_trunk() -> None:
 
 
 def test_the_small_network_begins_close_to_the_resnet_that_it_comes_from() -> None:
-    network, x = AttentiveResNet().train(), torch.randn(16, 3, 48, 48)
+    network, x = attention_tiny().train(), torch.randn(16, 3, 48, 48)
     alike = torch.cosine_similarity(network(x), network.trunk(x), dim=1)
     assert alike.min() > 0.98
     assert set(network.trunk.state_dict()) == set(resnet_tiny().state_dict())

@@ -56,7 +56,7 @@ def test_counts_of_a_paper_s_size_make_no_weights(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_wrong_word_is_told(without_full: None) -> None:
-    with pytest.raises(RequestError, match="unknown size 'huge': use full or tiny"):
+    with pytest.raises(RequestError, match="unknown size 'huge': use tiny, small, full"):
         profile_rows([], "huge", "cpu")
     with pytest.raises(RequestError, match=r"unknown architecture 'vit_sse': did you mean 'vit_se'\?"):
         profile_rows(["vit_sse"], "tiny", "cpu")
