@@ -430,11 +430,16 @@ class Training:
         return {f"{there}{name.removeprefix(here)}" for name in self.moved if name.startswith(here)}
 
 
-def trained_model(cell: Cell, material: Material, run: Run, keys: dict[str, str]) -> Training:
+def trained_model(
+    cell: Cell, material: Material, run: Run, keys: dict[str, str], watch: Keeper | None = None
+) -> Training:
     """The model of a cell after its training, with the history, what it started from and what was moved.
 
     What it starts from may be what another architecture's training on the same part ends with: that comes first then,
     and its epochs stand first in the history. What is lent is kept under its planned key (`keys`, by architecture).
+
+    Args:
+        watch: is told of the cell's own stages in place of what keeps them: nothing of them is kept then.
     """
     from ferbench.benchmark.learning.lending import trained_once
     from ferbench.benchmark.learning.training import build, marks, train
@@ -458,9 +463,9 @@ def trained_model(cell: Cell, material: Material, run: Run, keys: dict[str, str]
         also = f", {started_from}" if size.weights or official else ""
         started_from = f"{name} trained on the same part{begun}{also}"
     names, before = [name for name, _ in model.named_parameters()], marks(model.parameters())
-    keeper = keeper_of(keys[cell.architecture], run)
+    keeper = watch or keeper_of(keys[cell.architecture], run)
     run = replace(run, keeper=keeper, budget=share_of_budget(cell))
-    if architecture.lends:
+    if architecture.lends and watch is None:
         key = keys[cell.architecture]
         history += trained_once(model, key, lambda: train(model, architecture, size, material, run))[0]
         keeper.forget()  # what is lent is kept

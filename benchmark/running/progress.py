@@ -46,16 +46,18 @@ class RunProgress:
     """Cells that another run is at."""
     shares: bool = False
     """Whether another run has been met."""
+    what: str = "cells"
+    """What they are called."""
 
     def __post_init__(self) -> None:
         self.bar = Progress(
-            TextColumn("cells"),
+            TextColumn(self.what),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rest]}"),
             console=self.console,
         )
-        self.task: TaskID = self.bar.add_task("cells", total=self.total, rest="")
+        self.task: TaskID = self.bar.add_task(self.what, total=self.total, rest="")
         self.live = Live(self._panel(), console=self.console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> RunProgress:
