@@ -74,7 +74,7 @@ class RunProgress:
         self.spoke = time.monotonic()
         self.console.print(Text(line), soft_wrap=True)
 
-    def finished(self, name: str, headline: Headline, seconds: float | None) -> None:
+    def finished(self, name: str, headline: Headline | str, seconds: float | None) -> None:
         """A cell has its record; the seconds are None where another run made it."""
         self.done += 1
         self.took[name] = seconds
