@@ -19,6 +19,7 @@ from ferbench.benchmark.planning.data import Location, Report, faces_key
 from ferbench.benchmark.planning.official import GivenWeights, load_given, of
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
 from ferbench.benchmark.planning.suite import Cell
+from ferbench.benchmark.planning.tuned import said_on
 from ferbench.benchmark.records.cache import alone
 from ferbench.benchmark.records.installation import HOME, cache_folder, own_version
 from ferbench.benchmark.records.provenance import code_hash, commit, environment, hash_of
@@ -360,7 +361,7 @@ def _architecture_cell(
         "title": architecture.title,
         "view": architecture.view,
         "started_from": training.started_from,
-        "recipe": recipe_of(size, cell),
+        "recipe": {**recipe_of(size, cell), "chosen": said_on(cell.chosen, corpus.name)},
         "history": history,
         "notes": [
             *notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),

@@ -76,9 +76,7 @@ def space_of(row: str, size: Size, of_classes: bool = True) -> Space:
     space: dict[str, Dimension] = {
         f"{stage.name}.lr" if several else "lr": RATES[stage.optimizer] for stage in size.stages
     }
-    for key, dimension in SHARED.items():
-        if of_classes or key not in OF_CLASSES:
-            space[key] = dimension
+    space |= {key: dimension for key, dimension in SHARED.items() if of_classes or key not in OF_CLASSES}
     if all(stage.reads for stage in size.stages):
         space["augmentation"] = MIRRORED
     return space
