@@ -112,6 +112,20 @@ def tune(
     raise typer.Exit(search(asked))
 
 
+@app.command("tune-report")
+def tune_report(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of studies, as `tune --study` wrote them.")],
+    out: Annotated[Path, typer.Option(help="The page, a .md file; its plot lies beside it.")] = Path(
+        "results/tuning/report.md"
+    ),
+) -> None:
+    """Say what tuning was worth. Expected best scores over the number of trials, and how ranks change."""
+    from ferbench.benchmark.commands.tune_report import write_report
+
+    for file in write_report(folders, out):
+        print(f"{file} written")
+
+
 @app.command()
 def leaderboard(
     results: Results = Path("results"),

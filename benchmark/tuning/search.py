@@ -160,7 +160,7 @@ class _Loop:
         full: set[str] = set()
         while len(self.at_work) < self.pool.slots and len(full) < len(self.studies):
             waiting = [study for study in self.studies if study.name not in full]
-            study = min(waiting, key=lambda study: len(study.counted()) + len(study.running()))
+            study = min(waiting, key=lambda study: study.begun())
             with asking(study.claims):
                 trial = study.begin(self.trials)
             if trial is None:

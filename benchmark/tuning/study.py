@@ -95,6 +95,10 @@ class RowStudy:
         """The search's trials that are done with, whatever came of them, by number."""
         return [trial for trial in self.trials() if _is_done(trial) and not trial.user_attrs.get(BY_HAND)]
 
+    def begun(self) -> int:
+        """How many are done with or at work, the recipe of the file included."""
+        return sum(_is_done(trial) or trial.state.name == "RUNNING" for trial in self.trials())
+
     def missing(self, trials: int) -> int:
         """How many of so many trials, and of the recipe of the file, are not done with."""
         done = [trial for trial in self.trials() if _is_done(trial)]
