@@ -12,7 +12,7 @@ from ferbench.datasets.dataset import Protocol
 from ferbench.datasets.splits import Split, groups_of, leaks_of, split
 
 
-def tested(corpus: Corpus, protocol: Protocol, fold: int) -> NDArray[np.bool_]:
+def of_test_part(corpus: Corpus, protocol: Protocol, fold: int) -> NDArray[np.bool_]:
     """(S,) which samples a fold tests, told without looking at any picture.
 
     Raises:
@@ -34,7 +34,7 @@ def without_test(corpus: Corpus, protocol: Protocol, fold: int) -> Corpus:
 
     A frame store of it holds no frame of the test part: no sample that is left uses one.
     """
-    tracks = np.unique(corpus.track[tested(corpus, protocol, fold)])
+    tracks = np.unique(corpus.track[of_test_part(corpus, protocol, fold)])
     kept = np.flatnonzero(~np.isin(corpus.track, tracks))
 
     def some(values: tuple[str, ...]) -> tuple[str, ...]:
