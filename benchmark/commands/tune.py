@@ -164,9 +164,9 @@ class _Search:
         lines = []
         for study in self.studies:
             tried = study.tried()
-            best, hand = best_of(tried, self.asked.trials), best_of(tried, 0)
+            best, hand = best_of(tried, self.asked.trials), next(trial for trial in tried if trial.by_hand)
             failed = sum(trial.state == "failed" for trial in tried)
-            before = "failed" if hand is None else f"{hand.value:.3f}"
+            before = "failed" if hand.value is None else f"{hand.value:.3f}"
             found = "nothing finished" if best is None else f"{best.value:.3f} with {best.row}"
             also = f", {failed} failed" if failed else ""
             lines.append(f"{study.row}: by hand {before}, chosen {found}{also}")

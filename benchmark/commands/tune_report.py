@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -18,15 +18,15 @@ from ferbench.benchmark.tuning.worth import RowWorth, Worth, searches_in
 SHOWN = (10, 30)
 """Numbers of trials of the tables, where there are so many; the last is what there is."""
 TELLS = (
-    "Expected best: of so many trials drawn from those that were made, with the recipe by hand beside them (Dodge et "
-    "al. 2019, arXiv 1909.03004), and its 95% interval over trials. A sampler that learns does not draw its trials "
+    "Expected best: of so many trials drawn from those that were made (Dodge et al. 2019, arXiv 1909.03004), and its "
+    "95% interval over trials. The recipe by hand is none of them. A sampler that learns does not draw its trials "
     "alike, so the curve tells how far trials go, not how good the sampler is; `found` is what the search itself had. "
     "All scores are of the validation part that also chose, and so higher than those of a test part."
 )
 
 
 def write_report(folders: Sequence[Path], out: Path) -> list[Path]:
-    """Writes the page and its plot, `<name>.png` beside it.
+    """Writes the page and its plot beside it, as PNG and SVG.
 
     Raises:
         RequestError: a folder has no search; two have the same one; the page cannot be written.
@@ -42,7 +42,7 @@ def write_report(folders: Sequence[Path], out: Path) -> list[Path]:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with style():
-            save(plot(found), picture)
+            save(plot(found), out.with_suffix(""))
         with drafted(out) as draft:
             draft.write_text(text, encoding="utf-8")
     except OSError as error:
@@ -81,7 +81,7 @@ def _table(worth: Worth) -> str:
     lines_of = []
     for place, row in enumerate(worth.rows):
         line = [escape(row.row), NOTHING if row.by_hand is None else figure(row.by_hand), *_expected(row, numbers)]
-        line += [figure(row.chosen(worth.trials)), *(str(rank[place]) for rank in ranks)]
+        line += [figure(row.found(worth.trials)), *(str(rank[place]) for rank in ranks)]
         lines_of.append((ranks[-1][place], line))
     return table(headers, [line for _, line in sorted(lines_of)], ("row", "by hand"))
 
@@ -98,7 +98,7 @@ def _ranks(worth: Worth) -> str:
         return "One row alone has no rank to change."
     steps = [0, *numbers_of(worth)]
     said = []
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         moved = sum(a != b for a, b in zip(worth.ranks(before), worth.ranks(after), strict=True))
         first = "the recipes by hand" if not before else f"{before} trials"
         tau = worth.agreement(before, after)
@@ -109,7 +109,7 @@ def _ranks(worth: Worth) -> str:
 
 
 def plot(found: Sequence[Worth]) -> Figure:
-    """A panel a data set: the expected best over the number of trials, the score by hand at 0."""
+    """A panel a data set: the expected best over the number of trials, the score by hand as a dashed line."""
     drawn, axes = panels(len(found), 5.4, 3.6)
     order: list[str] = []
     for worth, axis in zip(found, axes, strict=True):
@@ -119,14 +119,15 @@ def plot(found: Sequence[Worth]) -> Figure:
         shown = []
         for place, index in enumerate(ranked):
             row = worth.rows[index]
-            start = np.nan if row.by_hand is None else row.by_hand
-            shown.append((place, row.row, [0, *numbers], [start, *row.expected(numbers)]))
+            shown.append((place, row.row, numbers, row.expected(numbers).tolist()))
             if place < len(COLORS) - 1:
+                if row.by_hand is not None:
+                    axis.axhline(row.by_hand, color=COLORS[place], ls="--", lw=1.2, zorder=2)
                 axis.fill_between(numbers, *row.interval(numbers), color=COLORS[place], alpha=0.12, lw=0)
             order += [row.row] if row.row not in order else []
         lines(axis, shown)
         axis.set(title=worth.dataset, xlabel="trials", ylabel="expected best, validation")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
         axis.set_xlim(left=0)
-    legend_below(drawn, axes, order, "Bands: 95% over trials. At 0 trials stands the recipe by hand.")
+    legend_below(drawn, axes, order, "Bands: 95%. Dashed: by hand.")
     return drawn

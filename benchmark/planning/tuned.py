@@ -28,7 +28,7 @@ class Tuned(BaseModel):
     fold: int
     seed: int
     recipes: dict[str, dict[str, Any]]
-    """What differs from the recipe of the row's file; nothing where that was the best."""
+    """What differs from the recipe of the row's file."""
 
     @property
     def words(self) -> str:

@@ -36,7 +36,7 @@ def equal_chance(rows: Mapping[str, Sequence[Tried]], asked: int) -> int:
 def write_recipes(
     folder: Path, cell: Cell, dataset: str, seed: int, rows: Mapping[str, Sequence[Tried]], trials: int
 ) -> Path | None:
-    """The best recipe of each row among so many trials and its own; None where nothing can be chosen yet.
+    """The best recipe of each row among so many trials; None where nothing can be chosen yet.
 
     Args:
         cell: of any of the rows.

@@ -192,10 +192,9 @@ def made_with(cell: Cell, location: Location, device_type: str) -> dict[str, Any
 
 
 def best_of(tried: Iterable[Tried], trials: int) -> Tried | None:
-    """What a search of so many trials chooses: the best of the first so many and of the recipe of the file; None where
-    none has finished. Of equals it is the first, so that a recipe is only changed for a better one."""
-    done = list(tried)
-    first = [t for t in done if t.by_hand] + [t for t in done if not t.by_hand][:trials]
+    """What a search of so many trials chooses: the best of the first so many, of equals the first; None where none has
+    finished. The recipe of the file is no candidate: nobody knows how long it was searched for."""
+    first = [trial for trial in tried if not trial.by_hand][:trials]
     finished = [(t.value, t) for t in first if t.value is not None]
     return max(finished, key=lambda pair: pair[0], default=(0.0, None))[1]
 

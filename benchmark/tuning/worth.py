@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.measures.expected_best import agreement, expected_best, expected_best_interval, ranks_of
 from ferbench.benchmark.measures.metrics import Array
@@ -31,22 +29,17 @@ class RowWorth:
     pruned: int
     failed: int
 
-    def _floored(self) -> Array:
-        """Scores of trials, none below that of the recipe by hand: a search keeps it where nothing is better."""
-        return np.maximum(self.trials, -np.inf if self.by_hand is None else self.by_hand)
-
     def expected(self, numbers: Sequence[int]) -> Array:
-        """Expected score of the best of so many trials and of the recipe by hand."""
-        return expected_best(self._floored(), numbers)
+        """Expected score of the best of so many trials."""
+        return expected_best(self.trials, numbers)
 
     def interval(self, numbers: Sequence[int]) -> tuple[Array, Array]:
         """Its 95% interval over trials."""
-        return expected_best_interval(self._floored(), numbers)
+        return expected_best_interval(self.trials, numbers)
 
-    def chosen(self, number: int) -> float:
+    def found(self, number: int) -> float:
         """Score of what the search itself had found after so many trials."""
-        best = [] if self.by_hand is None else [self.by_hand]
-        return max([*best, *self.trials[:number]], default=NOTHING_LEARNED)
+        return max(self.trials[:number])
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,7 @@ class Worth:
         """Expected score of each row at a number of trials; 0: its recipe by hand."""
         if number:
             return [float(row.expected([number])[0]) for row in self.rows]
-        return [row.chosen(0) for row in self.rows]
+        return [NOTHING_LEARNED if row.by_hand is None else row.by_hand for row in self.rows]
 
     def ranks(self, number: int) -> list[int]:
         """Rank of each row there."""

@@ -106,7 +106,7 @@ def test_each_row_has_as_many_trials_and_its_own_recipe_first(tmp_path: Path, po
         assert [trial["by_hand"] for trial in tried] == [True, False, False, False, False]
         assert tried[0]["row"] == row
         assert all(architectures.get(trial["row"]) for trial in tried)
-        best = max(tried, key=lambda trial: trial["value"])
+        best = max(tried[1:], key=lambda trial: trial["value"])
         assert architectures.get(best["row"]).sizes["tiny"].stages[0].lr == chosen_in(tmp_path)["recipes"][row]["lr"]
     budgets = {(task.cell.budget, task.cell.time_limit, task.cell.seed, task.cell.fold) for task in pool.tasks}
     assert budgets == {(5.0, 80, seed_of(0, "affectnet_small"), 0)}
@@ -179,10 +179,14 @@ def test_a_row_of_which_nothing_finishes_has_no_recipe(tmp_path: Path, pool: typ
     assert len(trials_in(tmp_path)["cnn"]) == 5
 
 
-def test_where_the_recipe_by_hand_is_best_it_stays(tmp_path: Path, pool: type[AtOnce]) -> None:
+def test_the_recipe_by_hand_is_no_candidate(
+    tmp_path: Path, pool: type[AtOnce], capsys: pytest.CaptureFixture[str]
+) -> None:
     pool.answer = staticmethod(lambda task: Attempt("finished", 0.2 if "@" in task.cell.architecture else 0.9))
     tune(request(tmp_path))
-    assert chosen_in(tmp_path)["recipes"] == {"cnn": {}, "vit_se": {}}
+    first = {row: tried[1] for row, tried in trials_in(tmp_path).items()}
+    assert all(chosen_in(tmp_path)["recipes"][row]["lr"] == trial["changes"]["lr"] for row, trial in first.items())
+    assert f"cnn: by hand 0.900, chosen 0.200 with {first['cnn']['row']}" in capsys.readouterr().out
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path: Path, pool: type[AtOnce]) -> None:

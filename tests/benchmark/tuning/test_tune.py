@@ -85,7 +85,8 @@ def test_the_report_says_how_ranks_change(tmp_path: Path) -> None:
     (worth,) = searches_in(folder)
     assert worth.ranks(0) == [1, 2, 3]
     assert worth.ranks(12) == [2, 1, 3]
-    assert worth.scores(10) == pytest.approx([0.5, 0.6, 0.1])
+    assert worth.scores(0) == [0.5, 0.3, 0.1]
+    assert worth.scores(10) == pytest.approx([0.4, 0.6, 0.0])
     page, _ = write_report([folder], tmp_path / "report.md")
     text = page.read_text()
     assert "From the recipes by hand to 10 trials 2 of 3 rows change rank (Kendall's tau 0.33)" in text
@@ -96,7 +97,7 @@ def test_the_report_says_how_ranks_change(tmp_path: Path) -> None:
 def test_trials_that_did_not_finish_count_for_what_they_had_shown() -> None:
     row = RowWorth("cnn", None, (0.2, 0.0), 0, 1)
     assert row.expected([1]).tolist() == [0.1]
-    assert row.chosen(0) == 0.0
+    assert row.found(2) == 0.2
 
 
 def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
