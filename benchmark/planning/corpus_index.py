@@ -97,13 +97,14 @@ def keep_corpus(corpus: Corpus, protocol: Protocol, state: str, fingerprint: str
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with drafted(file) as draft, draft.open("wb") as opened:
-            np.savez(opened, **{ABOUT: np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}, **arrays)
+            arrays[ABOUT] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+            np.savez(opened, allow_pickle=False, **arrays)
     except OSError:
         return
 
 
 def _corpus(root: Path, plain: dict[str, Any], arrays: dict[str, Any]) -> Corpus:
-    found = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    found: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in plain.items()}
     found["attributes"] = {name: tuple(values) for name, values in plain["attributes"].items()}
     if isinstance(frames := plain["frames"], dict):
         others = {int(place): path for place, path in frames["others"].items()}
