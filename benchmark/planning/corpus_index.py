@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def kept_corpus(
                 return None
             arrays = {name: kept[name] for name in kept.files if name != ABOUT}
         return _corpus(root, about["fields"], arrays), str(about["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError):  # not there, cut short, or of another time
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile):  # not there, cut short, or of another time
         return None
 
 
