@@ -31,7 +31,7 @@ def cells(tmp_path: Path, text: str, **only: Any) -> list[Cell]:
 
 def test_every_shipped_suite_is_right() -> None:
     assert suite_names() == ["ablation", "cross", "default", "field", "full", "gate", "methods_still",
-                             "methods_video", "pairs", "rehearsal", "smoke"]  # fmt: skip
+                             "methods_video", "pairs", "rehearsal", "small", "smoke"]  # fmt: skip
     for name in suite_names():
         assert cells_of(*load_suite(name))
 
