@@ -14,11 +14,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferbench.benchmark.measures.floors import TITLES
+from ferbench.benchmark.learning.classical import TITLES as CLASSICAL_TITLES
+from ferbench.benchmark.measures.floors import TITLES as DRAWN_TITLES
 from ferbench.benchmark.planning.data import Location, Report, faces_key
 from ferbench.benchmark.planning.official import GivenWeights, load_given, of
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
-from ferbench.benchmark.planning.suite import Cell
+from ferbench.benchmark.planning.suite import CLASSICAL, Cell
 from ferbench.benchmark.planning.tuned import said_on
 from ferbench.benchmark.records.cache import alone
 from ferbench.benchmark.records.installation import HOME, cache_folder, own_version
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from ferbench.datasets.frames import FrameStore
     from ferbench.datasets.splits import Split
     from ferbench.models.architecture import Architecture, Size
+
+TITLES = {**DRAWN_TITLES, **CLASSICAL_TITLES}
 
 STARTING_WEIGHTS = HOME / "models" / "weights"
 
@@ -63,6 +66,9 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         **({"leaks": "allowed"} if cell.allow_leaks else {}),
         **({"faces": hash_of(faces_key(cell.protocol))} if cell.protocol.faces == "found" else {}),
     }
+    if cell.architecture in CLASSICAL:
+        code = code_hash("ferbench.benchmark.learning.classical")
+        return {"architecture": cell.architecture, "code": code, "starting_weights": _starting_weights(), **same}
     if cell.kind in ("floor", "oracle"):
         return {"architecture": cell.architecture, "code": code_hash("ferbench.benchmark.measures.floors"), **same}
     if cell.kind == "ensemble":
@@ -250,7 +256,7 @@ def run_cell(
     elif cell.kind == "ensemble":
         found = _ensemble_cell(cell, corpus, parts, keys, results)
     else:
-        found = _baseline_cell(cell, corpus, parts)
+        found = _baseline_cell(cell, corpus, parts, store)
     keeper: Keeper | None = found.pop("keeper", None)
     answers, chosen_on = found.pop("answers"), found.pop("validation_answers", None)
     model = found.pop("model", None)
@@ -507,11 +513,16 @@ def _ensemble_cell(cell: Cell, corpus: Corpus, parts: Split, keys: dict[str, str
     }
 
 
-def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split) -> dict[str, Any]:
+def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split, store: FrameStore) -> dict[str, Any]:
+    from ferbench.benchmark.learning.classical import classical_answers
+    from ferbench.benchmark.learning.material import Material
     from ferbench.benchmark.measures.floors import baseline_scores
 
     began = time.perf_counter()
-    answers = baseline_scores(cell.architecture, corpus, cell.protocol, parts, cell.seed)
+    if cell.architecture in CLASSICAL:
+        answers = classical_answers(cell.architecture, Material(corpus, cell.protocol, parts, store, "image", 1))
+    else:
+        answers = baseline_scores(cell.architecture, corpus, cell.protocol, parts, cell.seed)
     return {
         "title": TITLES[cell.architecture],
         "view": "none",
@@ -520,7 +531,7 @@ def _baseline_cell(cell: Cell, corpus: Corpus, parts: Split) -> dict[str, Any]:
         "history": [],
         "notes": [],
         "answers": answers,
-        "precision": "float64",
+        "precision": "float32" if cell.architecture in CLASSICAL else "float64",
         "cost": None,
         "timing": {"train_s": time.perf_counter() - began},
     }

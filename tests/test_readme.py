@@ -15,7 +15,7 @@ import pytest
 from typer.main import get_command
 
 from ferbench.benchmark.cli import app
-from ferbench.benchmark.planning.suite import cells_of, load_suite
+from ferbench.benchmark.planning.suite import BASELINES, cells_of, load_suite
 from ferbench.benchmark.records.record import read_records
 
 CHECKOUT = Path(__file__).parent.parent
@@ -73,7 +73,7 @@ def test_the_examples_run_as_they_stand(plugin: Path, tmp_path: Path) -> None:
     suite.write_text(SUITE)
     benchmark(plugin, "run", "--suite", str(suite), "--results", "results")
     records = {r.data["architecture"]: r.data for r in read_records(tmp_path / "results")}
-    assert {"mean_pool", "difference_of_embeddings", "majority", "random", "oracle"} == set(records)
+    assert {"mean_pool", "difference_of_embeddings", *BASELINES} == set(records)
     assert {data["dataset"] for data in records.values()} == {"two_faces-twin"}
     assert records["mean_pool"]["metrics"]["abaw"] >= 0
     assert "Mean pool" in (tmp_path / "results" / "leaderboard.md").read_text(encoding="utf-8")

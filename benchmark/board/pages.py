@@ -32,7 +32,8 @@ HOW_TO_READ = """\
 its scores compare architectures on that stand-in and say nothing about real faces. Twins and real data never share \
 a table.
 - **Score.** The headline is ABAW = 0.67 macro F1 + 0.33 accuracy, from 0 to 1. Read every row between the *floors* \
-(always the most frequent class; a random draw) and the *oracle*, which sees what the images were made from.
+(always the most frequent class; a random draw; a linear SVM on HOG; a linear classifier on frozen features) \
+and the *oracle*, which sees what the images were made from.
 - **Interval.** In brackets: 95% bootstrap over subjects (over videos where subjects are unknown, over samples where \
 every sample is a still of somebody unknown). The spread over seeds and over folds is another thing and has columns of \
 its own (standard deviations).

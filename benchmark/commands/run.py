@@ -17,6 +17,7 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location, data_folder
 from ferbench.benchmark.planning.official import given_weights
 from ferbench.benchmark.planning.suite import Cell, Keep, Suite, budget_of, cells_of, load_suite
+from ferbench.benchmark.records.cache import keep_every
 from ferbench.benchmark.records.provenance import available_cores, kept_path
 from ferbench.benchmark.records.record import RECORD, WEIGHTS, read_record
 from ferbench.benchmark.running.claims import claimed
@@ -135,6 +136,7 @@ def run_suite(asked: RunRequest) -> int:
 def _refuse_contradictions(asked: RunRequest) -> None:
     """Raises RequestError where options do not go together, or are none."""
     threads()  # a wrong number would end every worker
+    keep_every()
     if asked.backend not in BACKENDS:
         raise RequestError(f"unknown backend {asked.backend!r}: use {' or '.join(BACKENDS)}")
     if asked.address and asked.backend != "ray":

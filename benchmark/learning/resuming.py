@@ -22,14 +22,12 @@ import torch
 
 from ferbench.benchmark.learning.recipe import Plan
 from ferbench.benchmark.records.atomic import drafted
+from ferbench.benchmark.records.cache import keep_every
 
 EVERY = 600.0
 """Seconds of training, at most, that a kill costs."""
 SHARE = 0.01
 """Of a training's time that keeping may take: after an epoch nothing is kept so soon that it would take more."""
-KEEP_EVERY = "FERBENCH_KEEP_EVERY"
-"""Other seconds than `EVERY`, for machines that are taken away often; epochs then count for nothing."""
-
 leaving = threading.Event()
 """Set where this process has been asked to end: what trains keeps its state and stops."""
 _at_work = threading.Event()
@@ -58,9 +56,10 @@ class Keeper:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        asked = os.environ.get(KEEP_EVERY)
-        self.every = float(asked) if asked else EVERY
-        self.at_epochs = not asked
+        asked = keep_every()
+        self.every = EVERY if asked is None else asked
+        self.at_epochs = asked is None
+        """Whether it is kept after epochs as well."""
         self.last = time.monotonic()
         self.cost = 0.0
         """Seconds that keeping took when it was last done."""

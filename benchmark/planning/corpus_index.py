@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -73,7 +74,7 @@ def kept_corpus(
                 return None
             arrays = {name: kept[name] for name in kept.files if name != ABOUT}
         return _corpus(root, about["fields"], arrays), str(about["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError):  # not there, cut short, or of another time
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile):  # not there, cut short, or of another time
         return None
 
 
@@ -97,13 +98,14 @@ def keep_corpus(corpus: Corpus, protocol: Protocol, state: str, fingerprint: str
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with drafted(file) as draft, draft.open("wb") as opened:
-            np.savez(opened, **{ABOUT: np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)}, **arrays)
+            arrays[ABOUT] = np.frombuffer(json.dumps(about).encode(), dtype=np.uint8)
+            np.savez(opened, allow_pickle=False, **arrays)
     except OSError:
         return
 
 
 def _corpus(root: Path, plain: dict[str, Any], arrays: dict[str, Any]) -> Corpus:
-    found = {name: tuple(value) if isinstance(value, list) else value for name, value in plain.items()}
+    found: dict[str, Any] = {n: tuple(value) if isinstance(value, list) else value for n, value in plain.items()}
     found["attributes"] = {name: tuple(values) for name, values in plain["attributes"].items()}
     if isinstance(frames := plain["frames"], dict):
         others = {int(place): path for place, path in frames["others"].items()}

@@ -31,7 +31,9 @@ from ferbench.datasets.corpus import DataError
 from ferbench.datasets.dataset import Protocol
 
 SUITES = Path(__file__).parent.parent / "suites"
-BASELINES = ("majority", "random", "oracle")
+CLASSICAL = ("hog_svm", "linear_features")
+"""Floors that look at the pictures (`learning/classical.py`)."""
+BASELINES = ("majority", "random", "oracle", *CLASSICAL)
 PEOPLE = "people"
 """A baseline of those releases that publish what people saw."""
 """Floors and oracle: rows between which every other is read."""
@@ -54,7 +56,8 @@ RESERVED = {
 """What the program itself names so beside the folders of suites: patterns of names, in lower case since some file
 systems take `Site` for `site`."""
 LONE_IMAGE_SIZE = 48
-"""Pixels a side of the store that a floor opens where no architecture stands beside it."""
+"""Pixels a side of what a classical floor sees, and of the store that others open where no architecture stands beside
+them."""
 
 
 SizeName = Literal["tiny", "small", "full"]
@@ -202,7 +205,7 @@ class Cell:
 
     @property
     def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:
-        """What the row is: a floor and the oracle are not trained on images, an ensemble not at all."""
+        """What the row is: of floors, oracle and ensembles no network is trained."""
         if self.architecture in ensembles.names():
             return "ensemble"
         if self.architecture == PEOPLE:
@@ -215,9 +218,11 @@ class Cell:
     def image_size(self) -> int:
         """Pixels a side of the frame store that it opens.
 
-        Floors, oracle and ensembles look at no frame, only at which ones are missing or the same: they open the
+        Other floors, oracle and ensembles look at no frame, only at which ones are missing or the same: they open the
         smallest store that an architecture beside them (a member of theirs) needs anyway.
         """
+        if self.architecture in CLASSICAL:  # whatever stands beside them, they answer the same
+            return LONE_IMAGE_SIZE
         if self.kind != "architecture":
             names = ensembles.get(self.architecture).members if self.kind == "ensemble" else self.beside
             known = (architectures.get(name).sizes for name in names)

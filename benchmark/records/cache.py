@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +29,28 @@ OLD = (
 )
 """What may be removed, and how many days after it was last written; the cache may be a folder that others use too,
 so nothing is taken for ours but by its whole name."""
+
+
+KEEP_EVERY = "FERBENCH_KEEP_EVERY"
+"""Seconds after which a training keeps its state (`learning/resuming.py`), for machines that are taken away often."""
+
+
+def keep_every() -> float | None:
+    """What is asked for; None: nothing is.
+
+    Raises:
+        RequestError: it is no number of seconds.
+    """
+    asked = os.environ.get(KEEP_EVERY)
+    if not asked:
+        return None
+    try:
+        seconds = float(asked)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 365 * DAY:
+        raise RequestError(f"{KEEP_EVERY}={asked!r}: give seconds, such as 60, or nothing")
+    return seconds
 
 
 @contextmanager

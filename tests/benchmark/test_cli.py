@@ -250,6 +250,7 @@ def test_lists_are_tables_or_json(command: Command) -> None:
         "methods_video",
         "pairs",
         "rehearsal",
+        "small",
         "smoke",
     ]
     _, out, _ = command("list", "cells", "--suite", "pairs", "--json")

@@ -14,7 +14,7 @@ from ferbench.benchmark.measures.fusion import MemberError, fit_weights, scores_
 from ferbench.benchmark.measures.metrics import confusion_matrix, scores
 from ferbench.benchmark.planning.data import locate
 from ferbench.benchmark.planning.registry import architectures, data_sets
-from ferbench.benchmark.planning.suite import Cell, Suite, Twin, cells_of
+from ferbench.benchmark.planning.suite import BASELINES, Cell, Suite, Twin, cells_of
 from ferbench.benchmark.records.installation import cache_folder
 from ferbench.benchmark.records.record import Record, read_record
 from ferbench.benchmark.running.job import Job
@@ -179,7 +179,7 @@ def test_an_ensemble_s_key_changes_with_a_member_s(twins: Path) -> None:
 def test_a_suite_puts_borrowers_after_lenders_and_ensembles_last() -> None:
     suite = Suite(description="", size="tiny", datasets=["affectnet_small"], architectures="all")
     names = [cell.architecture for cell in cells_of("mine", suite, ["toy_borrower", "toy_mean", "toy_lender"])]
-    assert names == ["majority", "random", "oracle", "toy_lender", "toy_borrower", "toy_mean"]
+    assert names == [*BASELINES, "toy_lender", "toy_borrower", "toy_mean"]
     with_members = [cell.architecture for cell in cells_of("mine", suite, ["toy_mean"])]
     assert with_members == names
     assert "toy_mean" not in [cell.architecture for cell in cells_of("mine", suite, ["toy_lender"])]

@@ -11,10 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.learning import resuming, training
 from ferbench.benchmark.learning.material import Material
-from ferbench.benchmark.learning.resuming import KEEP_EVERY, Keeper, LeftError
+from ferbench.benchmark.learning.resuming import Keeper, LeftError
 from ferbench.benchmark.learning.training import train
+from ferbench.benchmark.records.cache import KEEP_EVERY, keep_every
 from ferbench.models.architecture import Architecture, Stage
 from tests.benchmark.learning.test_training import CLASSES, Toy, run_of, toy
 from tests.benchmark.learning.test_training import material as material  # a fixture
@@ -168,3 +170,15 @@ def test_keeping_takes_a_share_of_the_time_alone(tmp_path: Path) -> None:
     assert not keeper.due(epoch_ends=False)
     keeper.last -= 500
     assert keeper.due(epoch_ends=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"), [("", None), ("0", 0.0), ("60", 60.0), ("soon", -1), ("-1", -1), ("nan", -1)]
+)
+def test_seconds_to_keep_after_are_checked(text: str, seconds: float | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEEP_EVERY, text)
+    if seconds == -1:
+        with pytest.raises(RequestError, match=f"{KEEP_EVERY}='{text}': give seconds"):
+            keep_every()
+    else:
+        assert keep_every() == seconds

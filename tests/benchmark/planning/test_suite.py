@@ -16,9 +16,10 @@ from ferbench.benchmark.commands.leaderboard import BOARD, PUBLISHED
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.gate.baseline import FILE, RECORDS
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
-from ferbench.benchmark.planning.suite import BASELINES, Cell, cells_of, load_suite, suite_names
+from ferbench.benchmark.planning.suite import BASELINES, CLASSICAL, Cell, cells_of, load_suite, suite_names
 from ferbench.benchmark.running import claims
 
+DRAWN = tuple(name for name in BASELINES if name not in CLASSICAL)
 GOOD = "description: a test\nsize: tiny\n"
 
 
@@ -30,7 +31,7 @@ def cells(tmp_path: Path, text: str, **only: Any) -> list[Cell]:
 
 def test_every_shipped_suite_is_right() -> None:
     assert suite_names() == ["ablation", "cross", "default", "field", "full", "gate", "methods_still",
-                             "methods_video", "pairs", "rehearsal", "smoke"]  # fmt: skip
+                             "methods_video", "pairs", "rehearsal", "small", "smoke"]  # fmt: skip
     for name in suite_names():
         assert cells_of(*load_suite(name))
 
@@ -190,7 +191,7 @@ def test_a_variant_that_is_not_there_is_told(tmp_path: Path, name: str, message:
 def test_the_full_suite_has_all_folds_and_three_seeds() -> None:
     chosen = cells_of(*load_suite("full"), ["c3d"], ["oulu_casia"])
     count = Counter(cell.architecture for cell in chosen)
-    assert count == {"majority": 10, "random": 10, "oracle": 10, "c3d": 30}
+    assert count == {**dict.fromkeys(BASELINES, 10), "c3d": 30}
     assert {cell.size for cell in chosen} == {"full"}
 
 
@@ -246,7 +247,10 @@ def test_a_test_part_with_a_scale_of_its_own(tmp_path: Path) -> None:
 
 def test_a_data_set_with_fewer_folds_has_those_that_it_has(tmp_path: Path) -> None:
     found = cells(tmp_path, GOOD + "architectures: []\ndatasets: [affectnet_small, oulu_casia]\nfolds: [0, 2]")
-    assert Counter(cell.dataset for cell in found) == {"affectnet_small": 3, "oulu_casia": 6}
+    assert Counter(cell.dataset for cell in found) == {
+        "affectnet_small": len(BASELINES),
+        "oulu_casia": 2 * len(BASELINES),
+    }
 
 
 def test_a_seed_or_fold_that_is_named_twice_is_one_cell(tmp_path: Path) -> None:
@@ -376,9 +380,10 @@ def test_floors_and_oracle_open_the_smallest_store_that_an_architecture_beside_t
     for size in ("tiny", "full"):
         found = cells(tmp_path, GOOD.replace("tiny", size))
         needed = {cell.image_size for cell in found if cell.kind == "architecture"}
-        assert {cell.image_size for cell in found if cell.kind in ("floor", "oracle")} == {min(needed)}
+        assert {cell.image_size for cell in found if cell.architecture in DRAWN} == {min(needed)}
+        assert {cell.image_size for cell in found if cell.architecture in CLASSICAL} == {48}
     alone = cells(tmp_path, GOOD.replace("tiny", "full") + "architectures: [vit_se]")
-    assert {cell.image_size for cell in alone} == {224}
+    assert {cell.image_size for cell in alone if cell.architecture not in CLASSICAL} == {224}
 
 
 def test_a_recipe_is_changed_for_all_rows_or_for_one(tmp_path: Path) -> None:

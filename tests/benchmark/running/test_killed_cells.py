@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ferbench.benchmark.learning.resuming import KEEP_EVERY
+from ferbench.benchmark.records.cache import KEEP_EVERY
 from ferbench.benchmark.records.record import PREDICTIONS, RECORD
 
 SUITE = """
