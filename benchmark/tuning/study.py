@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from ferbench.datasets.streams import number_of
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
-MADE_WITH, BY_HAND, ROW, CHANGES, ATTEMPT = "made with", "by hand", "row", "changes", "attempt"
+MADE_WITH, BY_HAND, TURN, ROW, CHANGES, ATTEMPT = "made with", "by hand", "turn", "row", "changes", "attempt"
 """Under which a study and its trials keep what Optuna does not ask for."""
 
 IN_WORDS = {
@@ -39,6 +40,7 @@ class Tried:
     """A trial that is done with, as the table and the report have it."""
 
     number: int
+    """From 1 for the trials of the search, 0 for the recipe by hand."""
     row: str
     """The name that runs this recipe."""
     by_hand: bool
@@ -129,10 +131,13 @@ class RowStudy:
         at_work = [t for t in self.running() if not t.user_attrs.get(BY_HAND)]
         if by_hand and len(self.counted()) + len(at_work) >= trials:
             return None
+        taken = {t.user_attrs.get(TURN) for t in seen if _is_done(t) or t.state.name == "RUNNING"}
+        turn = next(turn for turn in count() if turn not in taken)
         trial = self.study.ask()
         self.claims.take(self._claim(trial.number))
-        # A sampler of its own for each trial: a search that goes on draws what it would have drawn.
-        self.study.sampler = sampler(number_of(self.cell.seed, "sampler", self.name, trial.number))
+        # A sampler of its own for each turn: a search that goes on draws what it would have drawn.
+        self.study.sampler = sampler(number_of(self.cell.seed, "sampler", self.name, turn))
+        trial.set_user_attr(TURN, turn)
         changes = told(suggested(self.space, trial), self.size.stages) if by_hand else {}
         trial.set_user_attr(BY_HAND, not by_hand)
         trial.set_user_attr(CHANGES, changes)
@@ -142,7 +147,7 @@ class RowStudy:
     def task(self, trial: Trial) -> Task:
         """What a worker is given of a trial."""
         cell = replace(self.cell, architecture=trial.user_attrs[ROW])
-        name = f"{self.location.name} / {self.row} {label(trial.number, trial.user_attrs[BY_HAND])}"
+        name = f"{self.location.name} / {self.row} {label(trial.user_attrs[TURN])}"
         keys = {cell.architecture: "", **keys_below(cell, self.location, self.device_type)}
         return Task(
             name, cell, self.location, keys, self.device_type, self.folder / JOURNAL, self.name, trial._trial_id
@@ -175,9 +180,9 @@ class RowStudy:
         return f"trial {self.name} {number}"
 
 
-def label(number: int, by_hand: bool) -> str:
+def label(turn: int) -> str:
     """What a trial is called beside its row."""
-    return "by hand" if by_hand else f"trial {number}"
+    return f"trial {turn}" if turn else "by hand"
 
 
 def asks_for_a_value(dataset: str) -> bool:
@@ -221,7 +226,7 @@ def _tried(trial: FrozenTrial) -> Tried:
     attrs = trial.user_attrs
     attempt = attrs[ATTEMPT]
     return Tried(
-        number=trial.number,
+        number=attrs[TURN],
         row=attrs[ROW],
         by_hand=attrs[BY_HAND],
         changes=attrs[CHANGES],

@@ -205,6 +205,12 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path: Path, 
     assert {row: len(tried) for row, tried in trials_in(tmp_path).items()} == {"cnn": 5, "vit_se": 5}
     assert chosen_in(tmp_path)["trials"] == 4
     assert all(trials_in(tmp_path)[row][: len(tried)] == tried for row, tried in done.items())
+    tune(request(tmp_path / "undisturbed"))
+    names = [
+        {row: [(t["number"], t["row"]) for t in tried] for row, tried in trials_in(folder).items()}
+        for folder in (tmp_path, tmp_path / "undisturbed")
+    ]
+    assert names[0] == names[1]
 
 
 def row_study(folder: Path, **changes: Any) -> RowStudy:
