@@ -20,6 +20,7 @@ from ferbench.benchmark.planning.data import Location, Report, faces_key
 from ferbench.benchmark.planning.official import GivenWeights, load_given, of
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
 from ferbench.benchmark.planning.suite import CLASSICAL, Cell
+from ferbench.benchmark.planning.tuned import said_on
 from ferbench.benchmark.records.cache import alone
 from ferbench.benchmark.records.installation import HOME, cache_folder, own_version
 from ferbench.benchmark.records.provenance import code_hash, commit, environment, hash_of
@@ -366,7 +367,7 @@ def _architecture_cell(
         "title": architecture.title,
         "view": architecture.view,
         "started_from": training.started_from,
-        "recipe": recipe_of(size, cell),
+        "recipe": {**recipe_of(size, cell), "chosen": said_on(cell.chosen, corpus.name)},
         "history": history,
         "notes": [
             *notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),
@@ -436,11 +437,16 @@ class Training:
         return {f"{there}{name.removeprefix(here)}" for name in self.moved if name.startswith(here)}
 
 
-def trained_model(cell: Cell, material: Material, run: Run, keys: dict[str, str]) -> Training:
+def trained_model(
+    cell: Cell, material: Material, run: Run, keys: dict[str, str], watch: Keeper | None = None
+) -> Training:
     """The model of a cell after its training, with the history, what it started from and what was moved.
 
     What it starts from may be what another architecture's training on the same part ends with: that comes first then,
     and its epochs stand first in the history. What is lent is kept under its planned key (`keys`, by architecture).
+
+    Args:
+        watch: is told of the cell's own stages in place of what keeps them: nothing of them is kept then.
     """
     from ferbench.benchmark.learning.lending import trained_once
     from ferbench.benchmark.learning.training import build, marks, train
@@ -464,9 +470,9 @@ def trained_model(cell: Cell, material: Material, run: Run, keys: dict[str, str]
         also = f", {started_from}" if size.weights or official else ""
         started_from = f"{name} trained on the same part{begun}{also}"
     names, before = [name for name, _ in model.named_parameters()], marks(model.parameters())
-    keeper = keeper_of(keys[cell.architecture], run)
+    keeper = watch or keeper_of(keys[cell.architecture], run)
     run = replace(run, keeper=keeper, budget=share_of_budget(cell))
-    if architecture.lends:
+    if architecture.lends and watch is None:
         key = keys[cell.architecture]
         history += trained_once(model, key, lambda: train(model, architecture, size, material, run))[0]
         keeper.forget()  # what is lent is kept

@@ -86,6 +86,47 @@ def run(
 
 
 @app.command()
+def tune(
+    architectures: Annotated[list[str] | None, typer.Argument(help="Rows; none: all that have a choice.")] = None,
+    datasets: Annotated[str, typer.Option(help="On which a recipe is chosen, as D,E; each on its own.")] = "",
+    trials: Annotated[int, typer.Option(help="Recipes to try of each row, beside its own.")] = 20,
+    budget: Annotated[str, typer.Option(help="Training time of each trial, as 30s or 5m.")] = "30s",
+    suite: Annotated[str, typer.Option(help="A suite or a file: how large a twin, which protocol.")] = "default",
+    size: Annotated[str, typer.Option(help="tiny, small or full; else as the suite says.")] = "",
+    seed: Annotated[int, typer.Option(help="Another one searches otherwise.")] = 0,
+    study: Annotated[Path, typer.Option(help="Folder of the studies; what is there goes on.")] = Path("results/tuning"),
+    workers: Annotated[int, typer.Option(min=0, help="Trials side by side; 0: one a core, or one a GPU.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set; else FERBENCH_DATA.")] = None,
+    backend: Annotated[str, typer.Option(help="Where trials run: local.")] = "local",
+    address: Annotated[str, typer.Option(help="None: a search runs on this machine.", hidden=True)] = "",
+) -> None:
+    """Search for recipes, the same for every row. On validation parts alone: the test part stays closed."""
+    from ferbench.benchmark.commands.tune import TuneRequest
+    from ferbench.benchmark.commands.tune import tune as search
+
+    asked = TuneRequest(
+        list(architectures or []), _names(datasets) or [], trials, budget, suite=suite, size=size, seed=seed,
+        study=study, workers=workers, device=device, data=data, backend=backend, address=address,
+    )  # fmt: skip
+    raise typer.Exit(search(asked))
+
+
+@app.command("tune-report")
+def tune_report(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of studies, as `tune --study` wrote them.")],
+    out: Annotated[Path, typer.Option(help="The page, a .md file; its plot lies beside it.")] = Path(
+        "results/tuning/report.md"
+    ),
+) -> None:
+    """Say what tuning was worth. Expected best scores over the number of trials, and how ranks change."""
+    from ferbench.benchmark.commands.tune_report import write_report
+
+    for file in write_report(folders, out):
+        print(f"{file} written")
+
+
+@app.command()
 def leaderboard(
     results: Results = Path("results"),
     out: Annotated[

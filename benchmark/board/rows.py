@@ -47,6 +47,9 @@ _ROUNDING = 1e-6
 FIELD_MEASURES: tuple[Metric, ...] = ("accuracy", "uar")
 """What the field calls WAR and UAR."""
 
+BY_HAND = "by hand"
+"""How recipes are chosen unless a record says otherwise (`planning.tuned`)."""
+
 COMPETITORS = ("architecture", "ensemble", ENTRY)
 """Kinds of rows that have a rank; floors and oracles have none, nor has an entry that has seen the test part."""
 
@@ -168,6 +171,11 @@ class Row:
     def tier(self) -> str:
         """How its numbers came to be (`benchmark.records.entries`): the weights or the answers may be of others."""
         return str(self.records[0].data.get("tier", TRAINED_HERE))
+
+    @property
+    def chosen(self) -> str:
+        """How its recipe was chosen: by hand, or by a search on some data set."""
+        return ", ".join(sorted({str(record.data["recipe"].get("chosen", BY_HAND)) for record in self.records}))
 
     @property
     def coverage(self) -> float:

@@ -11,7 +11,7 @@ from ferbench.benchmark.board.costs import Cost, cost, hardware_letters, pareto,
 from ferbench.benchmark.board.literature import Literature
 from ferbench.benchmark.board.markdown import NO_BREAK, NOTHING, Marks, amount, count, escape, figure, table
 from ferbench.benchmark.board.reproduction import Published
-from ferbench.benchmark.board.rows import Row
+from ferbench.benchmark.board.rows import BY_HAND, Row
 from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.measures.statistics import FEWEST_DATA_SETS
 from ferbench.benchmark.records.entries import TRAINED_HERE
@@ -21,6 +21,7 @@ _WORDS = (
     "group",
     "architecture",
     "tier",
+    "recipe",
     "view",
     "started from",
     "published",
@@ -68,12 +69,18 @@ def _glance(section: Section, part: Section, marks: Marks) -> str:
         number = str(section.order.index(name) + 1) if row.competes else NOTHING
         scores = [_score_anywhere(table, name, marks) for table in tables]
         mean, mean_rank = _means(part, name)
-        title = escape(row.title) if row.competes else _name(row)
+        title = (escape(row.title) if row.competes else _name(row)) + marks.of(_tuned(tables, name))
         key = (part.order.index(name) if row.competes else len(part.order), -(mean or 0.0), name)
         lines.append((key, [number, title, _view(row), *scores, figure(mean_rank, 1), figure(mean)]))
     lines.sort(key=lambda sortable: sortable[0])
     headers = ["#", "architecture", "view", *(_column(table) for table in tables), "mean rank", "mean"]
     return table(headers, [line for _, line in lines], _WORDS)
+
+
+def _tuned(tables: Sequence[DataTable], name: str) -> list[str]:
+    """What must be known of a row whose recipe a search has chosen, beside others by hand."""
+    found = {row.chosen for table in tables if (row := table.row(name)) is not None} - {BY_HAND}
+    return [f"recipe {escape(chosen)}" for chosen in sorted(found)]
 
 
 def across(section: Section) -> str:
@@ -108,6 +115,7 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
     beside = literature.beside(data)
     tiers = ["tier"] if any(row.tier != rows[0].tier for row in rows) else []
     tiers += ["coverage"] if any(row.coverage < 1 for row in rows) else []
+    tiers += ["recipe"] if any(row.chosen != BY_HAND for row in rows) else []
     headers = ["rank", "group", "architecture", *tiers, "view", f"{named} [95% over {data.comparison.unit}s]"]
     headers += [*_SPREADS, *(label for label, _ in _further(data)), "seeds x folds", "started from"]
     headers += (["published"] if beside else []) + (["reproduces published"] if published else [])
@@ -123,7 +131,11 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
             group,
             _name(row) + marks.of(notes),
             *(
-                {"tier": tier(row), "coverage": NOTHING if row.score is None else f"{row.coverage:.1%}"}[name]
+                {
+                    "tier": tier(row),
+                    "coverage": NOTHING if row.score is None else f"{row.coverage:.1%}",
+                    "recipe": escape(row.chosen) if row.kind == "architecture" else NOTHING,
+                }[name]
                 for name in tiers
             ),
             _view(row),

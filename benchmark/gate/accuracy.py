@@ -354,7 +354,7 @@ def _answer_changes(before: Record, after: Record) -> str:
 
 
 def _recipe_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    old, new = _flat(before), _flat(after)
+    old, new = ({key: value for key, value in _flat(each).items() if key != "chosen"} for each in (before, after))
     changes = [f"{name} {old.get(name)!r} -> {new.get(name)!r}" for name in dict.fromkeys([*old, *new])
                if old.get(name) != new.get(name)]  # fmt: skip
     more = [f"{len(changes) - NAMED} more of the recipe"] if len(changes) > NAMED else []

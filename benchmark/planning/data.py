@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.closed import without_test
 from ferbench.benchmark.planning.corpus_index import keep_corpus, kept_corpus, state_of
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import Cell, Twin
@@ -127,10 +128,15 @@ def _looks_like(root: Path, dataset: str) -> bool:
     return any(any(root.glob(mark)) for mark in data_sets.get(dataset).marks)
 
 
-def open_data(location: Location, size: int, report: Report, processes: int = 1) -> tuple[Corpus, FrameStore]:
+def open_data(
+    location: Location, size: int, report: Report, processes: int = 1, closed: int | None = None
+) -> tuple[Corpus, FrameStore]:
     """The corpus and its frame store, both made when they are not there. Processes wait for one another to make one.
 
     What is there already is opened without a lock and without writing: the cache folder may be read-only then.
+
+    Args:
+        closed: a fold whose test part stays closed: no picture of it is opened, and the corpus is without its samples.
 
     Raises:
         RequestError: the cache cannot be written; the files of a folder of one's own have changed since the run began.
@@ -144,7 +150,7 @@ def open_data(location: Location, size: int, report: Report, processes: int = 1)
             raise
         _make_twin(location, report)
         corpus = read_corpus_once(location)
-    read, corpus = corpus, _with_faces(location, corpus, report)
+    read, corpus = corpus, _with_faces(location, _opened(corpus, location, closed), report, closed)
     cache, content = cache_folder() / "frames", hash_of((*_content(location), code_hash("ferbench.datasets.frames")))
     store = find_store(corpus, size, cache, content)
     if store is not None:
@@ -152,7 +158,7 @@ def open_data(location: Location, size: int, report: Report, processes: int = 1)
     if location.own_twin is not None and not is_whole(location.root):
         _make_twin(location, report)
         read = read_corpus(location.dataset, location.root, location.protocol)
-        corpus = _with_faces(location, read, report)
+        corpus = _with_faces(location, _opened(read, location, closed), report, closed)
     with alone(f"{location.name}-{content}-{size}"):
         if location.own_twin is None and read.fingerprint() != location.identity:
             raise RequestError(f"{location.root}: files there have changed since the run began: run again")
@@ -161,6 +167,11 @@ def open_data(location: Location, size: int, report: Report, processes: int = 1)
             progress=lambda done, total: report(f"{location.name}: decoding frame {done}/{total} at {size} px"),
         )  # fmt: skip
     return corpus, store
+
+
+def _opened(corpus: Corpus, location: Location, closed: int | None) -> Corpus:
+    """What of a corpus is opened: all of it, or all but the test part of a fold."""
+    return corpus if closed is None else without_test(corpus, location.protocol, closed)
 
 
 def _content(location: Location) -> tuple[str, ...]:
@@ -181,11 +192,11 @@ _found: dict[str, Corpus] = {}
 """The corpora with the faces that were found in them, by what tells their pixels apart."""
 
 
-def _with_faces(location: Location, corpus: Corpus, report: Report) -> Corpus:
+def _with_faces(location: Location, corpus: Corpus, report: Report, closed: int | None) -> Corpus:
     """The corpus with boxes where the protocol asks to find the faces; looked for once, then kept in the cache."""
     if location.protocol.faces != "found":
         return corpus
-    name = hash_of((location.dataset, *_content(location)))
+    name = hash_of((location.dataset, *_content(location), *(() if closed is None else (f"without test {closed}",))))
     if name not in _found:
         from ferbench.datasets.faces.found import with_found_faces
 

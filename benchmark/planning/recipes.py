@@ -11,23 +11,33 @@ from ferbench.benchmark.planning.registry import architectures, ensembles
 
 if TYPE_CHECKING:
     from ferbench.benchmark.planning.suite import Cell
+    from ferbench.benchmark.planning.tuned import Tuned
 
 EVERY = "*"
 RecipeChanges = dict[str, Any]
 """`field: value` for every stage or for the size, and `stages: {name: {field: value}}`."""
 
 
-def with_changes(cells: list[Cell], recipes: Mapping[str, RecipeChanges], where: str) -> list[Cell]:
+def with_changes(
+    cells: list[Cell], recipes: Mapping[str, RecipeChanges], where: str, tuned: Tuned | None = None
+) -> list[Cell]:
     """The cells under the recipes that a suite changes; an ensemble of which a member is changed is left out.
 
     Changes of a row come on top of those of all (`*`), which pass over what a row lacks: a stage, or frames.
 
+    Args:
+        tuned: recipes that a search has chosen; its rows that do not run are passed over.
+
     Raises:
         RequestError: no such row, field or stage, or a value that is not allowed.
     """
-    if not recipes:
+    if not recipes and tuned is None:
         return cells
     trained = dict.fromkeys(cell.architecture for cell in cells if cell.kind == "architecture")
+    found = {row: changes for row, changes in tuned.recipes.items() if row in trained} if tuned else {}
+    if twice := [row for row in recipes if row in found or (row == EVERY and found)]:
+        raise RequestError(f"{where}, recipes: {twice[0]!r} has a recipe of `tuned` already: leave one of the two out")
+    recipes = {**recipes, **found}
     for row in recipes:
         if row != EVERY and row not in trained:
             raise RequestError(
@@ -41,6 +51,7 @@ def with_changes(cells: list[Cell], recipes: Mapping[str, RecipeChanges], where:
             cell,
             architecture=renamed.get(cell.architecture, cell.architecture),
             beside=tuple(renamed.get(row, row) for row in cell.beside),
+            chosen=tuned.words if tuned and cell.architecture in found else "",
         )
         for cell in cells
         if cell.architecture not in fused

@@ -25,6 +25,7 @@ from ferbench.benchmark.planning.official import GivenWeights
 from ferbench.benchmark.planning.pairs import dealt
 from ferbench.benchmark.planning.recipes import RecipeChanges, with_changes
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles, is_of_family
+from ferbench.benchmark.planning.tuned import Tuned, read_tuned
 from ferbench.benchmark.planning.yaml_file import read_yaml
 from ferbench.datasets.corpus import DataError
 from ferbench.datasets.dataset import Protocol
@@ -43,6 +44,7 @@ RESERVED = {
     "check": "what the gate keeps is",
     "records": "the records of the gate are",
     "records-*-threads": "the records of the gate are",
+    "tuning": "the studies of searches are",
     "*-transfer": "the records of models that were tested on other data sets are",
     "leaderboard.md": "the board is",
     "report.md": "a report of the gate is",
@@ -150,6 +152,8 @@ class Suite(BaseModel):
     another suite's; asked for by name they run."""
     recipes: dict[str, RecipeChanges] = {}
     """Changes to recipes, by row or for all rows (`*`): each is a variant of its row then (`planning/recipes.py`)."""
+    tuned: str = ""
+    """File of recipes that `tune` has chosen, below the suite's folder: its rows that run here have them, marked so."""
 
     @model_validator(mode="after")
     def _budget_has_time(self) -> Suite:
@@ -163,6 +167,8 @@ class Suite(BaseModel):
             raise ValueError(f"time_limit: {self.time_limit} s are over before the budget of {self.budget:.0f} s is")
         return self
 
+    _tuned: Tuned | None = PrivateAttr(None)
+    """What that file says."""
     _shipped: bool = PrivateAttr(False)
     """Whether it is one of the project's own: a test holds their names, so that planning need not import a library."""
 
@@ -194,6 +200,8 @@ class Cell:
     """Whether it runs where parts share pictures or people; its rows say so."""
     keep: Keep = "none"
     """Whether its trained weights are kept: always, or where no row of its data set that has kept its own is better."""
+    chosen: str = ""
+    """How its recipe was chosen, of one that `tune` chose; it changes no number."""
 
     @property
     def kind(self) -> Literal["architecture", "ensemble", "floor", "oracle"]:
@@ -260,6 +268,7 @@ def load_suite(name: str) -> tuple[str, Suite]:
     try:
         suite = Suite.model_validate(content)
         suite._shipped = file.parent == SUITES
+        suite._tuned = read_tuned(file.parent / suite.tuned, suite.size, str(file)) if suite.tuned else None
         return file.stem, suite
     except ValidationError as error:
         raise RequestError(f"{file}: {_first_fault(error)}") from None
@@ -345,7 +354,7 @@ def cells_of(
             name, suite, dataset, protocol, *([row for row in some if dataset in met[row]] for some in (chosen, fused))
         )
     ]
-    return with_changes(cells, suite.recipes, f"suite {name}")
+    return with_changes(cells, suite.recipes, f"suite {name}", suite._tuned)
 
 
 def _cells_on(

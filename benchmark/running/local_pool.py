@@ -59,14 +59,15 @@ class LocalPool:
     def make(self, job: Job) -> Future[Any]:
         """Runs a cell to its record: `worker.Made`, or None where another run is at it."""
         about = (job.cell, job.location, job.about, self.device_type, self.slots, self.results)
-        return self._schedule(worker.make_cell, about, job.cell.time_limit)
+        return self.schedule(worker.make_cell, about, job.cell.time_limit)
 
     def prepare(self, location: Location, size: int, groups: int) -> Future[Any]:
         """Prepares the data of one of so many groups of cells."""
         processes = max(1, available_cores() // max(1, min(self.slots, groups)))
-        return self._schedule(worker.prepare_data, (location, size, processes), DATA_TIME_LIMIT)
+        return self.schedule(worker.prepare_data, (location, size, processes), DATA_TIME_LIMIT)
 
-    def _schedule(self, function: Callable[..., Any], args: tuple[Any, ...], limit: int) -> Future[Any]:
+    def schedule(self, function: Callable[..., Any], args: tuple[Any, ...], limit: int) -> Future[Any]:
+        """Runs a function in one of its processes, for so many seconds at most."""
         future: Future[Any]
         try:
             future = self.pool.schedule(function, args=args, timeout=limit)

@@ -46,16 +46,18 @@ class RunProgress:
     """Cells that another run is at."""
     shares: bool = False
     """Whether another run has been met."""
+    what: str = "cells"
+    """What they are called."""
 
     def __post_init__(self) -> None:
         self.bar = Progress(
-            TextColumn("cells"),
+            TextColumn(self.what),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("{task.fields[rest]}"),
             console=self.console,
         )
-        self.task: TaskID = self.bar.add_task("cells", total=self.total, rest="")
+        self.task: TaskID = self.bar.add_task(self.what, total=self.total, rest="")
         self.live = Live(self._panel(), console=self.console, refresh_per_second=4, transient=True)
 
     def __enter__(self) -> RunProgress:
@@ -72,7 +74,7 @@ class RunProgress:
         self.spoke = time.monotonic()
         self.console.print(Text(line), soft_wrap=True)
 
-    def finished(self, name: str, headline: Headline, seconds: float | None) -> None:
+    def finished(self, name: str, headline: Headline | str, seconds: float | None) -> None:
         """A cell has its record; the seconds are None where another run made it."""
         self.done += 1
         self.took[name] = seconds

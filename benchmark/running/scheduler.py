@@ -96,7 +96,7 @@ def run(jobs: list[Job], results: Path, device_type: str, workers: int, pool: Po
     """
     worker.set_worker_environment()
     forget_old()
-    with scratch() as status, _asked_to_stop() as asked:
+    with scratch() as status, asked_to_stop() as asked:
         seconds = expected_seconds(jobs, results)
         expected = {job.name: seconds[job.folder] for job in jobs}
         pool = pool or LocalPool(workers, device_type, results, status)
@@ -107,7 +107,7 @@ def run(jobs: list[Job], results: Path, device_type: str, workers: int, pool: Po
 
 
 @contextmanager
-def _asked_to_stop() -> Iterator[threading.Event]:
+def asked_to_stop() -> Iterator[threading.Event]:
     """Set by Ctrl-C, and by SIGTERM as a machine that is taken away sends it; heeded between two rounds: inside the
     pool's own locks it would leave it stuck."""
     asked = threading.Event()

@@ -116,14 +116,15 @@ def reason_of(error: Exception) -> str:
 
 
 @contextmanager
-def _told_in_one_line() -> Iterator[None]:
+def told_in_one_line() -> Iterator[None]:
+    """What goes wrong inside is a `JobError`."""
     try:
         yield
     except Exception as error:
         raise JobError(reason_of(error)) from None
 
 
-@_told_in_one_line()
+@told_in_one_line()
 def prepare_data(location: Location, size: int, processes: int) -> None:
     """Writes the twin, decodes the frames of a data set and looks for copies among them, where that is not done yet."""
     from ferbench.benchmark.planning.leaks import copies_of
@@ -144,7 +145,7 @@ class Made:
     """Whether another run on the same results folder made it."""
 
 
-@_told_in_one_line()
+@told_in_one_line()
 def make_cell(
     cell: Cell, location: Location, about: dict[str, Any], device_type: str, workers: int, results: Path
 ) -> Made | None:

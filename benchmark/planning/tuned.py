@@ -1,0 +1,62 @@
+"""Recipes that `tune` has chosen, as a suite takes them over (`tuned: FILE`), each marked with how it was chosen."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.yaml_file import read_yaml
+
+BY_HAND = "by hand"
+
+
+class Tuned(BaseModel):
+    """The content of a file of chosen recipes."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    dataset: str
+    """On the validation part of which they were chosen, by its name on the board."""
+    trials: Annotated[int, Field(ge=1)]
+    """Of each row."""
+    budget: Annotated[float, Field(gt=0)]
+    """Seconds of training a trial."""
+    size: Literal["tiny", "small", "full"]
+    fold: int
+    seed: int
+    recipes: dict[str, dict[str, Any]]
+    """What differs from the recipe of the row's file."""
+
+    @property
+    def words(self) -> str:
+        """How the recipes were chosen, as a record says it."""
+        return f"tuned: {self.trials} trial{'s' * (self.trials != 1)} on {self.dataset}"
+
+
+def read_tuned(file: Path, size: str, where: str) -> Tuned:
+    """The recipes in a file.
+
+    Raises:
+        RequestError: no such file, none that `tune` wrote, or one of another size.
+    """
+    if not file.is_file():
+        raise RequestError(f"{where}, tuned: {file}: no such file: name the recipes.yaml that `tune` wrote")
+    try:
+        tuned = Tuned.model_validate(read_yaml(file))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        key = ".".join(map(str, fault["loc"])) or "it"
+        raise RequestError(f"{where}, tuned: {file}: not what `tune` writes: {key}: {fault['msg']}") from None
+    if tuned.size != size:
+        raise RequestError(f"{where}, tuned: {file}: chosen at size {tuned.size}, not at {size}: tune at --size {size}")
+    return tuned
+
+
+def said_on(chosen: str, dataset: str) -> str:
+    """How a recipe was chosen, in words, for a cell on this data set (by its name on the board)."""
+    if not chosen:
+        return BY_HAND
+    return chosen if chosen.endswith(f" on {dataset}") else f"{chosen}, another data set"
