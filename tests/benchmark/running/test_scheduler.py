@@ -159,7 +159,7 @@ class ForeignError(Exception):
 
 
 def test_an_exception_of_somebody_elses_is_told_in_a_line_that_can_be_sent() -> None:
-    with pytest.raises(worker.JobError) as told, worker._told_in_one_line():
+    with pytest.raises(worker.JobError) as told, worker.told_in_one_line():
         raise ForeignError("one", "two")
     assert str(pickle.loads(pickle.dumps(told.value))) == "ForeignError: one and two"
 
