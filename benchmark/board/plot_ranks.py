@@ -50,6 +50,10 @@ def forest(table: DataTable) -> Figure | None:
     return figure
 
 
+LETTER, LINE = 6.2, 12.0
+"""Points that a letter of a floor's name is wide, and a line of them high."""
+
+
 def _units(table: DataTable) -> str:
     """What was resampled, and how many there are where that is known."""
     unit, figures = table.comparison.unit, table.ranked[0].figures
@@ -58,16 +62,31 @@ def _units(table: DataTable) -> str:
 
 
 def _references(axis: Axes, table: DataTable) -> None:
-    """Floors and oracle as lines, with their names above: left of the lowest, so that two floors do not meet."""
-    references = [(row.score, row) for row in table.rows if not row.competes and row.score is not None]
-    lowest = min(references, key=lambda pair: pair[0], default=None)
-    for score, row in references:
-        left = (score, row) == lowest
+    """Floors and oracle as lines, with their names above: right of a line or left of it, where no other name is, else a
+    line of text higher."""
+    references = sorted(
+        (row.score, row.title, row.kind) for row in table.rows if not row.competes and row.score is not None
+    )
+    low, high = axis.get_xlim()
+    points = axis.bbox.width / axis.figure.dpi * 72 / (high - low)
+    taken: list[tuple[float, float, int]] = []
+    for i, (score, title, kind) in enumerate(references):
+        name = "oracle" if kind == "oracle" else title.split()[0].lower()
+        width, at = LETTER * len(name), score * points
+        sides = {"left": (at + 2, at + 2 + width), "right": (at - width, at)}  # by how the text is aligned
+        order = ("right", "left") if i == 0 or kind == "oracle" else ("left", "right")
+        level, side = next(
+            (level, side)
+            for level in range(len(references))
+            for side in order
+            if sides[side][1] <= high * points
+            and all(level != there or sides[side][1] < start or stop < sides[side][0] for start, stop, there in taken)
+        )
+        taken.append((*sides[side], level))
         axis.axvline(score, color="#666666", linestyle=(0, (4, 3)), lw=1.1, zorder=1)
         axis.annotate(
-            "oracle" if row.kind == "oracle" else row.title.split()[0].lower(), (score, 1), (0 if left else 2, 3),
-            xycoords=("data", "axes fraction"), textcoords="offset points",
-            ha="right" if left or row.kind == "oracle" else "left", fontsize=11, color="#555555",
+            name, (score, 1), (2 if side == "left" else 0, 3 + LINE * level),
+            xycoords=("data", "axes fraction"), textcoords="offset points", ha=side, fontsize=11, color="#555555",
         )  # fmt: skip
 
 
