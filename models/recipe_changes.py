@@ -138,7 +138,8 @@ def changed(architecture: Architecture, text: str) -> Architecture:
         except ValueError as error:
             refused = str(error)
     if not sizes:
-        raise ValueError(refused)
+        of_size = {key: value for key, value in changes.items() if key in SIZE_FIELDS}
+        raise ValueError(f"{spelled(of_size)}: {refused}")
     title = f"{architecture.title} ({_said(changes)})"
     return replace(architecture, name=f"{architecture.name}@{text}", title=title, sizes=sizes, variants={})
 

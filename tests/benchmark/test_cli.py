@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 
 from ferbench.benchmark.cli import main
+from ferbench.benchmark.planning.suite import BASELINES
 from ferbench.benchmark.records.installation import CHECKOUT
 from ferbench.benchmark.records.record import PREDICTIONS, RECORD
 from ferbench.benchmark.running.claims import claimed
@@ -35,7 +36,7 @@ datasets: [affectnet_small]
 size: tiny
 seeds: [0, 1, 2, 3]
 """
-CELLS = 7  # four seeds, two floors, one oracle
+CELLS = 4 + len(BASELINES)  # four seeds, floors and an oracle
 
 
 @pytest.fixture
@@ -431,7 +432,7 @@ def test_ctrl_c_and_sigkill_lose_no_finished_cell_and_change_no_number(
     toys: Path,
     tmp_path: Path,
 ) -> None:
-    results, gate, baselines = tmp_path / "results", tmp_path / "gate", 3
+    results, gate, baselines = tmp_path / "results", tmp_path / "gate", len(BASELINES)
 
     process = start(words, results, toys, gate, allowed=1)
     wait_for_records(results, baselines + 1, process)
@@ -525,7 +526,7 @@ def test_a_failed_cell_makes_the_exit_code_1_and_stays_on_the_board(
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "")
     assert "toy_error seed 0 fold 0: FAILED: ValueError: two lines" in done.stdout
-    assert "3 cells finished, 1 failed" in done.stdout
+    assert f"{len(BASELINES)} cells finished, 1 failed" in done.stdout
     assert "ValueError: two lines" in (tmp_path / "results" / "leaderboard.md").read_text()
 
 

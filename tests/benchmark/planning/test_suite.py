@@ -179,7 +179,7 @@ def test_a_suite_and_the_command_line_may_name_a_variant(tmp_path: Path) -> None
         ("cnn@frames=4", r"frames: its view is image, which has no number of them"),
         (
             "vivit@frames=4",
-            r"'vivit@frames=4': this ViViT needs clips of shape .*, not \(4, ",
+            r"'vivit@frames=4': frames=4: this ViViT needs clips of shape .*, not \(4, ",
         ),
     ],
 )

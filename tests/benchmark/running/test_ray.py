@@ -21,7 +21,7 @@ from ray.cluster_utils import Cluster  # noqa: E402
 
 from ferbench.benchmark.commands.run import RunRequest, run_suite  # noqa: E402
 from ferbench.benchmark.errors import RequestError  # noqa: E402
-from ferbench.benchmark.planning.suite import cells_of, load_suite  # noqa: E402
+from ferbench.benchmark.planning.suite import BASELINES, cells_of, load_suite  # noqa: E402
 from ferbench.benchmark.records.record import PREDICTIONS, read_records  # noqa: E402
 from ferbench.benchmark.running import ray_pool, worker  # noqa: E402
 from ferbench.benchmark.running.claims import Claims  # noqa: E402
@@ -71,7 +71,7 @@ def test_a_cluster_gives_the_predictions_of_this_machine(cluster: Cluster, suite
         {r.path.relative_to(tmp_path / where): r for r in read_records(tmp_path / where)} for where in ("ray", "local")
     ]
     assert both[0].keys() == both[1].keys()
-    assert len(both[0]) == 4
+    assert len(both[0]) == 1 + len(BASELINES)
     for place, record in both[0].items():
         other = both[1][place]
         assert (record.path / PREDICTIONS).read_bytes() == (other.path / PREDICTIONS).read_bytes()
@@ -98,7 +98,7 @@ def test_what_a_lost_node_was_at_runs_elsewhere(cluster: Cluster, suite: Path, t
     assert on(cluster, suite, tmp_path / "results") == 0
     killer.join(30)
     assert killed.is_set()
-    assert [record.data["status"] for record in read_records(tmp_path / "results")] == ["ok"] * 4
+    assert [record.data["status"] for record in read_records(tmp_path / "results")] == ["ok"] * (1 + len(BASELINES))
 
 
 def test_a_cell_that_another_driver_is_at_is_left_to_it(tmp_path: Path) -> None:
