@@ -5,6 +5,7 @@ A file in `models/` defines one module-level `ARCHITECTURE = Architecture(...)`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -195,7 +196,7 @@ class Architecture:
             ValueError: its recipe cannot be changed so.
         """
         sizes = self.variants.get(variant)
-        said = variant.replace("_", " ")
+        said = re.sub(r"^frames=(\d+)$", r"\1 frames", variant.replace("_", " "))
         if sizes is None and "=" in variant:
             from ferbench.models.recipe_changes import changed
 
