@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, TimeoutError
 from pathlib import Path
 from typing import Any
@@ -189,6 +189,15 @@ def test_the_recipe_by_hand_is_no_candidate(
     assert f"cnn: by hand 0.900, chosen 0.200 with {first['cnn']['row']}" in capsys.readouterr().out
 
 
+@pytest.fixture
+def ctrl_c_is_heard() -> Iterator[None]:
+    """Also where these tests run behind a shell's `&`, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c_is_heard")
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_goes_on(tmp_path: Path, pool: type[AtOnce]) -> None:
     def answer(task: Task) -> Attempt:
         if len(pool.tasks) == 5:
