@@ -152,3 +152,8 @@ def test_data_can_be_prepared_before(twins: Path, tmp_path: Path, monkeypatch: p
     said: list[str] = []
     material_of(cell, location, said.append)
     assert not [text for text in said if "decoding" in text]
+
+
+def test_a_training_that_diverges_says_so(twins: Path, two_epochs: None) -> None:
+    with pytest.raises(training.DivergedError, match="lower"):
+        tried("affectnet_small", "cnn@lr=1000.0+optimizer=sgd", twins)
