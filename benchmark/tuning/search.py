@@ -134,7 +134,7 @@ class _Loop:
     def work(self) -> None:
         looked = 0.0
         while True:
-            ended = [future for future in self.at_work if future.done()]
+            ended = [future for future in self.at_work if not is_lost(future)]
             for future in ended:
                 self._collect(future)
             if not self.pool.active:
@@ -171,8 +171,7 @@ class _Loop:
 
     def _collect(self, future: Future[Any]) -> None:
         at_work = self.at_work.pop(future)
-        if not is_lost(future):
-            self.breaks = 0
+        self.breaks = 0
         error = reason(future, at_work.task.cell.time_limit)
         found = Attempt("failed", None, reason=error) if error else future.result()
         seconds = time.monotonic() - at_work.began

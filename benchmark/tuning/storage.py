@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 JOURNAL = "study.journal"
 FIRST_AT_RANDOM = 8
-"""Trials of a row before the sampler models anything."""
+"""Trainings of a row, that of its recipe by hand among them, before the sampler models anything."""
 UNPRUNED = 4
-"""Trials of a row that end by themselves before any is compared with their median."""
+"""Trainings of a row, by hand among them, that end by themselves before any is compared with their median."""
 UNPRUNED_STEPS = 2
 """Of the first stage's ten looks, those at which nothing is decided yet."""
 

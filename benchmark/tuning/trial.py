@@ -83,6 +83,11 @@ class Watch(Keeper):
         self.plans = plan()
         return self.plans
 
+    @property
+    def is_over(self) -> bool:
+        """Whether every epoch is done."""
+        return len(self.entries) == sum(plan.epochs for plan in self.plans)
+
     def due(self, *, epoch_ends: bool) -> bool:
         return epoch_ends
 
@@ -151,7 +156,8 @@ def trained(task: Task, tell: Callable[[int, float], None], report: Report) -> A
     try:
         deterministic_if_it_can(lambda: trained_model(task.cell, material, run, task.keys, watch))
     except PrunedError:
-        return Attempt("pruned", None, curve_of(watch.entries))
+        if not watch.is_over:  # there is nothing left to save, and its score is known
+            return Attempt("pruned", None, curve_of(watch.entries))
     last = size.stages[-1]
     own = [entry for entry in watch.entries if entry["stage"] == last.name]
     chosen = own[-1] if last.selection == "last" else max(own, key=lambda e: (value_of(e), -e["val_loss"]))

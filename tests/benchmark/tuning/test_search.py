@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, TimeoutError
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
@@ -165,6 +166,38 @@ def test_a_trial_that_fails_is_a_bad_one_and_counts(tmp_path: Path, pool: type[A
     assert len(failed) == 2
     assert all(said in trial["reason"] and trial["value"] is None for trial in failed)
     assert chosen_in(tmp_path)["recipes"]["cnn"]
+
+
+def test_a_trial_that_is_lost_with_its_pool_does_not_count(
+    tmp_path: Path, pool: type[AtOnce], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = []
+
+    def answer(task: Task) -> Attempt:
+        if len(pool.tasks) == 3 and not lost:
+            lost.append(task)
+            pool.active = False
+            raise BrokenProcessPool
+        return score(task)
+
+    pool.answer = staticmethod(answer)
+    monkeypatch.setattr(pool, "begin_again", lambda self: setattr(pool, "active", True))
+    assert tune(request(tmp_path, 4, ("cnn",))) == 0
+    assert lost
+    tried = trials_in(tmp_path)["cnn"]
+    assert [(trial["number"], trial["state"]) for trial in tried] == [(n, "finished") for n in range(5)]
+    tune(request(tmp_path / "undisturbed", 4, ("cnn",)))
+    assert [t["row"] for t in tried] == [t["row"] for t in trials_in(tmp_path / "undisturbed")["cnn"]]
+
+
+def test_where_no_worker_can_live_the_search_ends_in_one_line(tmp_path: Path, pool: type[AtOnce]) -> None:
+    def answer(task: Task) -> Attempt:
+        pool.active = False
+        raise BrokenProcessPool
+
+    pool.answer = staticmethod(answer)
+    with pytest.raises(RequestError, match="worker processes are killed, or cannot be started"):
+        tune(request(tmp_path, 4, ("cnn",)))
 
 
 def test_a_row_of_which_nothing_finishes_has_no_recipe(tmp_path: Path, pool: type[AtOnce]) -> None:

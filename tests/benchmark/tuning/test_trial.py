@@ -143,6 +143,12 @@ def test_every_epoch_is_told_and_a_trial_that_others_beat_is_pruned(twins: Path,
     assert cut.value is None
     assert cut.curve == whole.curve[:2]
 
+    def prune_at_the_end(step: int, value: float) -> None:
+        if step == 21:
+            raise PrunedError
+
+    assert tried("affectnet_small", "emotieffnet", twins, prune_at_the_end) == whole
+
 
 def test_data_can_be_prepared_before(twins: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FERBENCH_CACHE", str(tmp_path))
@@ -152,3 +158,8 @@ def test_data_can_be_prepared_before(twins: Path, tmp_path: Path, monkeypatch: p
     said: list[str] = []
     material_of(cell, location, said.append)
     assert not [text for text in said if "decoding" in text]
+
+
+def test_a_training_that_diverges_says_so(twins: Path, two_epochs: None) -> None:
+    with pytest.raises(training.DivergedError, match="lower"):
+        tried("affectnet_small", "cnn@lr=1000.0+optimizer=sgd", twins)
