@@ -31,7 +31,7 @@ import torch
 from torch import Tensor, nn
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
-from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.resnet import resnet_tiny, trunk_of
 from ferbench.models.parts.resnet18 import resnet18_trunk
 
 EPSILON = torch.finfo(torch.float64).eps
@@ -146,9 +146,7 @@ class DAN(nn.Module):
 
 def dan_tiny(classes: int) -> DAN:
     """0.59 M parameters, 11.5 M multiply-adds."""
-    resnet = resnet_tiny()
-    trunk = nn.Sequential(OrderedDict(stem=resnet.stem, stages=resnet.stages))
-    return DAN(classes, trunk, width=128, places=32, channels=8)
+    return DAN(classes, trunk_of(resnet_tiny()), width=128, places=32, channels=8)
 
 
 ARCHITECTURE = Architecture(

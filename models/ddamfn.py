@@ -31,7 +31,7 @@ from torch.nn.functional import hardswish, mse_loss
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
 from ferbench.models.parts.mobilefacenet import block, linear_block
-from ferbench.models.parts.resnet import resnet_tiny
+from ferbench.models.parts.resnet import resnet_tiny, trunk_of
 
 APART = 0.1
 """Weight of the loss that keeps the heads apart."""
@@ -191,9 +191,7 @@ def likeness(weights: Tensor) -> Tensor:
 
 def ddamfn_tiny(classes: int) -> DDAMFN:
     """0.32 M parameters, 9.1 M multiply-adds."""
-    resnet = resnet_tiny()
-    trunk = nn.Sequential(OrderedDict(stem=resnet.stem, stages=resnet.stages))
-    return DDAMFN(classes, trunk, width=128, image_size=48, side=3)
+    return DDAMFN(classes, trunk_of(resnet_tiny()), width=128, image_size=48, side=3)
 
 
 ARCHITECTURE = Architecture(

@@ -65,7 +65,7 @@ def training_step(name: str, batch: int = TRAINING_BATCH, device: str = "cpu") -
     import torch
 
     from ferbench.benchmark.learning.recipe import ClassificationLoss, optimizer
-    from ferbench.benchmark.learning.steps import objective_of, set_training
+    from ferbench.benchmark.learning.steps import objective_of, set_frozen, set_training
     from ferbench.benchmark.planning.registry import architectures
     from ferbench.models.architecture import Stage
 
@@ -75,8 +75,7 @@ def training_step(name: str, batch: int = TRAINING_BATCH, device: str = "cpu") -
         raise ValueError("nothing of its own is trained")
     stage = size.stages[-1]
     model, autocast = _on_device(size, device)
-    for part in stage.frozen:
-        model.get_submodule(part).requires_grad_(False)
+    set_frozen(model, stage)
     set_training(model, stage)
     x, forward = _stage_input(architecture, size, stage, model, batch, device)
     update = optimizer(stage, (p for p in model.parameters() if p.requires_grad))

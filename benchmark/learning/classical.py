@@ -50,7 +50,7 @@ def classical_answers(name: str, material: Material) -> NDArray[np.float64]:
     Source: Dalal and Triggs, "Histograms of oriented gradients for human detection", CVPR 2005.
     """
     described = _descriptions(name, material)
-    split, task, corpus = material.split, material.task, material.corpus
+    split, task = material.split, material.task
     train, chosen_on, test = (described(part) for part in (split.train, split.validation, split.test))
     mean, deviation = train.mean(axis=0), train.std(axis=0)
     deviation[deviation < 1e-6] = 1.0
@@ -61,7 +61,6 @@ def classical_answers(name: str, material: Material) -> NDArray[np.float64]:
         if best is None or quality > best[0]:
             best = quality, answer
     assert best is not None
-    assert corpus.target is not None or len(corpus.classes) == best[1](test[:1]).shape[1]
     return best[1](test)
 
 

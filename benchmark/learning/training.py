@@ -124,6 +124,7 @@ class _StageTraining:
     ) -> None:
         self.model, self.stage, self.plan, self.run = model, stage, plan, run
         self.material = material = material.under(stage.view)
+        split = material.split
         set_frozen(model, stage)
         self.free = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.before = marks(self.free)
@@ -134,7 +135,7 @@ class _StageTraining:
         model.eval()
         run.report(f"{stage.name} begins")
         self.batches, self.forward = reading(model, stage, material, run)
-        loss = material.task.loss(stage, material.split.train, run.device)
+        loss = material.task.loss(stage, split.train, run.device)
         self.objective = objective_of(model, stage, self.forward, loss)
         self.update = optimizer(stage, self.free)
         self.stays = tuple(f"{part}." for part in stage.frozen)
@@ -146,7 +147,8 @@ class _StageTraining:
         """Steps of the epoch at work that are done."""
         self.total = torch.zeros((), device=run.device)
         """Of the losses of their inputs."""
-        self.spent = 0.0
+        # What is read once is a cost of the first epoch.
+        self.spent = self.batches.seconds(material.frames_seen(np.concatenate([split.train, split.validation])))
         """Seconds that the epoch at work has taken."""
 
     def finish(self, context: dict[str, Any]) -> list[dict[str, Any]]:
@@ -185,9 +187,7 @@ class _StageTraining:
                 spent = self.spent + time.perf_counter() - began
                 self._keep(run.keeper, context, at_start, drawn_to, spent)
         mean = float(self.total) / sum(map(len, dealt))
-        # What is read once is a cost of the first epoch.
-        read = self.material.frames_seen(np.concatenate([split.train, split.validation]))
-        seconds = self.spent + time.perf_counter() - began + (self.batches.seconds(read) if epoch == 1 else 0.0)
+        seconds = self.spent + time.perf_counter() - began
         if not math.isfinite(mean):
             raise DivergedError(f"the training loss is {mean} in epoch {epoch} of stage {stage.name!r}: lower its rate")
         self.model.eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -46,6 +47,11 @@ def _block(inputs: int, outputs: int) -> BasicBlock:
         return BasicBlock(inputs, outputs)
     shortcut = nn.Sequential(nn.Conv2d(inputs, outputs, 1, stride=2, bias=False), nn.BatchNorm2d(outputs))
     return BasicBlock(inputs, outputs, stride=2, downsample=shortcut)
+
+
+def trunk_of(resnet: ResNet) -> nn.Sequential:
+    """What makes its maps, without the pooling, by the names that they have in it."""
+    return nn.Sequential(OrderedDict(stem=resnet.stem, stages=resnet.stages))
 
 
 def resnet_tiny() -> ResNet:
