@@ -33,7 +33,7 @@ from ferbench.benchmark.measures.metrics import (
 from ferbench.benchmark.measures.resampling import NOT_PREDICTED, score
 from ferbench.benchmark.measures.statistics import Unit
 from ferbench.benchmark.records.entries import ENTRY, TRAINED_HERE
-from ferbench.benchmark.records.record import ABOUT, Record
+from ferbench.benchmark.records.record import ABOUT, BY_HAND, Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -46,9 +46,6 @@ _ROUNDING = 1e-6
 
 FIELD_MEASURES: tuple[Metric, ...] = ("accuracy", "uar")
 """What the field calls WAR and UAR."""
-
-BY_HAND = "by hand"
-"""How recipes are chosen unless a record says otherwise (`planning.tuned`)."""
 
 COMPETITORS = ("architecture", "ensemble", ENTRY)
 """Kinds of rows that have a rank; floors and oracles have none, nor has an entry that has seen the test part."""

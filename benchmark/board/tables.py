@@ -11,10 +11,11 @@ from ferbench.benchmark.board.costs import Cost, cost, hardware_letters, pareto,
 from ferbench.benchmark.board.literature import Literature
 from ferbench.benchmark.board.markdown import NO_BREAK, NOTHING, Marks, amount, count, escape, figure, table
 from ferbench.benchmark.board.reproduction import Published
-from ferbench.benchmark.board.rows import BY_HAND, Row
+from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.measures.statistics import FEWEST_DATA_SETS
 from ferbench.benchmark.records.entries import TRAINED_HERE
+from ferbench.benchmark.records.record import BY_HAND
 
 _WORDS = (
     "rank",

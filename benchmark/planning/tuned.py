@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.yaml_file import read_yaml
-
-BY_HAND = "by hand"
+from ferbench.benchmark.records.record import BY_HAND
 
 
 class Tuned(BaseModel):

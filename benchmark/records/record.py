@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SCHEMA = 1
 RECORD = "record.json"
 PREDICTIONS = "predictions.parquet"
+BY_HAND = "by hand"
+"""How the recipe of a cell was chosen, unless its record says otherwise."""
 ABOUT = "about_"
 """How the columns of predictions begin that hold what the release says of a sample beside its label."""
 WEIGHTS = "weights.safetensors"
