@@ -50,6 +50,9 @@ class Stage:
     class_weights: Literal["none", "sqrt_inverse"] = "none"
     """`sqrt_inverse` weighs a class by 1/sqrt(its count), scaled to a mean of 1 over the samples."""
     augmentation: Literal["none", "light", "heavy"] = "light"
+    mixup: float = 0.0
+    """Inputs of a batch are mixed in pairs, and so are their losses, in shares drawn from Beta(mixup, mixup); 0: not at
+    all (arXiv 1710.09412)."""
     gradient_norm: float | None = None
     """Gradients are clipped to this norm."""
     frozen: tuple[str, ...] = ()
@@ -72,6 +75,10 @@ class Stage:
     them. Empty: the loss of the outputs alone."""
     selection: Literal["validation", "last"] = "validation"
     """Which epoch's weights the stage ends with: the best on the validation part, or the last."""
+
+    def __post_init__(self) -> None:
+        if self.mixup and self.objective:
+            raise ValueError(f"stage {self.name!r}: inputs cannot be mixed where the model makes the loss itself")
 
 
 def refuse_lazy_layers(model: nn.Module) -> None:

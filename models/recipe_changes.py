@@ -25,6 +25,7 @@ STAGE_FIELDS: Mapping[str, Any] = {
     "label_smoothing": Share,
     "class_weights": Literal["none", "sqrt_inverse"],
     "augmentation": Literal["none", "light", "heavy"],
+    "mixup": Annotated[float, Field(ge=0, le=10)],
     "gradient_norm": Annotated[float, Field(gt=0)] | None,
     "smoothing": Weight,
     "selection": Literal["validation", "last"],
@@ -139,7 +140,7 @@ def changed(architecture: Architecture, text: str) -> Architecture:
             refused = str(error)
     if not sizes:
         of_size = {key: value for key, value in changes.items() if key in SIZE_FIELDS}
-        raise ValueError(f"{spelled(of_size)}: {refused}")
+        raise ValueError(f"{spelled(of_size)}: {refused}" if of_size else refused)
     title = f"{architecture.title} ({_said(changes)})"
     return replace(architecture, name=f"{architecture.name}@{text}", title=title, sizes=sizes, variants={})
 

@@ -110,9 +110,14 @@ def _seconds(call: Callable[[], Tensor], most: float, run: Run) -> float:
     took: list[float] = []
     call()
     while len(took) < LEAST_CALLS or (sum(took) < most and len(took) < MOST_CALLS):
-        began = time.perf_counter()
+        began = run.clock()
         call()
         if run.device.type == "cuda":
             torch.cuda.synchronize(run.device)
-        took.append(time.perf_counter() - began)
+        took.append(run.clock() - began)
     return statistics.median(took)
+
+
+def processor_seconds() -> float:
+    """Seconds that this process's threads have worked, each of them: what else the machine does takes nothing off."""
+    return time.process_time() / torch.get_num_threads()

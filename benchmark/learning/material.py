@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
@@ -76,6 +77,8 @@ class Run:
     """Told what is going on, at every step."""
     budget: float | None = None
     """Seconds of training, in place of `epochs`: every stage has as many epochs as fit (`learning.budget`)."""
+    clock: Callable[[], float] = time.perf_counter
+    """What the seconds of a budget are read from."""
     shelf: Shelf | None = None
     """Where what frozen parts make of frames is kept, for this cell's test and for other cells; None: nowhere."""
     keeper: Keeper | None = None

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ferbench.benchmark.learning.material import Run
+from ferbench.datasets.augmentation import sent
 from ferbench.models.architecture import Stage
 
 
@@ -36,10 +37,29 @@ def objective_of(model: nn.Module, stage: Stage, forward: Callable[[Tensor], Ten
         found: Tensor = loss(outputs.float(), truth)  # never in half precision
         return found
 
+    if stage.mixup:
+        return mixed(forward, of_outputs, stage.mixup)
     if not stage.objective:
         return lambda inputs, truth: of_outputs(forward(inputs), truth)
     method = getattr(model, stage.objective)
     return lambda inputs, truth: method(inputs, truth, of_outputs)
+
+
+def mixed(forward: Callable[[Tensor], Tensor], loss: Objective, strength: float) -> Objective:
+    """Mixup: the loss of inputs of which each has a share of another one, to both truths in these shares.
+
+    One share a batch, as in the paper's code. Both draws are the CPU's, so that every device draws the same.
+    Source: Zhang et al. 2018, arXiv 1710.09412.
+    """
+    shares = torch.distributions.Beta(strength, strength)
+
+    def of_mixed(inputs: Tensor, truth: Tensor) -> Tensor:
+        share = float(shares.sample())
+        other = sent(torch.randperm(len(inputs)), inputs.device)
+        outputs = forward(torch.lerp(inputs[other], inputs, share))
+        return share * loss(outputs, truth) + (1 - share) * loss(outputs, truth[other])
+
+    return of_mixed
 
 
 def training_step(

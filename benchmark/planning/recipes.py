@@ -65,13 +65,16 @@ def _changed_name(row: str, recipes: Mapping[str, RecipeChanges], where: str) ->
     if "@" in row and row not in recipes:
         return row
     architecture = architectures.get(row)
-    stages = {stage.name for size in architecture.sizes.values() for stage in size.stages}
+    every_stage = [stage for size in architecture.sizes.values() for stage in size.stages]
+    stages = {stage.name for stage in every_stage}
+    of_its_own = any(stage.objective for stage in every_stage)  # such a loss takes no mixed inputs
     changes: dict[str, Any] = {}
     for name in (EVERY, row):
         for key, value in _flat(recipes.get(name, {}), f"{where}, recipes, {name}"):
             stage = key.rpartition(".")[0]
             lacks = (stage and stage not in stages) or (not stages and key not in SIZE_FIELDS)
             lacks = lacks or (key == "frames" and architecture.view not in ("clip", "sequence"))
+            lacks = lacks or (key.rpartition(".")[2] == "mixup" and of_its_own)
             if not (lacks and name == EVERY):
                 changes[key] = value
     if not changes:

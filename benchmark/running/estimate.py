@@ -66,7 +66,7 @@ def estimate(jobs: list[Job], results: Path, device_type: str) -> tuple[list[Exp
                 None
             )
             continue
-        known = _known(job.cell, results, device_type)
+        known = known_of(job.cell.architecture, job.cell.size, results, device_type)
         if known is None:
             unknown[f"{job.cell.architecture}: no finished cell of size {job.cell.size} on {device_type}: run suite "
                     "rehearsal first"] = None  # fmt: skip
@@ -80,14 +80,14 @@ def estimate(jobs: list[Job], results: Path, device_type: str) -> tuple[list[Exp
     return sorted(rows, key=lambda row: -row.seconds), list(unknown)
 
 
-def _known(cell: Cell, results: Path, device_type: str) -> Known | None:
+def known_of(architecture: str, size: str, results: Path, device_type: str) -> Known | None:
     """What the nearest record of the row shows: here, else on the published board; the one that trained longest."""
     best: tuple[int, Known] | None = None
     for folder in (results, published_folder()):
-        for place in folder.glob(f"*/*/{cell.architecture.replace(':', '-')}/seed*-fold*"):
+        for place in folder.glob(f"*/*/{architecture.replace(':', '-')}/seed*-fold*"):
             record = read_record(place)
             data: dict[str, Any] = {} if record is None else record.data
-            if data.get("status") != "ok" or data["size"] != cell.size or not data["history"]:
+            if data.get("status") != "ok" or data["size"] != size or not data["history"]:
                 continue
             if data["environment"]["device_type"] != device_type or data["key_parts"]["device_type"] != device_type:
                 continue

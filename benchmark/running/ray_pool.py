@@ -32,6 +32,7 @@ from ferbench.benchmark.records.record import PREDICTIONS, RECORD, WEIGHTS, Head
 from ferbench.benchmark.records.scratch import scratch
 from ferbench.benchmark.running import worker
 from ferbench.benchmark.running.claims import Claims
+from ferbench.benchmark.running.estimate import known_of
 from ferbench.benchmark.running.job import DATA_TIME_LIMIT, Job, name_of
 
 try:
@@ -111,6 +112,8 @@ class RayPool:
     tasks: list[_Task] = field(default_factory=list)
     preparations: list[_Preparation] = field(default_factory=list)
     slots: int = 0
+    memory: dict[tuple[str, str], float] = field(default_factory=dict)
+    """Bytes that a cell of a row and size has taken before; 0: none is on record."""
     counted: float = -COUNT_SECONDS
     said: list[tuple[str, str]] = field(default_factory=list)
 
@@ -228,11 +231,26 @@ class RayPool:
         """Hands a cell to the cluster."""
         below = {member.architecture: _files(member.folder(self.results, task.job.location.name))
                  for member in members_of(task.job.cell)}  # fmt: skip
-        threads = worker.threads()
-        amount = {"num_gpus": 1, "num_cpus": threads} if self.unit == "GPU" else {"num_cpus": threads}
+        amount = self._amount(task.job.cell)
         about = (task.job.cell, task.job.about, self.device_type, self.slots, self.data, below, self.board)
         task.ref = _make.options(name=task.job.name, **amount).remote(*about)
         self.tasks.append(task)
+
+    def _amount(self, cell: Cell) -> dict[str, int]:
+        """What a cell takes of its node: cores, a GPU, and as much memory as one of its row has taken before.
+
+        No more memory than the largest node has, or the cell would wait for ever. On a GPU the records know of the
+        GPU's alone, which a cell has to itself.
+        """
+        threads = worker.threads()
+        if self.unit == "GPU":
+            return {"num_gpus": 1, "num_cpus": threads}
+        row = cell.architecture, cell.size
+        if row not in self.memory:
+            known = known_of(*row, self.results, self.device_type)
+            self.memory[row] = known.memory_mb * 1e6 if known else 0.0
+        largest = max((node["Resources"].get("memory", 0.0) for node in alive()), default=0.0)
+        return {"num_cpus": threads, "memory": int(min(self.memory[row], largest))}
 
     def _take(self, task: _Task) -> None:
         """Takes the answer of a task: its files are written, or it is tried again, or it has failed."""

@@ -29,6 +29,7 @@ MADE_WITH, BY_HAND, TURN, ROW, CHANGES, ATTEMPT = "made with", "by hand", "turn"
 
 IN_WORDS = {
     "code": "code of the row", "training_code": "training code", "data": "data", "space": "search space",
+    "storage": "sampler or pruner",
     "starting_weights": "starting weights", "budget": "budget", "size": "size", "seed": "seed", "fold": "fold",
     "protocol": "protocol", "device_type": "kind of device", "lenders": "code of rows that it starts from",
 }  # fmt: skip
@@ -193,7 +194,8 @@ def asks_for_a_value(dataset: str) -> bool:
 def made_with(cell: Cell, location: Location, device_type: str) -> dict[str, Any]:
     """All that a search's values depend on, by name."""
     parts = key_parts(cell, location, device_type)
-    return {**parts, "space": code_hash("ferbench.benchmark.tuning.space")}
+    searched = {part: code_hash(f"ferbench.benchmark.tuning.{part}") for part in ("space", "storage")}
+    return {**parts, **searched}
 
 
 def best_of(tried: Iterable[Tried], trials: int) -> Tried | None:

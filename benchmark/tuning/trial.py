@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -137,6 +138,7 @@ def trained(task: Task, tell: Callable[[int, float], None], report: Report) -> A
     """Trains a recipe on the training part and asks about the validation part."""
     import torch
 
+    from ferbench.benchmark.learning.budget import processor_seconds
     from ferbench.benchmark.learning.determinism import deterministic_if_it_can
     from ferbench.benchmark.learning.material import Run
 
@@ -149,6 +151,7 @@ def trained(task: Task, tell: Callable[[int, float], None], report: Report) -> A
         seed=task.cell.seed,
         epochs=1.0,
         report=Told(report),
+        clock=time.perf_counter if device.type == "cuda" else processor_seconds,
         shelf=shelf_on(device),
     )
     material = material_of(task.cell, task.location, report)

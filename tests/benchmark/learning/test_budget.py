@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pytest
 import torch
 
 from ferbench.benchmark.learning import budget
-from ferbench.benchmark.learning.budget import Speed, plans_within, speed_of
+from ferbench.benchmark.learning.budget import Speed, plans_within, processor_seconds, speed_of
 from ferbench.benchmark.learning.material import Material
 from ferbench.benchmark.learning.recipe import Plan, plan_within
 from ferbench.benchmark.learning.resuming import Keeper
@@ -67,6 +69,22 @@ def test_looking_at_the_speed_moves_nothing(material: Material, stage: Stage) ->
     assert (speed.once > 0) == bool(stage.reads)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert torch.equal(torch.get_rng_state(), stream)
+
+
+def test_time_that_others_take_is_none_of_the_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = processor_seconds()
+    time.sleep(0.3)
+    assert processor_seconds() - before < 0.2
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 4)
+    monkeypatch.setattr(time, "process_time", lambda: 8.0)
+    assert processor_seconds() == 2.0
+
+
+def test_seconds_are_read_from_the_clock_of_the_run(material: Material) -> None:
+    ticks = itertools.count()
+    speed = speed_of(Toy(len(CLASSES)), ONE, replace(material, frames=3), replace(run_of(), clock=lambda: next(ticks)), 0)
+    assert speed.an_input == 1 / ONE.batch_size  # a step takes one tick
+    assert speed.an_epoch == len(material.split.validation) / ONE.batch_size
 
 
 def test_a_plan_is_kept_and_a_cap_is_not(material: Material, tmp_path: Path) -> None:

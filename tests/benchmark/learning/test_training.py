@@ -19,6 +19,7 @@ from ferbench.benchmark.learning.batches import FeatureBatches, FrameBatches
 from ferbench.benchmark.learning.features import PROBE, Shelf
 from ferbench.benchmark.learning.material import Material, Run
 from ferbench.benchmark.learning.recipe import Plan, batches_of, learning_rate, loss_function, plan_of, smoothing_loss
+from ferbench.benchmark.learning.steps import objective_of
 from ferbench.benchmark.learning.training import DivergedError, predict, predict_with, train
 from ferbench.datasets.corpus import Corpus
 from ferbench.datasets.dataset import Protocol
@@ -217,6 +218,46 @@ def test_a_model_may_make_its_own_loss_of_the_stages(material: Material, monkeyp
     stage = replace(QUICK, epochs=1, optimizer="sgd", lr=1e-9, augmentation="none")
     alone, doubled = (trained(toy(replace(stage, objective=name)), material)[1] for name in ("", "mirrored"))
     assert doubled[0]["train_loss"] == pytest.approx(2 * alone[0]["train_loss"], rel=0.05)
+
+
+class OfRows(nn.Module):
+    """A loss that is linear in the truths."""
+
+    def forward(self, outputs: Tensor, truth: Tensor) -> Tensor:
+        return (outputs[:, 0] * truth).sum()
+
+
+def test_mixup_sums_the_losses_of_a_mixed_input_by_its_shares() -> None:
+    stage = replace(QUICK, mixup=0.5)
+    seen: list[Tensor] = []
+
+    def forward(inputs: Tensor) -> Tensor:
+        seen.append(inputs)
+        return inputs
+
+    inputs, truth = torch.arange(12.0).reshape(6, 2), torch.arange(6)
+    objective = objective_of(Toy(3), stage, forward, OfRows())
+    torch.manual_seed(0)
+    found = objective(inputs, truth)
+
+    torch.manual_seed(0)
+    share, other = float(torch.distributions.Beta(0.5, 0.5).sample()), torch.randperm(6)
+    assert 0 < share < 1
+    assert not torch.equal(other, truth)
+    assert torch.allclose(seen[0], share * inputs + (1 - share) * inputs[other])
+    assert float(found) == pytest.approx(float((seen[0][:, 0] * (share * truth + (1 - share) * other)).sum()))
+
+
+def test_mixup_changes_what_is_learned_and_is_drawn_again_the_same(material: Material) -> None:
+    plain, mixed, again = (
+        trained(toy(replace(QUICK, mixup=strength)), material)[1][0]["train_loss"] for strength in (0.0, 1.0, 1.0)
+    )
+    assert plain != mixed == again
+
+
+def test_a_loss_of_the_models_own_refuses_mixed_inputs() -> None:
+    with pytest.raises(ValueError, match="stage 'train': inputs cannot be mixed"):
+        Stage(objective="mirrored", mixup=0.2)
 
 
 def test_a_loss_that_is_no_number_is_an_error(material: Material) -> None:

@@ -18,6 +18,7 @@ from ferbench.benchmark.commands.tune import TuneRequest, tune
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import locate
 from ferbench.benchmark.planning.registry import architectures
+from ferbench.benchmark.records.provenance import code_hash
 from ferbench.benchmark.running.claims import Claims
 from ferbench.benchmark.running.worker import JobError
 from ferbench.benchmark.tuning import search, study
@@ -288,10 +289,11 @@ def test_a_study_of_another_version_is_refused_in_one_line(
     tmp_path: Path, pool: type[AtOnce], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tune(request(tmp_path))
-    with monkeypatch.context() as patch:
-        patch.setattr(study, "code_hash", lambda module: "another")
-        with pytest.raises(RequestError, match="made with another version: other search space: use --study"):
-            tune(request(tmp_path))
+    for part, said in (("space", "search space"), ("storage", "sampler or pruner")):
+        with monkeypatch.context() as patch:
+            patch.setattr(study, "code_hash", lambda module, part=part: code_hash(module) * (not module.endswith(part)))
+            with pytest.raises(RequestError, match=f"made with another version: other {said}: use --study"):
+                tune(request(tmp_path))
     with pytest.raises(RequestError, match="other seed"):
         tune(request(tmp_path, seed=3))
     with pytest.raises(RequestError, match="other budget"):
