@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from ferbench.benchmark.learning.classical import TITLES as CLASSICAL_TITLES
 from ferbench.benchmark.measures.floors import TITLES as DRAWN_TITLES
 from ferbench.benchmark.planning.data import Location, Report, faces_key
-from ferbench.benchmark.planning.official import GivenWeights, load_given, of
+from ferbench.benchmark.planning.official import GivenWeights, foreign_weights, load_given, of
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
 from ferbench.benchmark.planning.suite import CLASSICAL, Cell
 from ferbench.benchmark.planning.tuned import said_on
@@ -95,7 +95,8 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
 
 def _official_weights(cell: Cell, names: list[str]) -> dict[str, str]:
     """Hash of the given files that the training of these architectures starts from, and of what loads them."""
-    files = [(weights.architecture, weights.sha256) for name in names for weights in of(name, cell.weights)]
+    files = [(weights.architecture, weights.sha256) for name in names
+             for weights in foreign_weights(name, cell.size, cell.weights)]  # fmt: skip
     return {"official_weights": hash_of([code_hash("ferbench.models.official"), *sorted(files)])} if files else {}
 
 
@@ -370,7 +371,9 @@ def _architecture_cell(
         "recipe": {**recipe_of(size, cell), "chosen": said_on(cell.chosen, corpus.name)},
         "history": history,
         "notes": [
-            *notes_of(architecture, size, corpus, cell.protocol, of(architecture.name, cell.weights)),
+            *notes_of(
+                architecture, size, corpus, cell.protocol, foreign_weights(architecture.name, cell.size, cell.weights)
+            ),
             *cut_short(history, cell),
         ],
         "keeper": keeper_of(keys[cell.architecture], run),
@@ -466,7 +469,7 @@ def trained_model(
             if lent.architecture == name:
                 model.get_submodule(lent.into).load_state_dict(lender.model.get_submodule(lent.part).state_dict())
                 moved |= lender.lent(lent.part, lent.into)
-        begun = f" from {lender.started_from}" if of(name, cell.weights) else ""
+        begun = f" from {lender.started_from}" if foreign_weights(name, cell.size, cell.weights) else ""
         also = f", {started_from}" if size.weights or official else ""
         started_from = f"{name} trained on the same part{begun}{also}"
     names, before = [name for name, _ in model.named_parameters()], marks(model.parameters())

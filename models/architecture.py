@@ -115,6 +115,22 @@ class Official:
 
 
 @dataclass(frozen=True)
+class Packaged:
+    """Weights of others that a package of the registry carries: what a size starts from unless the user gives a file
+    for the same part."""
+
+    package: str
+    """As it is imported; its name in the registry has hyphens for underscores."""
+    file: str
+    """Within it."""
+    sha256: str
+    source: str
+    """Name of one of `models.official.LAYOUTS`."""
+    into: str
+    """Submodule that they are loaded into."""
+
+
+@dataclass(frozen=True)
 class Trained:
     """Weights with which another architecture ends on the same training part: same size, data, seed and fold.
 
@@ -145,6 +161,7 @@ class Size:
     """T of a clip or a sequence; 1 for an image, 2 for a pair."""
     weights: tuple[Weights, ...] = ()
     trained: tuple[Trained, ...] = ()
+    packaged: tuple[Packaged, ...] = ()
     official: tuple[Official, ...] = ()
     """What it can start from instead of random weights, or of `weights`, where the user gives the file."""
     precision: Mapping[str, Precision] = field(default_factory=lambda: {"cpu": "float32", "cuda": "bfloat16"})

@@ -15,7 +15,8 @@ Deviations from the seed: it crops at random from a fifth of the face upwards an
 here faces are turned, shifted and relit, and normalised by ImageNet's. It keeps the running statistics of its batch
 norms as they come; here they follow the data. Tiny has the project's small ResNet, from the geometry pretext's weights:
 those of the identity pretext, which has VGGFace2's role, were worse on validation parts (docs/recipes.md).
-Small has a wider and deeper ResNet of basic blocks, trained from random weights; batch, optimiser and rate are its own.
+Small has a wider and deeper ResNet of basic blocks, trained from random weights on pictures that are mixed in pairs;
+batch, optimiser and rate are its own. It answers the mean of a picture and its mirror image.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from ferbench.models.architecture import BFLOAT16, Architecture, Official, Size, Stage, Weights
+from ferbench.models.parts.mirrored import Mirrored
 from ferbench.models.parts.over_frames import FrameEncoder
 from ferbench.models.parts.resnet import resnet_small, resnet_tiny
 from ferbench.models.parts.vggface2 import VGGFace2ResNet50
@@ -85,17 +87,18 @@ ARCHITECTURE = Architecture(
             channels_last=True,
         ),
         "small": Size(
-            build=lambda classes: CNN(classes, resnet_small()),
+            build=lambda classes: Mirrored(CNN(classes, resnet_small())),
             image_size=48,
             stages=(
                 Stage(
-                    epochs=60,
+                    epochs=40,
                     batch_size=64,
                     lr=2e-3,
                     weight_decay=0.05,
                     label_smoothing=0.1,
                     class_weights="sqrt_inverse",
-                    augmentation="heavy",
+                    augmentation="light",
+                    mixup=0.2,
                 ),
             ),
             precision=BFLOAT16,

