@@ -54,7 +54,7 @@ def foreign_weights(architecture: str, size: str, given: tuple[GivenWeights, ...
     """The weights of others that an architecture starts from: those that are given, else those of a package.
 
     Raises:
-        RequestError: the package is not installed, or holds another file.
+        RequestError: the package is not installed, or lacks the file.
     """
     return of(architecture, given) or _packaged(architecture, size)
 
@@ -62,12 +62,13 @@ def foreign_weights(architecture: str, size: str, given: tuple[GivenWeights, ...
 @cache
 def _packaged(architecture: str, size: str) -> tuple[GivenWeights, ...]:
     """What installed packages carry for an architecture at one size."""
+    declared = architectures.get(architecture).sizes.get(size)
     return tuple(
         GivenWeights(
             architecture.partition("@")[0], str(_file_of(packaged, f"{architecture} at size {size}")),
             packaged.sha256, packaged.source, packaged.into, f"{packaged.package} (installed)",
         )
-        for packaged in architectures.get(architecture).sizes[size].packaged
+        for packaged in (declared.packaged if declared else ())
     )  # fmt: skip
 
 
@@ -134,10 +135,13 @@ def load_given(
     packaged = tuple(Official(carried.source, carried.into) for carried in architecture.sizes[size].packaged)
     for weights in mine:
         file = Path(weights.file)
+        if weights in given:
+            takes = architecture.sizes[size].official
+            otherwise = "it has changed since the run was planned: start the run again"
+        else:
+            takes, otherwise = packaged, "not the file that is known here: install its package anew"
         if sha256_of(file) != weights.sha256:
-            why = "it has changed since the run was planned: start the run again"
-            raise WeightsError(f"{file}: {why if weights in given else 'not the file that is known here: install it anew'}")
-        takes = architecture.sizes[size].official if weights in given else packaged
+            raise WeightsError(f"{file}: {otherwise}")
         load_official(model, takes, architecture.name, file)
     return mine
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from ferbench.benchmark.cell import made, members_of
+from ferbench.benchmark.cell import made
 from ferbench.benchmark.planning.data import Location
+from ferbench.benchmark.planning.identity import members_of
 from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.record import Headline
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ferbench.benchmark.cell import lenders_of
+from ferbench.benchmark.planning.identity import lenders_of
 from ferbench.benchmark.records.installation import published_folder
 from ferbench.benchmark.records.record import read_record
 

@@ -21,9 +21,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ferbench.benchmark.cell import a_better_is_kept, key_parts, members_of, run_cell
+from ferbench.benchmark.cell import a_better_is_kept, run_cell
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location, locate
+from ferbench.benchmark.planning.identity import key_parts, members_of
 from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.atomic import drafted
 from ferbench.benchmark.records.installation import cache_folder, own_version

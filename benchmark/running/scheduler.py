@@ -20,9 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ferbench.benchmark.cell import failed_record, identity
+from ferbench.benchmark.cell import failed_record
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location, locate
+from ferbench.benchmark.planning.identity import identity
 from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.cache import forget_old
 from ferbench.benchmark.records.record import write_record

@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ferbench.benchmark.cell import asked_with, key_of, key_parts
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location, faces_key
+from ferbench.benchmark.planning.identity import asked_with, key_of, key_parts
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.provenance import code_hash, hash_of

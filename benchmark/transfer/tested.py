@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ferbench.benchmark.cell import asked_of, counts_of, key_of, prediction_table
+from ferbench.benchmark.cell import asked_of, counts_of, prediction_table
 from ferbench.benchmark.planning.data import Report, open_data
+from ferbench.benchmark.planning.identity import key_of
 from ferbench.benchmark.records.provenance import commit, environment
 from ferbench.benchmark.records.record import Record, write_record
 from ferbench.benchmark.records.transfers import IN_DOMAIN

@@ -9,9 +9,9 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ferbench.benchmark.cell import key_parts, keys_below
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location
+from ferbench.benchmark.planning.identity import key_parts, keys_below
 from ferbench.benchmark.planning.registry import architectures, data_sets
 from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.provenance import code_hash

@@ -15,9 +15,10 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, f1_score
 
-from ferbench.benchmark.cell import failed_record, identity, key_of, key_parts, notes_of, run_cell, shelf_on
+from ferbench.benchmark.cell import failed_record, notes_of, run_cell, shelf_on
 from ferbench.benchmark.learning.task import metrics_of
 from ferbench.benchmark.planning.data import Location, locate, open_data
+from ferbench.benchmark.planning.identity import identity, key_of, key_parts
 from ferbench.benchmark.planning.registry import architectures, data_sets
 from ferbench.benchmark.planning.suite import Cell, Twin
 from ferbench.benchmark.records.record import Record, read_record
@@ -273,7 +274,7 @@ def test_features_lie_on_a_shelf_of_their_code_and_machine(tmp_path: Path, monke
     torch.set_num_threads(threads)
     assert other is not None
     assert other.folder != one.folder
-    monkeypatch.setattr("ferbench.benchmark.cell.code_hash", lambda module: f"another {module}")
+    monkeypatch.setattr("ferbench.benchmark.planning.identity.code_hash", lambda module: f"another {module}")
     third = shelf_on(cpu)
     assert third is not None
     assert third.folder not in (one.folder, other.folder)

@@ -9,9 +9,9 @@ import timm
 import torch
 from torchvision.models import get_model as torchvision_model
 
-from ferbench.benchmark.cell import identity
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location
+from ferbench.benchmark.planning.identity import identity
 from ferbench.benchmark.planning.registry import architectures, ensembles
 from ferbench.benchmark.planning.suite import BASELINES, Cell, cells_of, load_suite
 from ferbench.models.timm_backbone import build as timm_build

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ferbench.benchmark.cell import identity, key_of, key_parts, members_of, run_cell
+from ferbench.benchmark.cell import run_cell
 from ferbench.benchmark.measures.fusion import MemberError, fit_weights, scores_of
 from ferbench.benchmark.measures.metrics import confusion_matrix, scores
 from ferbench.benchmark.planning.data import locate
+from ferbench.benchmark.planning.identity import identity, key_of, key_parts, members_of
 from ferbench.benchmark.planning.registry import architectures, data_sets
 from ferbench.benchmark.planning.suite import BASELINES, Cell, Suite, Twin, cells_of
 from ferbench.benchmark.records.installation import cache_folder
@@ -112,7 +113,7 @@ def test_a_borrower_s_key_changes_with_its_lender_s_code(
     before = key_parts(cell, locate(cell, twins), "cpu")
     assert "lenders" in before
     assert "lenders" not in key_parts(cell_of("toy_lender"), locate(cell, twins), "cpu")
-    monkeypatch.setattr("ferbench.benchmark.cell.code_hash", lambda module: f"changed {module}")
+    monkeypatch.setattr("ferbench.benchmark.planning.identity.code_hash", lambda module: f"changed {module}")
     after = key_parts(cell, locate(cell, twins), "cpu")
     assert after["lenders"] != before["lenders"]
 
@@ -124,7 +125,7 @@ def test_code_that_changes_after_planning_is_not_taken_for_the_code_that_trained
     cells = [cell_of(name) for name in ("toy_lender", "toy_borrower", "toy_mean")]
     location = locate(cells[0], twins)
     planned = [identity(cell, location, "cpu") for cell in cells]
-    monkeypatch.setattr("ferbench.benchmark.cell.code_hash", lambda module: f"changed {module}")
+    monkeypatch.setattr("ferbench.benchmark.planning.identity.code_hash", lambda module: f"changed {module}")
     for cell, about in zip(cells, planned, strict=True):
         run_cell(cell, location, about, "cpu", 1, tmp_path, lambda _: None)
         record = read_record(cell.folder(tmp_path, location.name))

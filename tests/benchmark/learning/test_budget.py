@@ -82,7 +82,8 @@ def test_time_that_others_take_is_none_of_the_processors(monkeypatch: pytest.Mon
 
 def test_seconds_are_read_from_the_clock_of_the_run(material: Material) -> None:
     ticks = itertools.count()
-    speed = speed_of(Toy(len(CLASSES)), ONE, replace(material, frames=3), replace(run_of(), clock=lambda: next(ticks)), 0)
+    run = replace(run_of(), clock=lambda: next(ticks))
+    speed = speed_of(Toy(len(CLASSES)), ONE, replace(material, frames=3), run, 0)
     assert speed.an_input == 1 / ONE.batch_size  # a step takes one tick
     assert speed.an_epoch == len(material.split.validation) / ONE.batch_size
 

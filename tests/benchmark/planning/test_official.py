@@ -12,11 +12,12 @@ import pytest
 import torch
 import torchvision
 
-from ferbench.benchmark.cell import key_parts, notes_of
+from ferbench.benchmark.cell import notes_of
 from ferbench.benchmark.cli import main
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning import official
 from ferbench.benchmark.planning.data import Location, locate, open_data
+from ferbench.benchmark.planning.identity import key_parts
 from ferbench.benchmark.planning.official import GivenWeights, given_weights, load_given
 from ferbench.benchmark.planning.registry import architectures, data_sets
 from ferbench.benchmark.planning.suite import Cell, Twin
@@ -223,9 +224,10 @@ def test_a_package_that_is_not_there_or_holds_another_file_is_refused(
     size = architecture.sizes["small"]
     other = replace(size, packaged=(replace(size.packaged[0], sha256="0" * 64),))
     changed = replace(architecture, sizes={"small": other})
-    with monkeypatch.context() as patch, pytest.raises(WeightsError, match="not the file that is known here: install"):
+    with monkeypatch.context() as patch:
         patch.setattr(official, "architectures", {LITE: changed})
-        load_given(size.build(3), changed, "small", ())
+        with pytest.raises(WeightsError, match="not the file that is known here: install"):
+            load_given(size.build(3), changed, "small", ())
     official._packaged.cache_clear()
     with pytest.raises(RequestError, match=r"models/gone\.pth is not there: pip install .* --force-reinstall"):
         official._file_of(replace(size.packaged[0], file="models/gone.pth"), "it")

@@ -408,6 +408,14 @@ recipes:
     assert {stage.name: stage.epochs == 3 for stage in stages} == {stage.name: stage.name == "head" for stage in stages}
 
 
+def test_a_row_that_makes_its_loss_itself_is_passed_over_by_what_mixes_inputs(tmp_path: Path) -> None:
+    of_all = cells(tmp_path, GOOD + 'architectures: [cnn, eac]\nrecipes: {"*": {mixup: 0.2}}\n')
+    assert {c.architecture for c in of_all if c.kind == "architecture"} == {"cnn@mixup=0.2", "eac"}
+    assert {s.mixup for s in architectures.get("cnn@mixup=0.2").sizes["tiny"].stages} == {0.2}
+    with pytest.raises(RequestError, match=r"'eac@mixup=0.2': stage 'train': inputs cannot be mixed where the model"):
+        cells(tmp_path, GOOD + "architectures: [eac]\nrecipes: {eac: {mixup: 0.2}}\n")
+
+
 @pytest.mark.parametrize(
     ("recipes", "message"),
     [

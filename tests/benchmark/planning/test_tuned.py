@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from ferbench.benchmark.cell import key_parts
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import locate
+from ferbench.benchmark.planning.identity import key_parts
 from ferbench.benchmark.planning.suite import Cell, cells_of, load_suite
 from ferbench.benchmark.planning.tuned import said_on
 

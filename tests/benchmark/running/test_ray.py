@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from ferbench.benchmark.planning.suite import BASELINES, cells_of, load_suite  #
 from ferbench.benchmark.records.record import PREDICTIONS, read_records  # noqa: E402
 from ferbench.benchmark.running import ray_pool, worker  # noqa: E402
 from ferbench.benchmark.running.claims import Claims  # noqa: E402
+from ferbench.benchmark.running.estimate import Known  # noqa: E402
 from ferbench.benchmark.running.ray_pool import refuse_other, time_limit  # noqa: E402
 from ferbench.benchmark.running.scheduler import plan  # noqa: E402
 
@@ -124,6 +126,28 @@ def test_an_address_that_does_not_answer_is_refused(suite: Path, tmp_path: Path)
         RequestError, match=r"--address 127\.0\.0\.1:1: no cluster answers there \(Connection refused\)"
     ):
         run_suite(RunRequest(str(suite), tmp_path, device="cpu", backend="ray", address="127.0.0.1:1"))
+
+
+def test_a_cell_takes_the_memory_that_its_row_has_shown(
+    suite: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = next(c for c in cells_of(*load_suite(str(suite))) if c.architecture == "cnn")
+    known = Known({}, 0.0, 0.0, memory_mb=2000.0, source="smoke")
+    nodes = [{"Resources": {"memory": 4e9}}, {"Resources": {"memory": 1.5e9}}, {"Resources": {}}]
+    monkeypatch.setattr(ray_pool, "known_of", lambda architecture, *_: known if architecture == "cnn" else None)
+    monkeypatch.setattr(ray_pool, "alive", lambda: nodes)
+    monkeypatch.setattr(worker, "threads", lambda: 2)
+
+    def amount(architecture: str = "cnn", device: str = "cpu") -> dict[str, int]:
+        pool = object.__new__(ray_pool.RayPool)
+        pool.device_type, pool.results, pool.memory = device, tmp_path, {}
+        return pool._amount(replace(cell, architecture=architecture))
+
+    assert amount() == {"num_cpus": 2, "memory": 2_000_000_000}
+    assert amount("tsm") == {"num_cpus": 2, "memory": 0}
+    assert amount(device="cuda") == {"num_cpus": 2, "num_gpus": 1}
+    del nodes[0]
+    assert amount() == {"num_cpus": 2, "memory": 1_500_000_000}, "or it would wait for ever"
 
 
 def test_a_node_of_another_version_is_refused_with_both() -> None:
