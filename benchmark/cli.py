@@ -118,11 +118,15 @@ def tune_report(
     out: Annotated[Path, typer.Option(help="The page, a .md file; its plot lies beside it.")] = Path(
         "results/tuning/report.md"
     ),
+    boards: Annotated[
+        str, typer.Option(help="Suites whose boards to compare, as A,B,C: that of the recipes by hand first.")
+    ] = "",
+    results: Results = Path("results"),
 ) -> None:
     """Say what tuning was worth. Expected best scores over the number of trials, and how ranks change."""
     from ferbench.benchmark.commands.tune_report import write_report
 
-    for file in write_report(folders, out):
+    for file in write_report(folders, out, _names(boards) or [], results):
         print(f"{file} written")
 
 

@@ -11,6 +11,8 @@ from matplotlib.ticker import MaxNLocator
 
 from ferbench.benchmark.board.figures import COLORS, legend_below, lines, panels, save, style
 from ferbench.benchmark.board.markdown import NOTHING, escape, figure, table
+from ferbench.benchmark.board.reading import all_records
+from ferbench.benchmark.board.recipes_compared import Compared, recipes_compared
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.atomic import drafted
 from ferbench.benchmark.tuning.worth import RowWorth, Worth, searches_in
@@ -23,13 +25,24 @@ TELLS = (
     "alike, so the curve tells how far trials go, not how good the sampler is; `found` is what the search itself had. "
     "All scores are of the validation part that also chose, and so higher than those of a test part."
 )
+BOARDS = (
+    "Scores on the test part, of trainings with other seeds than the search's. Pairs of rows are told apart at 5%, "
+    "corrected for all pairs of their board. Of those that the first board tells apart, the same row is ahead (kept), "
+    "the other one is (reversed), or they are told apart no longer (lost); new ones are told apart on that board alone."
+)
 
 
-def write_report(folders: Sequence[Path], out: Path) -> list[Path]:
+def write_report(
+    folders: Sequence[Path], out: Path, suites: Sequence[str] = (), results: Path = Path("results")
+) -> list[Path]:
     """Writes the page and its plot beside it, as PNG and SVG.
 
+    Args:
+        suites: of boards to compare, that of the recipes by hand first, with records below `results`.
+
     Raises:
-        RequestError: a folder has no search; two have the same one; the page cannot be written.
+        RequestError: a folder has no search; two have the same one; no two boards have rows to compare; the page cannot
+            be written.
     """
     found = [worth for folder in folders for worth in searches_in(folder)]
     names = [(worth.dataset, worth.size, worth.budget) for worth in found]
@@ -37,8 +50,13 @@ def write_report(folders: Sequence[Path], out: Path) -> list[Path]:
         raise RequestError("two of these searches are on the same data set with the same budget: name one of them")
     if out.suffix != ".md":
         raise RequestError(f"{out}: the report is a page: name a .md file")
+    if len(suites) == 1 or len(set(suites)) < len(suites):
+        raise RequestError(f"--boards {','.join(suites)}: name two or more, each once, the one by hand first")
     picture = out.with_suffix(".png")
     text = page(found, picture.name)
+    if suites:
+        with all_records(results) as records:
+            text += boards_page(recipes_compared(records, suites))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with style():
@@ -57,6 +75,48 @@ def page(found: Sequence[Worth], picture: str) -> str:
     for worth in found:
         parts += [f"## {worth.dataset}", _said(worth), _table(worth), _ranks(worth)]
     return "\n\n".join(parts) + "\n"
+
+
+def boards_page(found: Sequence[Compared]) -> str:
+    """What the boards of several choices of recipes tell apart, as markdown."""
+    parts = ["## On the test part", BOARDS]
+    for compared in found:
+        parts += [f"### {compared.dataset}", _changes(compared), _scores(compared)]
+    return "\n" + "\n\n".join(parts) + "\n"
+
+
+def _changes(compared: Compared) -> str:
+    first = compared.boards[0]
+    headers = [
+        "board",
+        "pairs",
+        "told apart",
+        "kept",
+        "reversed",
+        "lost",
+        "new",
+        "rows of another rank",
+        "Kendall's tau",
+    ]
+    rows = []
+    for board in compared.boards:
+        changed = board.against(first)
+        own = [changed.kept, changed.reversed, changed.lost, changed.new, changed.moved]
+        own_words = [NOTHING] * len(own) if board is first else [*map(str, own)]
+        tau = NOTHING if board is first else f"{changed.tau:.2f}"
+        rows.append([escape(board.suite), str(changed.pairs), str(changed.told_apart), *own_words, tau])
+    return table(headers, rows, ("board",))
+
+
+def _scores(compared: Compared) -> str:
+    """Score and rank of each row on every board, those that lead the last one first."""
+    headers = ["row", *(f"{board.suite} (rank)" for board in compared.boards)]
+    order = sorted(range(len(compared.rows)), key=lambda i: (compared.boards[-1].ranks[i], compared.rows[i]))
+    rows = [
+        [escape(compared.rows[i]), *(f"{figure(board.scores[i])} ({board.ranks[i]})" for board in compared.boards)]
+        for i in order
+    ]
+    return table(headers, rows, ("row",))
 
 
 def numbers_of(worth: Worth) -> list[int]:

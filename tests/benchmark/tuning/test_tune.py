@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from ferbench.benchmark.board.reading import all_records
+from ferbench.benchmark.board.recipes_compared import recipes_compared
 from ferbench.benchmark.commands.tune_report import write_report
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.installation import CHECKOUT
 from ferbench.benchmark.tuning.worth import RowWorth, searches_in
+from tests.benchmark.written_cells import write_cell
 
 SUITE = """
 description: two rows
@@ -114,3 +117,41 @@ def test_a_report_of_nothing_is_refused(tmp_path: Path) -> None:
     (one / "trials.json").write_text("{}")
     with pytest.raises(RequestError, match="not what `tune` writes"):
         write_report([one], tmp_path / "report.md")
+
+
+def test_the_report_says_what_boards_tell_apart_under_other_recipes(tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    skills = {"cnn": (0.9, 0.9), "tsm": (0.6, 0.2), "c3d": (0.2, 0.6), "vivit": (0.1, None)}
+    for row, (by_hand, chosen) in skills.items():
+        write_cell(results, row, by_hand, each=8, subjects=12)
+        if chosen is not None:
+            write_cell(results, f"{row}@lr=0.001", chosen, each=8, subjects=12, suite="thirty")
+    write_cell(results, "tsm", 0.9, each=8, subjects=12, suite="thirty", dataset="ctbc-twin")
+    with all_records(results) as records:
+        (compared,) = recipes_compared(records, ["default", "thirty"])
+    assert compared.rows == ("c3d", "cnn", "tsm")
+    by_hand, thirty = compared.boards
+    assert by_hand.ahead.tolist() == [[0, -1, -1], [1, 0, 1], [1, -1, 0]]
+    assert [board.ranks for board in compared.boards] == [[3, 1, 2], [2, 1, 3]]
+    changed = thirty.against(by_hand)
+    assert (changed.pairs, changed.told_apart, changed.kept, changed.reversed) == (3, 3, 2, 1)
+    assert (changed.lost, changed.new, changed.moved) == (0, 0, 2)
+    assert changed.tau == pytest.approx(1 / 3)
+    assert (by_hand.against(by_hand).kept, by_hand.against(by_hand).tau) == (3, 1.0)
+
+    study = kept(tmp_path / "study", cnn=[0.5, 0.6])
+    text = write_report([study], tmp_path / "report.md", ["default", "thirty"], results)[0].read_text()
+    assert "## On the test part" in text
+    assert [line.split()[3:14:2] for line in text.splitlines() if line.startswith("| thirty")] == [
+        ["3", "3", "2", "1", "0", "0"]
+    ]
+    for suites, said in (
+        (["default"], "name two or more"),
+        (["default", "default"], "name two or more"),
+        (["default", "ten"], "no record of suite 'ten'"),
+    ):
+        with pytest.raises(RequestError, match=said):
+            write_report([study], tmp_path / "report.md", suites, results)
+    write_cell(results, "tsm", 0.9, suite="ten")
+    with pytest.raises(RequestError, match="default, ten: no data set on which all of them rank the same two rows"):
+        write_report([study], tmp_path / "report.md", ["default", "ten"], results)
