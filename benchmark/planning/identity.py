@@ -41,7 +41,8 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
     }
     if cell.architecture in CLASSICAL:
         code = code_hash("ferbench.benchmark.learning.classical")
-        return {"architecture": cell.architecture, "code": code, "starting_weights": _starting_weights(), **same}
+        weights = {"starting_weights": _starting_weights()} if cell.architecture == "linear_features" else {}
+        return {"architecture": cell.architecture, "code": code, **weights, **same}
     if cell.kind in ("floor", "oracle"):
         return {"architecture": cell.architecture, "code": code_hash("ferbench.benchmark.measures.floors"), **same}
     if cell.kind == "ensemble":

@@ -62,6 +62,8 @@ def foreign_weights(architecture: str, size: str, given: tuple[GivenWeights, ...
 @cache
 def _packaged(architecture: str, size: str) -> tuple[GivenWeights, ...]:
     """What installed packages carry for an architecture at one size."""
+    if not architectures.uses(architecture, "Packaged"):  # planning a run imports no architecture
+        return ()
     declared = architectures.get(architecture).sizes.get(size)
     return tuple(
         GivenWeights(

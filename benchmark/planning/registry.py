@@ -105,6 +105,11 @@ class Registry(Generic[T]):
         files = [source_of(module) for module in closure(own) if module not in others]
         return sorted({lender for file in files if file for lender in _LENDER.findall(file.read_text("utf-8"))})
 
+    def uses(self, name: str, word: str) -> bool:
+        """Whether the file that defines `name` has this word in it; imports nothing."""
+        file = source_of(self.module(name))
+        return bool(file) and re.search(rf"\b{word}\b", file.read_text(encoding="utf-8")) is not None
+
     def stated(self, name: str, field: str) -> Any:
         """A field of an entry: as its file writes it out, else of the entry itself, which is imported for that."""
         written = _written(self.module(name), self.attribute)

@@ -65,6 +65,8 @@ def test_what_is_written_out_is_stated_without_an_import_and_the_rest_with_one(
     (package / "broken.py").write_text("ARCHITECTURE = (\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     stating: Registry[object] = Registry("architecture", package="stating", attribute="ARCHITECTURE", group="none")
+    assert stating.uses("written", "Kind")
+    assert not stating.uses("written", "Kin")
     assert stating.stated("written", "title") == "A title"
     assert "stating.written" not in sys.modules
     assert stating.stated("computed", "title") == "A TITLE"
