@@ -274,7 +274,7 @@ def test_features_lie_on_a_shelf_of_their_code_and_machine(tmp_path: Path, monke
     torch.set_num_threads(threads)
     assert other is not None
     assert other.folder != one.folder
-    monkeypatch.setattr("ferbench.benchmark.planning.identity.code_hash", lambda module: f"another {module}")
+    monkeypatch.setattr("ferbench.benchmark.cell.code_hash", lambda module: f"another {module}")
     third = shelf_on(cpu)
     assert third is not None
     assert third.folder not in (one.folder, other.folder)

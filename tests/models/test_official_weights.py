@@ -434,6 +434,10 @@ def test_every_declared_source_has_a_layout_and_a_place() -> None:
     sources = {layout.source for layout in LAYOUTS}
     declared = set()
     for entry in map(architectures.get, architectures.names()):
+        for size in entry.sizes.values():
+            for carried in size.packaged:
+                declared.add(carried.source)
+                on_meta(lambda size=size: size.build(2)).get_submodule(carried.into)
         if not entry.sizes["full"].official:
             continue
         model = on_meta(lambda entry=entry: entry.sizes["full"].build(2))
