@@ -108,7 +108,7 @@ class Registry(Generic[T]):
     def uses(self, name: str, word: str) -> bool:
         """Whether the file that defines `name` has this word in it; imports nothing."""
         file = source_of(self.module(name))
-        return bool(file) and re.search(rf"\b{word}\b", file.read_text(encoding="utf-8")) is not None
+        return file is not None and re.search(rf"\b{word}\b", file.read_text(encoding="utf-8")) is not None
 
     def stated(self, name: str, field: str) -> Any:
         """A field of an entry: as its file writes it out, else of the entry itself, which is imported for that."""
