@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ferbench.benchmark.board.sections import DataTable, sections
 from ferbench.benchmark.errors import RequestError
-from ferbench.benchmark.measures.expected_best import agreement
+from ferbench.benchmark.measures.expected_best import agreement, ranks_of
 from ferbench.benchmark.measures.statistics import ALPHA
 from ferbench.benchmark.records.record import Record
 
@@ -62,7 +62,7 @@ class Board:
 
     @cached_property
     def ranks(self) -> list[int]:
-        return [1 + sum(other > score for other in self.scores) for score in self.scores]
+        return ranks_of(self.scores)
 
     def against(self, first: Board) -> Changed:
         """What changes from the first board to this one."""
