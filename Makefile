@@ -28,7 +28,7 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	@echo "setting up .venv (the first time it downloads torch, a few GB; later a package cache is used)"
 	@$(PYTHON) -m venv .venv
 	@$(PY) -m pip install --quiet --constraint constraints.txt uv
-	@$(PY) -m uv pip install --quiet --python $(PY) --constraint constraints.txt --editable '.[test,lint]' \
+	@$(PY) -m uv pip install --quiet --compile-bytecode --python $(PY) --constraint constraints.txt --editable '.[test,lint]' \
 	  || $(PY) -m pip install --quiet --constraint constraints.txt --editable '.[test,lint]'
 	@touch $@
 

@@ -21,10 +21,12 @@ description: a cell to be killed
 size: tiny
 architectures: [senet50]
 datasets: [affectnet_small]
-twins: {affectnet_small: {scale: 0.05}}
-epochs: 3.0
+twins: {affectnet_small: {scale: 0.02}}
+epochs: 0.4
 """
 ROW = "killed/affectnet_small-twin/senet50/seed0-fold0"
+OFTEN, SELDOM = "0.1", "600"
+"""Seconds between two states that a training keeps: each waits for the disk, which may be a slow one."""
 PATIENCE = 120.0
 
 
@@ -74,16 +76,16 @@ def record_of(folder: Path, results: str) -> tuple[dict[str, Any], bytes]:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds workers by /proc")
 def test_a_cell_that_was_killed_ends_with_the_same_record(tmp_path: Path) -> None:
     (tmp_path / "killed.yaml").write_text(SUITE)
-    assert begin(tmp_path, "undisturbed", "600").wait() == 0
+    assert begin(tmp_path, "undisturbed", SELDOM).wait() == 0
     killed = []
     for kind, number in (("worker", signal.SIGKILL), ("driver", signal.SIGTERM)):
-        driver = begin(tmp_path, "killed", "0.1")
+        driver = begin(tmp_path, "killed", OFTEN)
         if not wait_for_state(tmp_path, time.time(), driver):
             break
         for process in workers_of(driver.pid) if kind == "worker" else [driver.pid]:
             os.kill(process, number)
         killed.append(driver.wait(PATIENCE))
     assert killed == [1, 130], "a failed cell, and a run that was stopped"
-    assert begin(tmp_path, "killed", "0.1").wait() == 0
+    assert begin(tmp_path, "killed", SELDOM).wait() == 0
     assert record_of(tmp_path, "killed") == record_of(tmp_path, "undisturbed")
     assert not list((tmp_path / "cache" / "training").glob("*.pt")), "what is done is forgotten"
