@@ -98,6 +98,7 @@ def tune(
     workers: Annotated[int, typer.Option(min=0, help="Trials side by side; 0: one a core, or one a GPU.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     data: Annotated[Path | None, typer.Option(help="Folder with one folder a data set; else FERBENCH_DATA.")] = None,
+    together: Annotated[bool, typer.Option("--together", help="Also one recipe a row for all the data sets.")] = False,
     backend: Annotated[str, typer.Option(help="Where trials run: local.")] = "local",
     address: Annotated[str, typer.Option(help="None: a search runs on this machine.", hidden=True)] = "",
 ) -> None:
@@ -107,7 +108,8 @@ def tune(
 
     asked = TuneRequest(
         list(architectures or []), _names(datasets) or [], trials, budget, suite=suite, size=size, seed=seed,
-        study=study, workers=workers, device=device, data=data, backend=backend, address=address,
+        study=study, workers=workers, device=device, data=data, together=together, backend=backend,
+        address=address,
     )  # fmt: skip
     raise typer.Exit(search(asked))
 

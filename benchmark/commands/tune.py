@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_args
@@ -9,16 +10,17 @@ from typing import get_args
 from ferbench.benchmark.commands.run import BACKENDS, choose_device
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Location, data_folder, locate
-from ferbench.benchmark.planning.registry import architectures
+from ferbench.benchmark.planning.registry import architectures, data_sets
 from ferbench.benchmark.planning.suite import Cell, SizeName, budget_of, cells_of, load_suite
 from ferbench.benchmark.records.provenance import available_cores
 from ferbench.benchmark.running.claims import Claims
 from ferbench.benchmark.running.scheduler import refuse_read_only
 from ferbench.benchmark.running.worker import threads
-from ferbench.benchmark.tuning.outcome import equal_chance, write_recipes, write_trials
+from ferbench.benchmark.tuning.outcome import best_changes, equal_chance, write_candidates, write_recipes, write_trials
 from ferbench.benchmark.tuning.search import search
 from ferbench.benchmark.tuning.storage import refuse_without_optuna
-from ferbench.benchmark.tuning.study import RowStudy, best_of, seed_of
+from ferbench.benchmark.tuning.study import RowStudy, Tried, asks_for_a_value, best_of, seed_of
+from ferbench.benchmark.tuning.together import Guests, best_of_all, candidates
 
 SUITE = "tuning"
 """Of the cells of trials, which leave no record."""
@@ -44,6 +46,8 @@ class TuneRequest:
     workers: int = 0
     device: str = "auto"
     data: Path | None = None
+    together: bool = False
+    """Also one recipe a row for all the data sets."""
     backend: str = "local"
     address: str = ""
 
@@ -70,6 +74,8 @@ def tune(asked: TuneRequest) -> int:
             one.write()
         for line in one.chosen():
             print(line)
+    if asked.together:
+        _choose_together(begun, asked, workers)
     return 0
 
 
@@ -83,6 +89,10 @@ def _refuse(asked: TuneRequest) -> None:
                            "share its trials: start one on each")  # fmt: skip
     if not asked.datasets:
         raise RequestError("name the data sets to tune on: --datasets D")
+    if asked.together and len(set(asked.datasets)) < 2:
+        raise RequestError("--together: one recipe for several data sets: name two or more as --datasets D,E")
+    if asked.together:
+        _refuse_unlike(asked.datasets)
     if asked.trials < 1:
         raise RequestError(f"--trials {asked.trials}: at least one trial a row is needed")
     if not 0 <= asked.seed < 2**32:
@@ -90,6 +100,15 @@ def _refuse(asked: TuneRequest) -> None:
     for row in asked.architectures:
         if "@" in row:
             raise RequestError(f"{row}: a variant has its recipe already: tune {row.partition('@')[0]}")
+
+
+def _refuse_unlike(datasets: list[str]) -> None:
+    """Raises RequestError where the mean of scores on these data sets would be one of unlike things."""
+    known = [name for name in datasets if name in data_sets.names()]  # others are refused with the suite
+    values, classes = ([name for name in known if asks_for_a_value(name) is kind] for kind in (True, False))
+    if values and classes:
+        raise RequestError(f"--together: {values[0]} asks for a value, {classes[0]} for a class: their scores have no "
+                           "mean: tune on each")  # fmt: skip
 
 
 def _cells(asked: TuneRequest, dataset: str, budget: float, data: Path | None) -> list[Cell]:
@@ -157,7 +176,26 @@ class _Search:
         }  # fmt: skip
         write_trials(self.folder, about, rows)
         trials = equal_chance(rows, self.asked.trials)
-        self.recipes = write_recipes(self.folder, self.cell, self.location.name, self.asked.seed, rows, trials)
+        seed, chosen = self.asked.seed, best_changes(rows, trials)
+        self.recipes = write_recipes(self.folder, self.cell, [self.location.name], seed, chosen, trials)
+
+    def best(self) -> dict[str, Tried]:
+        """What was chosen for each row; without those of which no trial has finished."""
+        found = {study.row: best_of(study.tried(), self.asked.trials) for study in self.studies}
+        return {row: tried for row, tried in found.items() if tried is not None}
+
+    def guests(self, chosen: Mapping[str, Mapping[str, Tried]]) -> dict[str, Guests]:
+        """Of each row what was chosen on the other data sets, to be trained on this one.
+
+        Args:
+            chosen: by row and data set.
+        """
+        return {
+            study.row: Guests(study.cell, study.location, self.folder, self.device_type, study.claims, {
+                on: tried.changes for on, tried in chosen[study.row].items() if on != self.location.name
+            })
+            for study in self.studies if study.row in chosen
+        }  # fmt: skip
 
     def chosen(self) -> list[str]:
         """What was chosen, a line a row."""
@@ -171,6 +209,28 @@ class _Search:
             also = f", {failed} failed" if failed else ""
             lines.append(f"{study.row}: by hand {before}, chosen {found}{also}")
         return [*lines, f"{self.recipes} written" if self.recipes else "no recipe could be chosen"]
+
+
+def _choose_together(searches: list[_Search], asked: TuneRequest, workers: int) -> None:
+    """Trains what was chosen on each data set on the others, and writes the recipes that are the best on average."""
+    best = {one.location.name: one.best() for one in searches}
+    rows = [row for row in best[searches[0].location.name] if all(row in own for own in best.values())]
+    chosen = {row: {name: own[row] for name, own in best.items()} for row in rows}
+    guests = {one.location.name: one.guests(chosen) for one in searches}
+    for one in searches:
+        studies = list(guests[one.location.name].values())
+        print(f"what was chosen on other data sets, trained on {one.location.name}: "
+              f"{sum(study.missing(asked.trials) for study in studies)} trainings to do")  # fmt: skip
+        search(list[RowStudy](studies), asked.trials, one.device_type, workers, one.folder)
+    found = {row: candidates(chosen[row], {name: own[row] for name, own in guests.items()}) for row in rows}
+    write_candidates(asked.study, found)
+    taken = {row: best_of_all(of_row) for row, of_row in found.items()}
+    for row, one_recipe in taken.items():
+        scores = ", ".join(f"{name} {score:.3f}" for name, score in one_recipe.scores.items())
+        print(f"{row}: what was chosen on {one_recipe.chosen_on}: {scores}")
+    changes = {row: one_recipe.changes for row, one_recipe in taken.items()}
+    file = write_recipes(asked.study, searches[0].cell, list(best), asked.seed, changes, asked.trials)
+    print(f"{file} written" if file else "no recipe could be chosen")
 
 
 def _gpus() -> int:

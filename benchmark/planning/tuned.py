@@ -11,16 +11,19 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.yaml_file import read_yaml
 from ferbench.benchmark.records.record import BY_HAND
 
+EACH = "each of "
+"""Before the names of several data sets."""
+
 
 class Tuned(BaseModel):
     """The content of a file of chosen recipes."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    dataset: str
-    """On the validation part of which they were chosen, by its name on the board."""
+    datasets: Annotated[list[str], Field(min_length=1)]
+    """On the validation parts of which they were chosen, by their names on the board."""
     trials: Annotated[int, Field(ge=1)]
-    """Of each row."""
+    """Of each row, on each data set."""
     budget: Annotated[float, Field(gt=0)]
     """Seconds of training a trial."""
     size: Literal["tiny", "small", "full"]
@@ -32,7 +35,8 @@ class Tuned(BaseModel):
     @property
     def words(self) -> str:
         """How the recipes were chosen, as a record says it."""
-        return f"tuned: {self.trials} trial{'s' * (self.trials != 1)} on {self.dataset}"
+        each = EACH * (len(self.datasets) > 1)
+        return f"tuned: {self.trials} trial{'s' * (self.trials != 1)} on {each}{', '.join(self.datasets)}"
 
 
 def read_tuned(file: Path, size: str, where: str) -> Tuned:
@@ -58,4 +62,5 @@ def said_on(chosen: str, dataset: str) -> str:
     """How a recipe was chosen, in words, for a cell on this data set (by its name on the board)."""
     if not chosen:
         return BY_HAND
-    return chosen if chosen.endswith(f" on {dataset}") else f"{chosen}, another data set"
+    chosen_on = chosen.rpartition(" on ")[2].removeprefix(EACH).split(", ")
+    return chosen if dataset in chosen_on else f"{chosen}, another data set"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -14,9 +15,11 @@ from ferbench.benchmark.planning.tuned import Tuned
 from ferbench.benchmark.records.atomic import drafted
 from ferbench.benchmark.tuning.space import as_recipe
 from ferbench.benchmark.tuning.study import Tried, best_of
+from ferbench.benchmark.tuning.together import Candidate
 
 RECIPES = "recipes.yaml"
 TRIALS = "trials.json"
+CANDIDATES = "candidates.json"
 
 
 def write_trials(folder: Path, about: Mapping[str, object], rows: Mapping[str, Sequence[Tried]]) -> Path:
@@ -33,24 +36,40 @@ def equal_chance(rows: Mapping[str, Sequence[Tried]], asked: int) -> int:
     return min([asked, *(sum(not trial.by_hand for trial in tried) for tried in rows.values())])
 
 
+def best_changes(rows: Mapping[str, Sequence[Tried]], trials: int) -> dict[str, Mapping[str, Any]]:
+    """The best recipe of each row among so many trials, without rows of which none has finished."""
+    best = {row: best_of(tried, trials) for row, tried in rows.items()}
+    return {row: trial.changes for row, trial in best.items() if trial is not None}
+
+
+def write_candidates(folder: Path, rows: Mapping[str, Sequence[Candidate]]) -> Path:
+    """What was chosen on each data set, and its score on every one."""
+    file = folder / CANDIDATES
+    with drafted(file) as draft:
+        draft.write_text(
+            json.dumps({row: list(map(asdict, of_row)) for row, of_row in rows.items()}, indent=1), "utf-8"
+        )
+    return file
+
+
 def write_recipes(
-    folder: Path, cell: Cell, dataset: str, seed: int, rows: Mapping[str, Sequence[Tried]], trials: int
+    folder: Path, cell: Cell, datasets: Sequence[str], seed: int, chosen: Mapping[str, Mapping[str, Any]], trials: int
 ) -> Path | None:
-    """The best recipe of each row among so many trials; None where nothing can be chosen yet.
+    """The chosen recipes as a suite has them; None where nothing can be chosen yet.
 
     Args:
         cell: of any of the rows.
-        dataset: its name on the board.
+        datasets: that they were chosen on, by their names on the board.
         seed: of the search, as it was asked for.
+        chosen: the changes of each row.
     """
-    best = {row: best_of(tried, trials) for row, tried in rows.items()}
-    recipes = {row: as_recipe(trial.changes) for row, trial in best.items() if trial is not None}
-    if not trials or not recipes:
+    if not trials or not chosen:
         return None
     assert cell.budget is not None
     tuned = Tuned(
-        dataset=dataset, trials=trials, budget=cell.budget, size=cell.size, fold=cell.fold, seed=seed, recipes=recipes
-    )
+        datasets=list(datasets), trials=trials, budget=cell.budget, size=cell.size, fold=cell.fold, seed=seed,
+        recipes={row: as_recipe(changes) for row, changes in chosen.items()},
+    )  # fmt: skip
     file = folder / RECIPES
     with drafted(file) as draft:
         text = yaml.safe_dump(tuned.model_dump(), sort_keys=False)

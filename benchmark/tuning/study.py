@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial, Trial
 
 MADE_WITH, BY_HAND, TURN, ROW, CHANGES, ATTEMPT = "made with", "by hand", "turn", "row", "changes", "attempt"
-"""Under which a study and its trials keep what Optuna does not ask for."""
+"""Under which a study and its trials keep what Optuna does not ask for. What is `by hand` is no trial of the search."""
 
 IN_WORDS = {
     "code": "code of the row", "training_code": "training code", "data": "data", "space": "search space",
@@ -41,7 +41,7 @@ class Tried:
     """A trial that is done with, as the table and the report have it."""
 
     number: int
-    """From 1 for the trials of the search, 0 for the recipe by hand."""
+    """From 1 for the trials of the search, 0 for the recipe by hand and what is kept apart from the search."""
     row: str
     """The name that runs this recipe."""
     by_hand: bool
@@ -66,12 +66,15 @@ class RowStudy:
         RequestError: there is no choice, or the study was made with something else.
     """
 
+    PART = ""
+    """Of a row's trainings, those that are kept apart from its search."""
+
     def __init__(self, cell: Cell, location: Location, folder: Path, device_type: str, claims: Claims) -> None:
         self.row, self.cell, self.location = cell.architecture, cell, location
         self.device_type, self.claims, self.folder = device_type, claims, folder
         self.size = architectures.get(self.row).sizes[cell.size]
         self.space: Space = space_of(self.row, self.size, of_classes=not asks_for_a_value(cell.dataset))
-        self.name = f"{location.name}/{self.row}"
+        self.name = "/".join(filter(None, (location.name, self.row, self.PART)))
         self.study = study_in(folder / JOURNAL, self.name)
         self._refuse_another(made_with(cell, location, device_type))
 
@@ -96,15 +99,15 @@ class RowStudy:
 
     def counted(self) -> list[FrozenTrial]:
         """The search's trials that are done with, whatever came of them, by number."""
-        return [trial for trial in self.trials() if _is_done(trial) and not trial.user_attrs.get(BY_HAND)]
+        return [trial for trial in self.trials() if is_done(trial) and not trial.user_attrs.get(BY_HAND)]
 
     def begun(self) -> int:
         """How many are done with or at work, the recipe of the file included."""
-        return sum(_is_done(trial) or trial.state.name == "RUNNING" for trial in self.trials())
+        return sum(is_done(trial) or trial.state.name == "RUNNING" for trial in self.trials())
 
     def missing(self, trials: int) -> int:
         """How many of so many trials, and of the recipe of the file, are not done with."""
-        done = [trial for trial in self.trials() if _is_done(trial)]
+        done = [trial for trial in self.trials() if is_done(trial)]
         by_hand = any(trial.user_attrs.get(BY_HAND) for trial in done)
         return max(0, trials - len(done) + by_hand) + (not by_hand)
 
@@ -128,21 +131,26 @@ class RowStudy:
     def begin(self, trials: int) -> Trial | None:
         """The next trial, claimed by this process; None where enough are done or at work. Call it while `asking`."""
         seen = self.trials()
-        by_hand = any(t.user_attrs.get(BY_HAND) and (_is_done(t) or t.state.name == "RUNNING") for t in seen)
+        by_hand = any(t.user_attrs.get(BY_HAND) and (is_done(t) or t.state.name == "RUNNING") for t in seen)
         at_work = [t for t in self.running() if not t.user_attrs.get(BY_HAND)]
         if by_hand and len(self.counted()) + len(at_work) >= trials:
             return None
-        taken = {t.user_attrs.get(TURN) for t in seen if _is_done(t) or t.state.name == "RUNNING"}
+        taken = {t.user_attrs.get(TURN) for t in seen if is_done(t) or t.state.name == "RUNNING"}
         turn = next(turn for turn in count() if turn not in taken)
-        trial = self.study.ask()
-        self.claims.take(self._claim(trial.number))
+        trial = self.ask({TURN: turn, BY_HAND: not by_hand})
         # A sampler of its own for each turn: a search that goes on draws what it would have drawn.
         self.study.sampler = sampler(number_of(self.cell.seed, "sampler", self.name, turn))
-        trial.set_user_attr(TURN, turn)
         changes = told(suggested(self.space, trial), self.size.stages) if by_hand else {}
-        trial.set_user_attr(BY_HAND, not by_hand)
         trial.set_user_attr(CHANGES, changes)
         trial.set_user_attr(ROW, row_name(self.row, changes))
+        return trial
+
+    def ask(self, about: Mapping[str, Any]) -> Trial:
+        """A trial, claimed by this process, with what is known of it."""
+        trial = self.study.ask()
+        self.claims.take(self._claim(trial.number))
+        for name, value in about.items():
+            trial.set_user_attr(name, value)
         return trial
 
     def task(self, trial: Trial) -> Task:
@@ -151,8 +159,9 @@ class RowStudy:
         name = f"{self.location.name} / {self.row} {label(trial.user_attrs[TURN])}"
         keys = {cell.architecture: "", **keys_below(cell, self.location, self.device_type)}
         return Task(
-            name, cell, self.location, keys, self.device_type, self.folder / JOURNAL, self.name, trial._trial_id
-        )
+            name, cell, self.location, keys, self.device_type, self.folder / JOURNAL, self.name, trial._trial_id,
+            unpruned=trial.user_attrs[BY_HAND],
+        )  # fmt: skip
 
     def tell(self, trial: Trial, attempt: Attempt, seconds: float) -> None:
         """Keeps what came of a trial. One that failed is a bad one, which the sampler keeps away from."""
@@ -174,15 +183,17 @@ class RowStudy:
 
     def tried(self) -> list[Tried]:
         """Every trial that is done with, the recipe of the file first."""
-        done = [trial for trial in self.trials() if _is_done(trial)]
+        done = [trial for trial in self.trials() if is_done(trial)]
         return sorted(map(_tried, done), key=lambda trial: (not trial.by_hand, trial.number))
 
     def _claim(self, number: int) -> str:
         return f"trial {self.name} {number}"
 
 
-def label(turn: int) -> str:
+def label(turn: int | str) -> str:
     """What a trial is called beside its row."""
+    if isinstance(turn, str):
+        return turn
     return f"trial {turn}" if turn else "by hand"
 
 
@@ -220,7 +231,8 @@ class asking:  # noqa: N801 - used as `with asking(claims):`
         self.claims.leave("asking")
 
 
-def _is_done(trial: FrozenTrial) -> bool:
+def is_done(trial: FrozenTrial) -> bool:
+    """Whether a trial is done with, whatever came of it."""
     return trial.state.name in ("COMPLETE", "PRUNED")
 
 
@@ -228,7 +240,7 @@ def _tried(trial: FrozenTrial) -> Tried:
     attrs = trial.user_attrs
     attempt = attrs[ATTEMPT]
     return Tried(
-        number=attrs[TURN],
+        number=0 if attrs[BY_HAND] else attrs[TURN],
         row=attrs[ROW],
         by_hand=attrs[BY_HAND],
         changes=attrs[CHANGES],

@@ -45,6 +45,8 @@ class Task:
     study: str
     trial_id: int
     """Of the trial in its journal."""
+    unpruned: bool
+    """Whether it is trained to its end, whatever others have shown: what is compared with the search's trials."""
 
 
 @dataclass(frozen=True)
@@ -123,11 +125,10 @@ def attempt(task: Task) -> Attempt:
     import optuna
 
     trial = optuna.trial.Trial(study_in(task.journal, task.study), task.trial_id)
-    by_hand = "@" not in task.cell.architecture
 
     def tell(step: int, value: float) -> None:
         trial.report(value, step)
-        if not by_hand and trial.should_prune():
+        if not task.unpruned and trial.should_prune():
             raise PrunedError
 
     with telling(task.name) as say:

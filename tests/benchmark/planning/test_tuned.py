@@ -15,7 +15,7 @@ from ferbench.benchmark.planning.suite import Cell, cells_of, load_suite
 from ferbench.benchmark.planning.tuned import said_on
 
 TUNED = {
-    "dataset": "affectnet_small-twin", "trials": 20, "budget": 30.0, "size": "tiny", "fold": 0, "seed": 0,
+    "datasets": ["affectnet_small-twin"], "trials": 20, "budget": 30.0, "size": "tiny", "fold": 0, "seed": 0,
     "recipes": {"cnn": {"lr": 0.005}, "vit_se": {}, "tsm": {"lr": 0.1}},
 }  # fmt: skip
 SUITE = {
@@ -52,6 +52,14 @@ def test_another_data_set_is_said() -> None:
     assert said_on(words, "ctbc") == words
     assert said_on(words, "ctbc-twin") == f"{words}, another data set"
     assert said_on("", "ctbc") == "by hand"
+
+
+def test_a_recipe_of_several_data_sets_is_of_each_of_them(tmp_path: Path) -> None:
+    tuned = {**TUNED, "datasets": ["affectnet_small-twin", "ctbc-twin"]}
+    words = "tuned: 20 trials on each of affectnet_small-twin, ctbc-twin"
+    assert {cell.chosen for cell in cells(tmp_path, SUITE, tuned)} == {words, ""}
+    assert said_on(words, "ctbc-twin") == said_on(words, "affectnet_small-twin") == words
+    assert said_on(words, "ctbc") == f"{words}, another data set"
 
 
 BAD: dict[str, tuple[dict[str, Any], Any]] = {

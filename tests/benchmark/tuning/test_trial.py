@@ -50,7 +50,7 @@ def cell_of(dataset: str, row: str, data: Path) -> tuple[Cell, Location]:
 
 
 def task_of(cell: Cell, location: Location) -> Task:
-    return Task("a trial", cell, location, {cell.architecture: ""}, "cpu", Path(), "", 0)
+    return Task("a trial", cell, location, {cell.architecture: ""}, "cpu", Path(), "", 0, unpruned=False)
 
 
 def silent(*_: object) -> None: ...
