@@ -24,7 +24,7 @@ from ferbench.benchmark.planning.identity import (
 from ferbench.benchmark.planning.official import GivenWeights, foreign_weights, load_given
 from ferbench.benchmark.planning.registry import architectures, data_sets, ensembles
 from ferbench.benchmark.planning.suite import CLASSICAL, Cell
-from ferbench.benchmark.planning.tuned import said_on
+from ferbench.benchmark.planning.tuned import SHIPPED, said_on
 from ferbench.benchmark.records.cache import alone
 from ferbench.benchmark.records.installation import cache_folder, own_version
 from ferbench.benchmark.records.provenance import code_hash, environment, hash_of
@@ -231,7 +231,7 @@ def _architecture_cell(
         "title": architecture.title,
         "view": architecture.view,
         "started_from": training.started_from,
-        "recipe": {**recipe_of(size, cell), "chosen": said_on(cell.chosen, corpus.name)},
+        "recipe": {**recipe_of(size, cell), "chosen": said_on(cell.chosen or SHIPPED * size.searched, corpus.name)},
         "history": history,
         "notes": [
             *notes_of(

@@ -171,6 +171,9 @@ class Size:
     """
     shuffle_frames: bool = False
     """Whether a clip's frames come in a random order, each sample's its own: what is left without time."""
+    searched: bool = False
+    """Whether the stages' recipe is the one that the search of docs/recipes.md chose, the same for all such rows; else
+    it is by hand."""
 
     def precision_on(self, device_type: str) -> Precision:
         """The autocast type there; a CPU without instructions for bfloat16 stays at float32, which it is faster at."""

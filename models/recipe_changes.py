@@ -154,7 +154,8 @@ def _changed_size(architecture: Architecture, size: Size, changes: Mapping[str, 
         prefix = f"{stage.name}."
         own |= {key.removeprefix(prefix): value for key, value in changes.items() if key.startswith(prefix)}
         stages.append(replace(stage, **own))
-    new = replace(size, stages=tuple(stages), **of_size)
+    kept = tuple(stages) == size.stages
+    new = replace(size, stages=tuple(stages), searched=size.searched and kept, **of_size)
     if of_size:
         shape = replace(architecture, sizes={"it": new}).input_shape("it")
         with torch.device("meta"), torch.no_grad():

@@ -15,7 +15,7 @@ from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import DataTable, Section
 from ferbench.benchmark.measures.statistics import FEWEST_DATA_SETS
 from ferbench.benchmark.records.entries import TRAINED_HERE
-from ferbench.benchmark.records.record import BY_HAND
+from ferbench.benchmark.records.record import BY_HAND, ELSEWHERE
 
 _WORDS = (
     "rank",
@@ -48,19 +48,20 @@ def all_datasets(section: Section) -> str:
     legend = "After a score: its rank groups. Rows of one data set that cannot be told apart share a letter."
     if len(section.tables) <= AT_A_GLANCE or len([kind for kind in kinds if kinds[kind]]) < 2:
         marks = Marks()
-        return _with_notes(_glance(section, section, marks), [legend, *marks.notes()])
+        return _with_notes(_glance(section, section, marks), [legend, *_recipes_alike(section.tables), *marks.notes()])
     parts = []
     for kind, own in kinds.items():
         if own:
             marks = Marks()
             part = replace(section, tables=tuple(own))
-            parts += [f"**{TASKS[kind]}**", _with_notes(_glance(section, part, marks), marks.notes())]
+            notes = [*_recipes_alike(own), *marks.notes()]
+            parts += [f"**{TASKS[kind]}**", _with_notes(_glance(section, part, marks), notes)]
     return "\n\n".join([*parts, f"{legend} Ranks and means are those of a table; # is a row's number in the plots."])
 
 
 def _glance(section: Section, part: Section, marks: Marks) -> str:
     """The tables of a part of a section side by side, a line a row that is in one of them."""
-    tables, lines = part.tables, []
+    tables, lines, alike = part.tables, [], _recipes_alike(part.tables)
     for row in section.architectures:
         name = row.architecture
         if any(table.base(row) for table in section.tables if table.row(name)):
@@ -70,7 +71,7 @@ def _glance(section: Section, part: Section, marks: Marks) -> str:
         number = str(section.order.index(name) + 1) if row.competes else NOTHING
         scores = [_score_anywhere(table, name, marks) for table in tables]
         mean, mean_rank = _means(part, name)
-        title = (escape(row.title) if row.competes else _name(row)) + marks.of(_tuned(tables, name))
+        title = (escape(row.title) if row.competes else _name(row)) + marks.of([] if alike else _tuned(tables, name))
         key = (part.order.index(name) if row.competes else len(part.order), -(mean or 0.0), name)
         lines.append((key, [number, title, _view(row), *scores, figure(mean_rank, 1), figure(mean)]))
     lines.sort(key=lambda sortable: sortable[0])
@@ -82,6 +83,13 @@ def _tuned(tables: Sequence[DataTable], name: str) -> list[str]:
     """What must be known of a row whose recipe a search has chosen, beside others by hand."""
     found = {row.chosen for table in tables if (row := table.row(name)) is not None} - {BY_HAND}
     return [f"recipe {escape(chosen)}" for chosen in sorted(found)]
+
+
+def _recipes_alike(tables: Sequence[DataTable]) -> list[str]:
+    """What is to be said where the recipes of all rows were chosen in one way, and by a search."""
+    rows = [row for table in tables for row in table.rows if row.kind == "architecture" and not table.base(row)]
+    found = {row.chosen.removesuffix(ELSEWHERE) for row in rows}
+    return [] if len(found) != 1 or BY_HAND in found else [f"Recipes of all rows {escape(found.pop())}."]
 
 
 def across(section: Section) -> str:
@@ -116,7 +124,8 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
     beside = literature.beside(data)
     tiers = ["tier"] if any(row.tier != rows[0].tier for row in rows) else []
     tiers += ["coverage"] if any(row.coverage < 1 for row in rows) else []
-    tiers += ["recipe"] if any(row.chosen != BY_HAND for row in rows) else []
+    alike = _recipes_alike([data])
+    tiers += ["recipe"] if not alike and any(row.chosen != BY_HAND for row in rows) else []
     headers = ["rank", "group", "architecture", *tiers, "view", f"{named} [95% over {data.comparison.unit}s]"]
     headers += [*_SPREADS, *(label for label, _ in _further(data)), "seeds x folds", "started from"]
     headers += (["published"] if beside else []) + (["reproduces published"] if published else [])
@@ -146,7 +155,7 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
         line += [beside[row.architecture].text if row.architecture in beside else NOTHING] if beside else []
         line += [escape(published.verdict(row, data.comparison.intervals.get(row.architecture)))] if published else []
         lines.append(line)
-    notes = marks.notes() + [f"All rows: {note}." for note in _escaped(everywhere)] + caveats(data)
+    notes = [*marks.notes(), *alike, *(f"All rows: {note}." for note in _escaped(everywhere)), *caveats(data)]
     return _with_notes(table(*_without_empty(_SPREADS, headers, lines), _WORDS), notes)
 
 

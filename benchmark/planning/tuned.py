@@ -9,8 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.yaml_file import read_yaml
-from ferbench.benchmark.records.record import BY_HAND
+from ferbench.benchmark.records.record import BY_HAND, ELSEWHERE
 
+SHIPPED = "tuned: 30 trials on each of affectnet_small-twin, oulu_casia-twin"
+"""How the recipes of architecture files were chosen that are by search (`Size.searched`)."""
 EACH = "each of "
 """Before the names of several data sets."""
 
@@ -63,4 +65,4 @@ def said_on(chosen: str, dataset: str) -> str:
     if not chosen:
         return BY_HAND
     chosen_on = chosen.rpartition(" on ")[2].removeprefix(EACH).split(", ")
-    return chosen if dataset in chosen_on else f"{chosen}, another data set"
+    return chosen if dataset in chosen_on else f"{chosen}{ELSEWHERE}"

@@ -14,6 +14,7 @@ from ferbench.benchmark.board import breakdowns, tables
 from ferbench.benchmark.board.comparison import difference
 from ferbench.benchmark.board.costs import pareto
 from ferbench.benchmark.board.literature import CHOSEN, Literature, numbers
+from ferbench.benchmark.board.markdown import escape
 from ferbench.benchmark.board.sections import DataTable, Section, across, sections
 from ferbench.benchmark.board.site import tables as site_tables
 from ferbench.benchmark.errors import RequestError
@@ -53,6 +54,39 @@ def test_rows_of_another_version_of_the_training_code_are_marked(tmp_path: Path)
     text = tables.scores(table_of(tmp_path), None, Literature())
     assert "trained with version t2, most rows t1: compare with care" in text
     assert text.count("most rows") == 1
+
+
+TUNED = "tuned: 30 trials on each of ctbc-twin, oulu_casia-twin"
+
+
+def recipe(chosen: str) -> dict[str, Any]:
+    return {"stages": [], "chosen": chosen}
+
+
+def test_where_a_search_chose_all_recipes_it_is_said_once(tmp_path: Path) -> None:
+    write_cell(tmp_path, "majority", 0.2, kind="floor")
+    for name in ("c3d", "tsm"):
+        write_cell(tmp_path, name, 0.5, recipe=recipe(TUNED))
+        write_cell(tmp_path, name, 0.5, dataset="sendv1-twin", recipe=recipe(f"{TUNED}, another data set"))
+    section = section_of(tmp_path)
+    for table in section.tables:
+        text = tables.scores(table, None, Literature())
+        assert f"Recipes of all rows {escape(TUNED)}." in text
+        assert "| recipe" not in text
+    assert tables.all_datasets(section).count("tuned: 30 trials") == 1
+
+
+def test_rows_with_recipes_by_hand_are_never_beside_others_without_a_mark(tmp_path: Path) -> None:
+    for name, chosen in (("c3d", TUNED), ("tsm", "by hand")):
+        write_cell(tmp_path, name, 0.5, recipe=recipe(chosen))
+        write_cell(tmp_path, name, 0.5, dataset="sendv1-twin", recipe=recipe(chosen))
+    section = section_of(tmp_path)
+    text = tables.scores(section.tables[0], None, Literature())
+    assert "| recipe" in text
+    assert "Recipes of all rows" not in text
+    (line,) = (line for line in text.splitlines() if "| tsm" in line)
+    assert "| by hand " in line
+    assert "recipe tuned: 30 trials" in tables.all_datasets(section)
 
 
 def test_rows_of_other_hardware_are_marked(tmp_path: Path) -> None:
