@@ -21,7 +21,7 @@ from ferbench.benchmark.tuning.space import (
     suggested,
     told,
 )
-from ferbench.models.recipe_changes import LONGEST, checked, spelled
+from ferbench.models.recipe_changes import LONGEST, changed, checked, spelled
 
 
 class Longest:
@@ -90,3 +90,10 @@ def test_a_recipe_says_what_differs_and_no_more() -> None:
 
 def test_numbers_have_two_digits() -> None:
     assert [rounded(x) for x in (0.0012345, 0.02999, 1e-5)] == [0.0012, 0.03, 1e-5]
+
+
+def test_a_changed_recipe_is_no_longer_the_one_that_a_search_chose() -> None:
+    cnn = architectures.get("cnn")
+    searched = replace(cnn, sizes={name: replace(size, searched=True) for name, size in cnn.sizes.items()})
+    assert not any(size.searched for size in changed(searched, "lr=0.5").sizes.values())
+    assert all(size.searched for size in changed(searched, "image_size=64").sizes.values())
