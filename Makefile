@@ -79,5 +79,5 @@ lock: $(READY) ## Write the versions that are installed now into constraints.txt
 	@$(PY) -m uv pip freeze --python $(PY) --exclude-editable --quiet | grep -v '^pip==' > constraints.txt
 	@wc -l constraints.txt
 
-clean: ## Remove .venv, twins, frame stores and this machine's results; published records stay.
-	rm -rf .venv .cache $(filter-out results/published,$(wildcard results/*))
+clean: ## Remove .venv, twins, frame stores and this machine's results; committed records stay.
+	rm -rf .venv .cache $(filter-out results/published results/h100,$(wildcard results/*))
