@@ -155,6 +155,8 @@ def run_cell(
     folder = cell.folder(results, location.name)
     if model is not None:
         keep_weights(cell, folder, model, record)
+    else:
+        (folder / WEIGHTS).unlink(missing_ok=True)  # of an earlier record of this cell
     write_record(folder, record, table, validation)
     if keeper:
         keeper.forget()
@@ -188,8 +190,9 @@ def keep_weights(cell: Cell, folder: Path, model: torch.nn.Module, record: dict[
 def a_better_is_kept(folder: Path, headline: Headline) -> bool:
     """Whether the weights of a better row of the same data set, seed and fold are kept already."""
     beside = [file.parent for file in folder.parent.parent.glob(f"*/{folder.name}/{WEIGHTS}")]
-    others = [read_record(other) for other in beside if other != folder]
-    return any(other is not None and other.headline.value > headline.value for other in others)
+    others = [record for other in beside if other != folder and (record := read_record(other)) is not None]
+    # Weights of an earlier record may lie beside that of a cell that has failed since.
+    return any(other.data["status"] == "ok" and other.headline.value > headline.value for other in others)
 
 
 def _architecture_cell(

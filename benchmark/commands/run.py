@@ -185,12 +185,16 @@ def untested_pairs(
 
 
 def leave_best(made: Sequence[Path], suite: Path) -> None:
-    """Of the cells that were made now, removes the weights of those that are not of the best row of their data set."""
+    """Of the cells that were made now, removes the weights of those that are not of the best row of their data set.
+
+    A row counts by all its cells: one that is the best of a single seed may have kept the weights of that one alone.
+    """
     for dataset in sorted({folder.parent.parent for folder in made}):
         rows: dict[str, list[float]] = defaultdict(list)
-        for file in dataset.glob(f"*/*/{WEIGHTS}"):
-            if (record := read_record(file.parent)) is not None and record.data["status"] == "ok":
-                rows[file.parent.parent.name].append(record.headline.value)
+        for row in {file.parent.parent for file in dataset.glob(f"*/*/{WEIGHTS}")}:
+            for folder in row.glob("seed*-fold*"):
+                if (record := read_record(folder)) is not None and record.data["status"] == "ok":
+                    rows[row.name].append(record.headline.value)
         best = max(rows, key=lambda row: (fmean(rows[row]), row), default="")
         for folder in made:
             if folder.parent.parent == dataset and folder.parent.name != best:

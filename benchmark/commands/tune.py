@@ -124,6 +124,7 @@ def _cells(asked: TuneRequest, dataset: str, budget: float, data: Path | None) -
     if asked.size and asked.size not in get_args(SizeName):
         raise RequestError(f"--size {asked.size}: use {', '.join(get_args(SizeName))}")
     suite = suite.model_copy(update=changes)
+    suite._tuned = None  # a search begins at the recipes of the files, not at those of an earlier one
     found = cells_of(name, suite, asked.architectures or None, [dataset], data)
     cells: dict[str, Cell] = {}
     for cell in found:

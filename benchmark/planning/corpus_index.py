@@ -32,8 +32,16 @@ ABOUT, FRAMES = "about", "frames."
 
 
 def state_of(root: Path) -> str | None:
-    """Hash of the names, sizes and times of all files below a folder; None where they are few, or where a folder is a
-    link, whose content nobody looks through."""
+    """Hash of the names, sizes and times of all files below a folder; None where they are few, where a folder is a
+    link, whose content nobody looks through, or where something cannot be looked at, such as a link that leads nowhere:
+    whether that matters is for the reader to say."""
+    try:
+        return _state_of(root)
+    except OSError:
+        return None
+
+
+def _state_of(root: Path) -> str | None:
     digest, count = hashlib.blake2b(digest_size=16), 0
     for folder, entries in _folders(str(root)):
         lines = []

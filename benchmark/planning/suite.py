@@ -331,6 +331,8 @@ def cells_of(
     named_data = [d for d in data_sets.names() if d not in left_out] if every else suite.datasets
     named_data = [*named_data, *(d for d in suite.also_datasets if d not in named_data)]
     datasets = _chosen([*named_data, *own], only_datasets, data_sets.names(), "data set")
+    if not datasets:
+        raise RequestError(f"suite {name}: it names no data set, or is without all that it names: add one to datasets")
     _refuse_unknown_data_sets(name, suite)
     met = _met(suite, rows, _chosen([*named_data, *own], None, data_sets.names(), "data set"),
                trained, only_datasets)  # fmt: skip

@@ -147,6 +147,9 @@ def lines_of(rows: list[Expected], unknown: list[str], slots: int) -> Iterator[s
     """The estimate as it is printed."""
     if not rows and unknown:
         raise RequestError(f"nothing can be estimated: {unknown[0]}")
+    if not rows:
+        yield "nothing to train: what is left to run, if anything, are floors, oracles and ensembles: seconds each"
+        return
     yield f"{'architecture':<40} {'cells':>5} {'hours':>9} {'longest, h':>10} {'memory, GB':>10}  seen in"
     for row in rows:
         yield (f"{row.architecture:<40} {row.cells:>5} {row.seconds / 3600:>9.2f} {row.longest / 3600:>10.2f} "

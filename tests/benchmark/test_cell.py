@@ -67,6 +67,15 @@ def rows(twins: Path, results: Path, record: Record) -> dict[str, Record]:
     return {**floors, "toy_quick": record}
 
 
+def test_weights_of_an_earlier_record_do_not_stay_beside_one_that_keeps_none(twins: Path, tmp_path: Path) -> None:
+    cell = cell_of("toy_quick")
+    file = cell.folder(tmp_path, "affectnet_small-twin") / "weights.safetensors"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"-")
+    made(cell, twins, tmp_path)
+    assert not file.exists()
+
+
 def test_a_record_says_what_was_run_and_where(record: Record, twins: Path) -> None:
     data = record.data
     assert (data["status"], data["error"], data["kind"], data["source"]) == ("ok", None, "architecture", "twin")

@@ -16,13 +16,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from ferbench.benchmark.cell import a_better_is_kept
 from ferbench.benchmark.commands.evaluate import Request, evaluate_predictor
 from ferbench.benchmark.commands.run import leave_best
 from ferbench.benchmark.commands.weights import hand_out, weights_of
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.learning.kept import ABOUT, About, about_of, keep, read_kept
 from ferbench.benchmark.planning.registry import architectures
-from ferbench.benchmark.records.record import WEIGHTS, read_records
+from ferbench.benchmark.records.record import WEIGHTS, Headline, read_records
 from tests.benchmark.written_cells import write_cell
 from tests.conftest import Ferbench
 
@@ -200,6 +201,24 @@ def test_a_run_leaves_the_weights_of_the_best_row_and_those_of_earlier_runs(tmp_
         (folder / WEIGHTS).write_bytes(b"-")
     leave_best([folders["c3d"], folders["tsm"]], tmp_path / "default")
     assert {name for name, folder in folders.items() if (folder / WEIGHTS).is_file()} == {"c3d", "cnn"}
+
+
+def test_the_best_row_is_the_one_that_is_best_over_all_its_seeds(tmp_path: Path) -> None:
+    skills = {"c3d": (0.8, 0.8, 0.8), "tsm": (0.1, 0.1, 0.95)}
+    folders = {name: [write_cell(tmp_path, name, skill, seed=seed) for seed, skill in enumerate(of)]
+               for name, of in skills.items()}  # fmt: skip
+    for folder in (*folders["c3d"], folders["tsm"][2]):  # as a run keeps them: tsm is better under the last seed alone
+        (folder / WEIGHTS).write_bytes(b"-")
+    leave_best([folder for of in folders.values() for folder in of], tmp_path / "default")
+    assert {name: [(f / WEIGHTS).is_file() for f in of] for name, of in folders.items()} == {
+        "c3d": [True, True, True], "tsm": [False, False, False],
+    }  # fmt: skip
+
+
+def test_weights_beside_a_cell_that_has_failed_since_stand_in_nobodys_way(tmp_path: Path) -> None:
+    failed = write_cell(tmp_path, "c3d", error="killed")
+    (failed / WEIGHTS).write_bytes(b"-")
+    assert not a_better_is_kept(write_cell(tmp_path, "tsm"), Headline("abaw", 0.1))
 
 
 def test_where_all_weights_are_asked_for_a_finished_cell_without_them_is_run_again(

@@ -98,3 +98,10 @@ def test_a_folder_with_a_linked_folder_is_always_read(folder: tuple[Path, list[s
 def test_a_small_folder_is_always_read(folder: tuple[Path, list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(corpus_index, "FEWEST_FILES", 100_000)
     assert state_of(folder[0]) is None
+
+
+def test_a_folder_with_a_link_that_leads_nowhere_is_left_to_the_reader(tmp_path: Path) -> None:
+    root = twin("oulu_casia", tmp_path / "oulu_casia")
+    (root / "not fetched.png").symlink_to(tmp_path / "nowhere")
+    assert state_of(root) is None
+    assert locate_folder("oulu_casia", root, data_sets.get("oulu_casia").protocol).root == root

@@ -316,6 +316,7 @@ def test_a_wrong_file_is_told_with_its_name_the_key_and_what_is_allowed(
     [
         ("architectures: [c3]", "unknown architecture 'c3': did you mean 'c3d'?"),
         ("datasets: [oulu]", "unknown data set 'oulu': did you mean 'oulu_casia'?"),
+        ("datasets: []", "suite mine: it names no data set, or is without all that it names: add one to datasets"),
         ("twins: {oulu: {scale: 1}}", "suite mine, twins: unknown data set 'oulu'"),
         ("protocols: {oulu: {folds: 2}}", "suite mine, protocols: unknown data set 'oulu'"),
         (

@@ -10,6 +10,7 @@ import pytest
 from ferbench.benchmark.commands.run import RunRequest, run_suite
 from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.records.record import RECORD
+from ferbench.benchmark.running.estimate import lines_of
 
 SUITE = """
 description: to be estimated
@@ -71,3 +72,8 @@ def test_data_that_are_not_there_are_named(results: Path, tmp_path: Path, capsys
     file.write_text(file.read_text().replace("scale: 0.02", "scale: 0.021"))
     with pytest.raises(RequestError, match="affectnet_small-twin: not written yet: give the data with --data"):
         told(results, capsys, suite=str(file), device="cpu")
+
+
+def test_where_nothing_is_left_to_train_it_says_so() -> None:
+    (line,) = lines_of([], [], 4)
+    assert line.startswith("nothing to train")

@@ -9,11 +9,15 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from ferbench.benchmark.board.reading import all_records
 from ferbench.benchmark.board.recipes_compared import recipes_compared
+from ferbench.benchmark.commands.tune import TuneRequest
+from ferbench.benchmark.commands.tune import _cells as searched
 from ferbench.benchmark.commands.tune_report import write_report
 from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.planning.tuned import Tuned
 from ferbench.benchmark.records.installation import CHECKOUT
 from ferbench.benchmark.tuning.worth import RowWorth, searches_in
 from tests.benchmark.written_cells import write_cell
@@ -33,6 +37,15 @@ def begin(folder: Path, *words: object) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command, cwd=CHECKOUT, env=dict(os.environ), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
+
+
+def test_a_search_under_a_suite_of_chosen_recipes_begins_at_those_of_the_files(tmp_path: Path) -> None:
+    tuned = Tuned(datasets=["affectnet_small-twin"], trials=1, budget=1.0, size="tiny", fold=0, seed=0,
+                  recipes={"cnn": {"label_smoothing": 0.2}})  # fmt: skip
+    (tmp_path / "recipes.yaml").write_text(yaml.safe_dump(tuned.model_dump()))
+    (tmp_path / "two.yaml").write_text(f"{SUITE}tuned: recipes.yaml\n")
+    request = TuneRequest([], ["affectnet_small"], 1, "1s", suite=str(tmp_path / "two.yaml"))
+    assert [cell.architecture for cell in searched(request, "affectnet_small", 1.0, None)] == ["cnn", "vit_se"]
 
 
 def test_two_searches_share_a_study_and_a_suite_takes_what_they_choose(tmp_path: Path) -> None:
