@@ -36,6 +36,7 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         "protocol": hash_of(sorted(cell.protocol.as_dict().items())),
         "seed": cell.seed,
         "fold": cell.fold,
+        **_own_reader(cell),
         **({"leaks": "allowed"} if cell.allow_leaks else {}),
         **({"faces": hash_of(faces_key(cell.protocol))} if cell.protocol.faces == "found" else {}),
     }
@@ -65,6 +66,12 @@ def key_parts(cell: Cell, location: Location, device_type: str) -> dict[str, Any
         **files,
         **same,
     }
+
+
+def _own_reader(cell: Cell) -> dict[str, str]:
+    """Hash of what reads a further task on another data set's folder; a twin's identity knows that of the folder."""
+    own = data_sets.get(cell.dataset).folder_name != cell.dataset
+    return {"reader": code_hash(data_sets.module(cell.dataset))} if own else {}
 
 
 def _official_weights(cell: Cell, names: list[str]) -> dict[str, str]:

@@ -97,13 +97,14 @@ class Registry(Generic[T]):
             raise unknown_name(self.kind, name, self._modules)
         return self._modules[name]
 
-    def lenders(self, name: str) -> list[str]:
+    @cache  # noqa: B019 - planning asks for each cell
+    def lenders(self, name: str) -> tuple[str, ...]:
         """Architectures that `name` may start from in one of its sizes (`Trained`), read from its source: planning a
         run imports no architecture."""
         own = self.module(name)
         others = {*self._modules.values()} - {own}  # what another one starts from is its own affair
         files = [source_of(module) for module in closure(own) if module not in others]
-        return sorted({lender for file in files if file for lender in _LENDER.findall(file.read_text("utf-8"))})
+        return tuple(sorted({lender for file in files if file for lender in _LENDER.findall(file.read_text("utf-8"))}))
 
     def uses(self, name: str, word: str) -> bool:
         """Whether the file that defines `name` has this word in it; imports nothing."""

@@ -33,6 +33,7 @@ def hash_of(value: object) -> str:
     return hashlib.sha256(repr(value).encode()).hexdigest()[:16]
 
 
+@cache  # planning asks for each cell
 def code_hash(module: str) -> str:
     """Hash of what a module and all that it imports of its own kind *do*.
 

@@ -116,6 +116,14 @@ def is_lost(future: Future[Any]) -> bool:
     return not future.done() or (not future.cancelled() and isinstance(future.exception(), BrokenProcessPool))
 
 
+def was_asked_to_end(future: Future[Any]) -> bool:
+    """Whether a job ended because its process was told to (SIGTERM), as when a machine is taken away."""
+    from pebble import ProcessExpired
+
+    error = None if future.cancelled() else future.exception()
+    return isinstance(error, ProcessExpired) and error.exitcode == ASKED_TO_END
+
+
 def reason(future: Future[Any], limit: int) -> str | None:
     """Why a job failed, in one line; None when it did not."""
     from pebble import ProcessExpired

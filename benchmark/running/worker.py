@@ -7,11 +7,11 @@ import multiprocessing
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from ferbench.benchmark.cell import made, run_cell
 from ferbench.benchmark.errors import RequestError
@@ -21,6 +21,8 @@ from ferbench.benchmark.records.record import Headline
 from ferbench.benchmark.running.claims import claimed
 from ferbench.benchmark.running.job import name_of
 from ferbench.benchmark.running.processes import leave_with
+
+T = TypeVar("T")
 
 SETTINGS = {
     # Measured: training 1.2 to 1.7 times faster, 5% more memory. glibc reads them when a process starts.
@@ -159,16 +161,16 @@ def make_cell(
             return Made(headline, 0.0, by_another=True)
         began = time.monotonic()
         with telling(name_of(cell, location)) as say:
-            headline = _run_or_leave(cell, location, about, device_type, workers, results, say)
+            headline = or_leave(lambda: run_cell(cell, location, about, device_type, workers, results, say))
         return Made(headline, time.monotonic() - began)
 
 
-def _run_or_leave(*cell: Any) -> Headline:
-    """`run_cell`; ends this process where it was asked to end and the training has kept its state."""
+def or_leave(work: Callable[[], T]) -> T:
+    """What this work returns; ends this process where it was asked to end and a training has kept its state."""
     from ferbench.benchmark.learning.resuming import LeftError
 
     try:
-        return run_cell(*cell)
+        return work()
     except LeftError:
         os._exit(128 + signal.SIGTERM)
 

@@ -16,6 +16,7 @@ from ferbench.benchmark.planning.suite import Cell
 from ferbench.benchmark.records.provenance import code_hash, hash_of
 from ferbench.benchmark.records.record import WEIGHTS, Record, finished, read_record
 from ferbench.benchmark.records.transfers import SUITE_ENDING, transfer_name
+from ferbench.benchmark.transfer.shared import shared_classes
 
 CODE = ("ferbench.benchmark.transfer.shared", "ferbench.benchmark.learning.training")
 """The modules that decide what a model answers; those that run them may change."""
@@ -105,7 +106,8 @@ def pairs_of(places: Sequence[Place], names: Sequence[str]) -> list[Pair]:
     """Every trained cell of fold 0 with every other of the named data sets; not two that share their pictures.
 
     Raises:
-        RequestError: fewer than two data sets, one without classes, or twins and real data together.
+        RequestError: fewer than two data sets, one without classes, two without classes in common, or twins and real
+            data together.
     """
     if len(set(names)) < 2:
         raise RequestError("--transfer takes two data sets at least, as A,B: each is tested under models of the others")
@@ -117,7 +119,11 @@ def pairs_of(places: Sequence[Place], names: Sequence[str]) -> list[Pair]:
         twin = next(place.cell.dataset for place in trained if place.location.source == "twin")
         raise RequestError(f"--transfer: {twin} is a twin and others are real data: put its folder below --data too, "
                            "or leave it out")  # fmt: skip
-    return list(_paired(trained))
+    pairs = list(_paired(trained))
+    for pair in pairs:  # before anything is trained for it
+        source, target = (place.cell.dataset for place in (pair.source, pair.tested_on))
+        shared_classes(data_sets.get(source).classes, data_sets.get(target).classes, f"--transfer {source},{target}")
+    return pairs
 
 
 def _paired(trained: Sequence[Place]) -> Iterator[Pair]:

@@ -10,6 +10,7 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Report
 from ferbench.benchmark.records.record import read_record
 from ferbench.benchmark.running.progress import clock
+from ferbench.benchmark.running.worker import reason_of
 from ferbench.benchmark.transfer.pairs import Pair
 
 
@@ -34,9 +35,10 @@ def run_pairs(pairs: Sequence[Pair], results: Path, device_type: str, report: Re
         try:
             refuse_untrained(pair, results)
             test_on_other(pair, results, torch.device(device_type), lambda text: report(where + text))  # noqa: B023
-        except (RequestError, DataError) as error:
+        except Exception as error:  # whatever it was, the others go on, and so does the board
             failed += 1
-            report(f"{where}{pair.name} / {pair.source.cell.architecture}: {error}")
+            said = str(error) if isinstance(error, (RequestError, DataError)) else reason_of(error)
+            report(f"{where}{pair.name} / {pair.source.cell.architecture}: {said}")
     print(f"{len(pairs) - failed} models tested on other data sets, {failed} failed, in "
           f"{clock(time.monotonic() - began)}")  # fmt: skip
     return failed

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ferbench.benchmark.cell import asked_of, counts_of, prediction_table
+from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.data import Report, open_data
 from ferbench.benchmark.planning.identity import key_of
 from ferbench.benchmark.records.provenance import commit, environment
@@ -46,6 +47,8 @@ def test_on_other(pair: Pair, results: Path, device: torch.device, report: Repor
 
     began = time.perf_counter()
     kept = read_kept(pair.weights(results))
+    if kept.about.key != pair.source.key:
+        raise RequestError(f"{pair.weights(results)}: weights of another training: remove them, and run again")
     target = pair.tested_on
     corpus, store = open_data(target.location, kept.size.image_size, report)
     shared = shared_classes(kept.about.classes, corpus.classes, pair.name)

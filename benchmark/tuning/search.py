@@ -18,7 +18,7 @@ from ferbench.benchmark.records.provenance import available_cores
 from ferbench.benchmark.records.scratch import scratch
 from ferbench.benchmark.running import worker
 from ferbench.benchmark.running.job import DATA_TIME_LIMIT
-from ferbench.benchmark.running.local_pool import LocalPool, is_lost, reason
+from ferbench.benchmark.running.local_pool import LocalPool, is_lost, reason, was_asked_to_end
 from ferbench.benchmark.running.progress import RunProgress
 from ferbench.benchmark.running.scheduler import MOST_BREAKS, asked_to_stop
 from ferbench.benchmark.tuning.study import ROW, RowStudy, asking
@@ -113,7 +113,7 @@ class _Loop:
         self.studies, self.trials, self.pool, self.progress, self.asked = studies, trials, pool, progress, asked
         self.at_work: dict[Future[Any], _AtWork] = {}
         self.breaks = 0
-        """How often the pool broke since a trial was done with."""
+        """How often the pool broke, or a worker was told to end, since a trial was done with."""
 
     def prepare(self) -> None:
         """Decodes what the rows read, a data set and image size at a time."""
@@ -171,6 +171,10 @@ class _Loop:
 
     def _collect(self, future: Future[Any]) -> None:
         at_work = self.at_work.pop(future)
+        if was_asked_to_end(future):
+            self._count_break()
+            at_work.study.leave(at_work.trial)
+            return
         self.breaks = 0
         error = reason(future, at_work.task.cell.time_limit)
         found = Attempt("failed", None, reason=error) if error else future.result()
@@ -187,14 +191,18 @@ class _Loop:
 
     def _begin_again(self) -> None:
         """Replaces a pool that broke, as it does when a worker is killed while none has a task."""
-        self.breaks += 1
-        if self.breaks > MOST_BREAKS:
-            raise RequestError(NO_WORKER)
+        self._count_break()
         for future in list(self.at_work):
             if is_lost(future):
                 lost = self.at_work.pop(future)
                 lost.study.leave(lost.trial)
         self.pool.begin_again()
+
+    def _count_break(self) -> None:
+        """Ends a search whose workers end before any trial does."""
+        self.breaks += 1
+        if self.breaks > MOST_BREAKS:
+            raise RequestError(NO_WORKER)
 
     def leave_all(self) -> None:
         """Gives up what is at work: it does not count."""

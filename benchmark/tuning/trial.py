@@ -16,7 +16,7 @@ from ferbench.benchmark.planning.closed import parts_without_test
 from ferbench.benchmark.planning.data import Location, Report, open_data, read_corpus_once
 from ferbench.benchmark.planning.registry import architectures, data_sets
 from ferbench.benchmark.planning.suite import Cell
-from ferbench.benchmark.running.worker import telling, told_in_one_line
+from ferbench.benchmark.running.worker import or_leave, telling, told_in_one_line
 from ferbench.benchmark.tuning.storage import study_in
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def attempt(task: Task) -> Attempt:
             raise PrunedError
 
     with telling(task.name) as say:
-        return trained(task, tell, say)
+        return or_leave(lambda: trained(task, tell, say))
 
 
 def trained(task: Task, tell: Callable[[int, float], None], report: Report) -> Attempt:

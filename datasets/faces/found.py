@@ -55,7 +55,7 @@ class Found:
 
 
 def with_found_faces(corpus: Corpus, folder: Path, progress: Progress | None = None) -> Corpus:
-    """The corpus with the boxes of the faces that are found in it.
+    """The corpus with the boxes of the faces that are found in it; tracks that no sample uses are not opened.
 
     folder: where what is found is kept; it belongs to these frames and this detector.
 
@@ -65,6 +65,7 @@ def with_found_faces(corpus: Corpus, folder: Path, progress: Progress | None = N
     """
     tracks = len(corpus.track_start) - 1
     begins = [*range(0, tracks, TRACKS_AT_ONCE), tracks]
+    used = np.isin(np.arange(tracks), corpus.track)
     detector: Detector | None = None
     boxes, seen = [], []
     folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +76,7 @@ def with_found_faces(corpus: Corpus, folder: Path, progress: Progress | None = N
             detector = detector or Detector()
             each = []
             for track in range(begin, end):
-                each.append(found_in(corpus, track, detector))
+                each.append(found_in(corpus, track, detector) if used[track] else _nothing(corpus, track))
                 if progress:
                     progress(track + 1, tracks)
             part = Found(np.concatenate([f.boxes for f in each]), np.concatenate([f.seen for f in each]))
@@ -95,6 +96,12 @@ def _kept(file: Path, frames: int) -> Found | None:
     except Exception:  # none yet, or a damaged file, which can raise anything
         return None
     return found if found.boxes.shape == (frames, 4) and found.seen.shape == (frames,) else None
+
+
+def _nothing(corpus: Corpus, track: int) -> Found:
+    """Of a track that is not looked at."""
+    frames = int(corpus.track_start[track + 1] - corpus.track_start[track])
+    return Found(np.full((frames, 4), np.nan), np.zeros(frames, dtype=bool))
 
 
 def found_in(corpus: Corpus, track: int, detector: Detector) -> Found:

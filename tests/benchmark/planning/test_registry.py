@@ -140,4 +140,4 @@ def test_lenders_read_from_the_source_are_those_declared(name: str) -> None:
 
 
 def test_a_variant_has_the_lenders_of_its_base() -> None:
-    assert architectures.lenders("cnn_rnn@frames=4") == architectures.lenders("cnn_rnn") == ["cnn"]
+    assert architectures.lenders("cnn_rnn@frames=4") == architectures.lenders("cnn_rnn") == ("cnn",)

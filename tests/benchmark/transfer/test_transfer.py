@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 
 from ferbench.benchmark.commands.run import RunRequest, run_suite
 from ferbench.benchmark.errors import RequestError
+from ferbench.benchmark.learning import kept
 from ferbench.benchmark.planning.registry import data_sets
 from ferbench.benchmark.planning.suite import Cell, cells_of, load_suite
 from ferbench.benchmark.records.record import WEIGHTS, read_record
 from ferbench.benchmark.records.transfers import transfer_name
 from ferbench.benchmark.running.scheduler import located
+from ferbench.benchmark.transfer import tested
 from ferbench.benchmark.transfer.pairs import Place, pairs_of
 from ferbench.benchmark.transfer.shared import restricted, samples_asked, shared_classes
 from ferbench.datasets.items import Item, corpus_of
@@ -108,6 +112,22 @@ def test_what_cannot_be_asked_is_said_before_anything_runs(toys_installed: None,
     with pytest.raises(RequestError, match="unknown data set 'jafe': did you mean 'jaffe'"):
         ran(tmp_path, None, text=SUITE + "transfer: [jafe, ck_plus]\n")
     assert not (tmp_path / "results").exists() or not list((tmp_path / "results").rglob("record.json"))
+
+
+def test_data_sets_without_classes_in_common_are_refused(toys_installed: None, tmp_path: Path) -> None:
+    text = SUITE.replace("[ck_plus, jaffe, raf_db]", "[sendv1, jaffe]").replace("ck_plus: {folds: 2}, ", "").replace(
+        "ck_plus: {scale: 0.05}", "sendv1: {scale: 0.05}")  # fmt: skip
+    with pytest.raises(RequestError, match=r"--transfer (sendv1,jaffe|jaffe,sendv1): [01] classes in common"):
+        pairs_of(places(tmp_path, text), ["sendv1", "jaffe"])
+
+
+def test_weights_of_another_training_are_not_asked(
+    toys_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (pair, *_) = pairs_of(places(tmp_path), ["jaffe", "raf_db"])
+    monkeypatch.setattr(kept, "read_kept", lambda file: SimpleNamespace(about=SimpleNamespace(key="another")))
+    with pytest.raises(RequestError, match="weights of another training: remove them"):
+        tested.test_on_other(pair, tmp_path, torch.device("cpu"), print)
 
 
 def test_twins_are_not_tested_under_models_of_real_data(toys_installed: None, tmp_path: Path) -> None:

@@ -137,6 +137,20 @@ def test_a_trial_that_is_lost_with_its_pool_does_not_count(
     assert [t["row"] for t in tried] == [t["row"] for t in trials_in(tmp_path / "undisturbed")["cnn"]]
 
 
+def asked_to_end(task: Task) -> Attempt:
+    raise pebble.ProcessExpired("told to end", code=128 + signal.SIGTERM)
+
+
+def test_a_trial_whose_process_is_told_to_end_does_not_count(tmp_path: Path, pool: type[AtOnce]) -> None:
+    pool.answer = staticmethod(lambda task: asked_to_end(task) if len(pool.tasks) in (2, 4) else score(task))
+    assert tune(request(tmp_path, 4, ("cnn",))) == 0
+    assert [trial["state"] for trial in trials_in(tmp_path)["cnn"]] == ["finished"] * 5
+    assert len(pool.tasks) == 7
+    pool.answer = staticmethod(asked_to_end)
+    with pytest.raises(RequestError, match="worker processes are killed, or cannot be started"):
+        tune(request(tmp_path, 5, ("cnn",)))
+
+
 def test_where_no_worker_can_live_the_search_ends_in_one_line(tmp_path: Path, pool: type[AtOnce]) -> None:
     def answer(task: Task) -> Attempt:
         pool.active = False

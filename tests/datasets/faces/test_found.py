@@ -73,6 +73,23 @@ def test_what_was_found_is_not_looked_for_again(
     assert np.array_equal(first.boxes, again.boxes, equal_nan=True)  # type: ignore[arg-type]
 
 
+def test_a_track_that_no_sample_uses_is_not_opened(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(found, "Detector", lambda: None)
+    monkeypatch.setattr(found, "found_in", lambda corpus, track, detector: asked.append(track) or found._nothing(
+        corpus, track))  # fmt: skip
+    closed = replace(
+        corpus, sample_id=corpus.sample_id[:2], track=corpus.track[:2], start=corpus.start[:2], stop=corpus.stop[:2],
+        label=corpus.label[:2],
+    )  # fmt: skip
+    boxed = with_found_faces(closed, tmp_path)
+    assert asked == [0, 1]
+    assert boxed.boxes is not None
+    assert len(boxed.boxes) == len(corpus.frames)
+
+
 def test_a_frame_without_a_box_is_its_centred_square() -> None:
     picture = Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8))
     without = face_of(picture, 16, None)
