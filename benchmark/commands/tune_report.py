@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
+from statistics import fmean
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
@@ -168,23 +170,29 @@ def _ranks(worth: Worth) -> str:
     return f"{text[0].upper()}{text[1:]}."
 
 
+def _places(found: Sequence[Worth]) -> list[str]:
+    """All rows, those first that have the best ranks over all data sets after all trials: a row has one colour."""
+    ranks: dict[str, list[int]] = defaultdict(list)
+    for worth in found:
+        for row, rank in zip(worth.rows, worth.ranks(worth.trials), strict=True):
+            ranks[row.row].append(rank)
+    return sorted(ranks, key=lambda row: (fmean(ranks[row]), row))
+
+
 def plot(found: Sequence[Worth]) -> Figure:
     """A panel a data set: the expected best over the number of trials, the score by hand as a dashed line."""
     drawn, axes = panels(len(found), 5.4, 3.6)
-    order: list[str] = []
+    order = _places(found)
     for worth, axis in zip(found, axes, strict=True):
         numbers = list(range(1, worth.trials + 1))
-        final = worth.scores(worth.trials)
-        ranked = sorted(range(len(final)), key=lambda i: -final[i])
         shown = []
-        for place, index in enumerate(ranked):
-            row = worth.rows[index]
+        for row in sorted(worth.rows, key=lambda row: order.index(row.row)):
+            place = order.index(row.row)
             shown.append((place, row.row, numbers, row.expected(numbers).tolist()))
             if place < len(COLORS) - 1:
                 if row.by_hand is not None:
                     axis.axhline(row.by_hand, color=COLORS[place], ls="--", lw=1.2, zorder=2)
                 axis.fill_between(numbers, *row.interval(numbers), color=COLORS[place], alpha=0.12, lw=0)
-            order += [row.row] if row.row not in order else []
         lines(axis, shown)
         axis.set(title=worth.dataset, xlabel="trials", ylabel="expected best, validation")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
