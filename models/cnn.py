@@ -75,9 +75,9 @@ ARCHITECTURE = Architecture(
                 Stage(
                     epochs=20,
                     max_samples=10_000,
-                    batch_size=32,
+                    batch_size=16,
                     lr=2e-3,
-                    weight_decay=0.05,
+                    weight_decay=0.00025,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
                     augmentation="light",
@@ -85,6 +85,7 @@ ARCHITECTURE = Architecture(
             ),
             weights=(Weights("geometry-resnet", "backbone"),),
             channels_last=True,
+            searched=True,
         ),
         "small": Size(
             build=lambda classes: Mirrored(CNN(classes, resnet_small())),

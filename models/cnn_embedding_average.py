@@ -75,10 +75,10 @@ ARCHITECTURE = Architecture(
                 Stage(
                     epochs=40,
                     max_samples=20_000,
-                    batch_size=32,
-                    lr=1e-2,
-                    weight_decay=0.05,
-                    label_smoothing=0.05,
+                    batch_size=64,
+                    lr=0.014,
+                    weight_decay=0.0005,
+                    label_smoothing=0.0,
                     class_weights="sqrt_inverse",
                     gradient_norm=5.0,
                     frozen=("backbone",),
@@ -87,6 +87,7 @@ ARCHITECTURE = Architecture(
             ),
             trained=(Trained("cnn", "backbone", "backbone"),),
             channels_last=True,
+            searched=True,
         ),
     },
 )

@@ -69,10 +69,10 @@ ARCHITECTURE = Architecture(
                 Stage(
                     epochs=40,
                     max_samples=20_000,
-                    batch_size=32,
-                    lr=2e-3,
-                    weight_decay=0.05,
-                    label_smoothing=0.05,
+                    batch_size=16,
+                    lr=0.0046,
+                    weight_decay=0.022,
+                    label_smoothing=0.2,
                     class_weights="sqrt_inverse",
                     gradient_norm=5.0,
                     frozen=("backbone",),
@@ -81,6 +81,7 @@ ARCHITECTURE = Architecture(
             ),
             trained=(Trained("cnn", "backbone", "backbone"),),
             channels_last=True,
+            searched=True,
         ),
     },
 )

@@ -82,8 +82,8 @@ def sizes(attention: bool = True) -> Mapping[str, Size]:
                     epochs=20,
                     max_samples=16_000,
                     batch_size=32,
-                    lr=2e-3,
-                    weight_decay=0.01,
+                    lr=0.0097,
+                    weight_decay=0.053,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
                     augmentation="light",
@@ -94,6 +94,7 @@ def sizes(attention: bool = True) -> Mapping[str, Size]:
             ),
             weights=(Weights("geometry-mobilenet_v3", "backbone"),),
             channels_last=True,
+            searched=True,
         ),
     }
 

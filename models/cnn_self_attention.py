@@ -75,11 +75,12 @@ ARCHITECTURE = Architecture(
                 Stage(
                     epochs=40,
                     max_samples=20_000,
-                    batch_size=32,
-                    lr=5e-4,
-                    weight_decay=0.05,
+                    batch_size=8,
+                    lr=0.0016,
+                    weight_decay=0.00011,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
+                    augmentation="none",
                     gradient_norm=5.0,
                     frozen=("backbone",),
                     reads="backbone",
@@ -87,6 +88,7 @@ ARCHITECTURE = Architecture(
             ),
             trained=(Trained("cnn", "backbone", "backbone"),),
             channels_last=True,
+            searched=True,
         ),
     },
 )

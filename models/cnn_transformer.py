@@ -81,11 +81,12 @@ ARCHITECTURE = Architecture(
                 Stage(
                     epochs=40,
                     max_samples=20_000,
-                    batch_size=32,
-                    lr=2e-3,
-                    weight_decay=0.05,
+                    batch_size=8,
+                    lr=0.00062,
+                    weight_decay=0.0012,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
+                    augmentation="none",
                     gradient_norm=5.0,
                     frozen=("backbone",),
                     reads="backbone",
@@ -93,6 +94,7 @@ ARCHITECTURE = Architecture(
             ),
             trained=(Trained("cnn", "backbone", "backbone"),),
             channels_last=True,
+            searched=True,
         ),
         "small": Size(
             build=lambda classes: OverFrames(resnet_small(), TransformerHead(classes, 256, 192, heads=6, dropout=0.1)),

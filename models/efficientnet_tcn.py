@@ -86,8 +86,8 @@ ARCHITECTURE = Architecture(
                     epochs=40,
                     max_samples=20_000,
                     batch_size=32,
-                    lr=5e-3,
-                    weight_decay=0.01,
+                    lr=0.0035,
+                    weight_decay=0.034,
                     label_smoothing=0.05,
                     class_weights="sqrt_inverse",
                     augmentation="light",
@@ -98,6 +98,7 @@ ARCHITECTURE = Architecture(
             ),
             weights=(Weights("geometry-mobilenet_v3", "backbone"),),
             channels_last=True,
+            searched=True,
         ),
     },
 )

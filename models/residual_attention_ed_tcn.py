@@ -75,9 +75,10 @@ ARCHITECTURE = Architecture(
                 Stage(
                     epochs=20,
                     max_samples=12_000,
-                    batch_size=32,
-                    lr=2e-3,
-                    weight_decay=0.01,
+                    batch_size=16,
+                    lr=0.0018,
+                    weight_decay=0.0032,
+                    label_smoothing=0.05,
                     class_weights="sqrt_inverse",
                     augmentation="none",
                     gradient_norm=5.0,
@@ -88,6 +89,7 @@ ARCHITECTURE = Architecture(
             ),
             trained=(Trained("residual_attention", "backbone", "backbone"),),
             channels_last=True,
+            searched=True,
         ),
     },
 )

@@ -82,9 +82,10 @@ ARCHITECTURE = Architecture(
                 Stage(
                     epochs=20,
                     max_samples=12_000,
-                    batch_size=32,
-                    lr=2e-3,
-                    weight_decay=0.01,
+                    batch_size=64,
+                    lr=0.016,
+                    weight_decay=0.0013,
+                    label_smoothing=0.05,
                     class_weights="sqrt_inverse",
                     augmentation="none",
                     gradient_norm=5.0,
@@ -95,6 +96,7 @@ ARCHITECTURE = Architecture(
             ),
             trained=(Trained("residual_attention", "backbone", "backbone"),),
             channels_last=True,
+            searched=True,
         ),
     },
 )

@@ -72,10 +72,10 @@ ARCHITECTURE = Architecture(
                 Stage(
                     epochs=40,
                     max_samples=20_000,
-                    batch_size=32,
-                    lr=2e-3,
-                    weight_decay=0.01,
-                    label_smoothing=0.05,
+                    batch_size=16,
+                    lr=0.0018,
+                    weight_decay=3.7e-05,
+                    label_smoothing=0.2,
                     class_weights="sqrt_inverse",
                     augmentation="none",
                     gradient_norm=5.0,
@@ -85,6 +85,7 @@ ARCHITECTURE = Architecture(
             ),
             weights=(Weights("geometry-resnet", "backbone"),),
             channels_last=True,
+            searched=True,
         ),
     },
 )

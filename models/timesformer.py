@@ -130,10 +130,10 @@ def sizes(full: int, tiny: int) -> Mapping[str, Size]:
                 Stage(
                     epochs=9,
                     max_samples=2_900,
-                    batch_size=8,
-                    lr=4e-3,
-                    weight_decay=0.05,
-                    label_smoothing=0.05,
+                    batch_size=16,
+                    lr=0.0032,
+                    weight_decay=0.0003,
+                    label_smoothing=0.2,
                     class_weights="sqrt_inverse",
                     augmentation="none",
                     gradient_norm=1.0,
@@ -141,6 +141,7 @@ def sizes(full: int, tiny: int) -> Mapping[str, Size]:
                 ),
             ),
             weights=(Weights("geometry-vit", "backbone"),),
+            searched=True,
         ),
     }
 

@@ -90,10 +90,10 @@ ARCHITECTURE = Architecture(
                 Stage(
                     epochs=60,
                     max_samples=20_000,
-                    batch_size=32,
-                    lr=2e-3,
-                    weight_decay=0.05,
-                    label_smoothing=0.05,
+                    batch_size=64,
+                    lr=0.0039,
+                    weight_decay=0.011,
+                    label_smoothing=0.0,
                     class_weights="sqrt_inverse",
                     augmentation="light",
                     gradient_norm=1.0,
@@ -102,6 +102,7 @@ ARCHITECTURE = Architecture(
                 ),
             ),
             weights=(Weights("geometry-vit", "backbone"),),
+            searched=True,
         ),
     },
 )

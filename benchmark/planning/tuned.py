@@ -11,7 +11,7 @@ from ferbench.benchmark.errors import RequestError
 from ferbench.benchmark.planning.yaml_file import read_yaml
 from ferbench.benchmark.records.record import BY_HAND, ELSEWHERE
 
-SHIPPED = "tuned: 30 trials on each of affectnet_small-twin, oulu_casia-twin"
+SHIPPED = "tuned: 30 trials on each of oulu_casia-twin, affectnet_small-twin"
 """How the recipes of architecture files were chosen that are by search (`Size.searched`)."""
 EACH = "each of "
 """Before the names of several data sets."""

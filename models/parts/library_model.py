@@ -134,6 +134,7 @@ def probed(sizes: Mapping[str, Size], stages: Mapping[str, Stage]) -> dict[str, 
             build=lambda classes: Probe(cast(LibraryModel, size.build(classes)), classes),
             stages=(replace(stage, name="probe", frozen=("backbone",)),),
             official=tuple(replace(entry, into=f"backbone.{entry.into}") for entry in size.official),
+            searched=False,
         )
 
     return {name: of(size, stages[name]) for name, size in sizes.items()}
