@@ -28,6 +28,8 @@ from PIL import Image
 HEAT = "Blues"
 """Colour map of all heat maps: lightness alone carries the value."""
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#222222")
+_LONGEST = 44
+"""Letters of a title; that of no file in `models/` has more."""
 _MARKERS = ("o", "s", "^", "D", "v", "P")
 OTHERS = "the others"
 
@@ -80,6 +82,11 @@ def panels(number: int, width: float, height: float, columns: int = 2) -> tuple[
         bottom = (rows - 1 - row + _MARGINS["bottom"] / height) / rows
         axes.append(figure.add_axes((left, bottom, across / width / columns, up / height / rows)))
     return figure, axes
+
+
+def short(title: str) -> str:
+    """A title that leaves room for what is drawn: of a long one, as of a row with many changes, its two ends."""
+    return title if len(title) <= _LONGEST else f"{title[: _LONGEST - 17]}…{title[-16:]}"
 
 
 def inside(width: float, height: float) -> tuple[float, float]:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ferbench.benchmark.board.figures import HEAT, Label, Labels, ink
+from ferbench.benchmark.board.figures import HEAT, Label, Labels, ink, short
 from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import DataTable
 
@@ -108,7 +108,7 @@ def class_scores(table: DataTable) -> Figure | None:
         return None
     values = np.array([[np.nan if f1 is None else f1 for f1 in row.figures.f1_per_class] for row in rows])
     names = [f"{name} ({number})" for name, number in zip(table.classes, _tested(rows), strict=True)]
-    return heat(values, [row.title for row in rows], names, 2, "F1 (test samples)")
+    return heat(values, [short(row.title) for row in rows], names, 2, "F1 (test samples)")
 
 
 def _tested(rows: Sequence[Row]) -> list[int]:

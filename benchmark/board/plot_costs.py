@@ -24,6 +24,7 @@ from ferbench.benchmark.board.figures import (
     lines,
     lowest,
     panels,
+    short,
 )
 from ferbench.benchmark.board.plot_labels import RADIUS, beside, meet
 from ferbench.benchmark.board.rows import Row
@@ -71,7 +72,7 @@ def _fronts(section: Section, name: str, label: str, unit: float) -> Figure | No
     for axis, (title, table, points) in zip(axes, shown, strict=True):
         _front(axis, section, table, points, name, unit)
         axis.set(title=title, xlabel=label, ylabel=HEADLINES[table.headline])
-    key_below(figure, {_number(section, row): row.title for _, _, points in shown for row, _ in points}, _SAID)
+    key_below(figure, {_number(section, row): short(row.title) for _, _, points in shown for row, _ in points}, _SAID)
     return figure
 
 
@@ -179,7 +180,7 @@ def _levels(axis: Axes, table: DataTable, paper: _Paper, marks: Array, lines: Ar
 
     Returns the boxes (K, 4) of the names, and those of their lines.
     """
-    references = [(row.title, row.score) for row in table.rows if not row.competes and row.score is not None]
+    references = [(short(row.title), row.score) for row in table.rows if not row.competes and row.score is not None]
     heights = paper.inches(np.array([(1.0, score) for _, score in references]).reshape(-1, 2))[:, 1]
     levels = np.stack([0 * heights, heights, 0 * heights + paper.size[0], heights], axis=1)
     taken, lines = np.concatenate([marks - RADIUS, marks + RADIUS], axis=1), np.concatenate([lines, levels])
@@ -210,7 +211,7 @@ def throughput(section: Section) -> Figure | None:
                 found[measured.hardware][row.architecture][batch].append(speed)
     if not found:
         return None
-    titles = {row.architecture: row.title for row in section.architectures}
+    titles = {row.architecture: short(row.title) for row in section.architectures}
     figure, axes = panels(len(found), 9.0, 5.6, columns=1)
     for axis, hardware in zip(axes, sorted(found), strict=True):
         speeds = found[hardware]

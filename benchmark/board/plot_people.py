@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from ferbench.benchmark.board.breakdowns import worst_tenth
-from ferbench.benchmark.board.figures import COLORS
+from ferbench.benchmark.board.figures import COLORS, short
 from ferbench.benchmark.board.sections import DataTable
 
 _LINE = 0.34
@@ -23,7 +23,7 @@ def people(table: DataTable) -> Figure | None:
         return None
     width, height = 9.4, _LINE * len(rows) + 1.25
     figure = Figure(figsize=(width, height))
-    left = 0.112 * max(len(row.title) for row in rows) + 0.2
+    left = 0.112 * max(len(short(row.title)) for row in rows) + 0.2
     axis = figure.add_axes((left / width, 0.6 / height, 1 - (left + 0.2) / width, _LINE * len(rows) / height))
     for place, row in enumerate(rows):
         values = np.array([row.figures.by_subject[name] for name in sorted(row.figures.by_subject)])
@@ -33,7 +33,9 @@ def people(table: DataTable) -> Figure | None:
         lift = _SPREAD * (2 * (np.arange(len(values)) * 0.618034 % 1) - 1)  # even, and the same each time
         axis.plot(values, place + lift, "o", ms=3.2, color=COLORS[6], alpha=0.45, mew=0, zorder=2)
         axis.plot([worst_tenth(values)], [place], "^", ms=8, color=COLORS[1], zorder=4)
-        axis.text(-0.012, place, row.title, ha="right", va="center_baseline", transform=axis.get_yaxis_transform())
+        axis.text(
+            -0.012, place, short(row.title), ha="right", va="center_baseline", transform=axis.get_yaxis_transform()
+        )
     measure = "CCC" if table.headline == "ccc" else "accuracy"
     axis.set(ylim=(len(rows) - 0.5, -0.5), xlabel=f"{measure} of each subject", yticks=[])
     axis.grid(axis="y", visible=False)

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ferbench.benchmark.board.figures import COLORS, lowest
+from ferbench.benchmark.board.figures import COLORS, lowest, short
 from ferbench.benchmark.board.heat import heat_lines
 from ferbench.benchmark.board.markdown import count
 from ferbench.benchmark.board.plot_classes import heat
@@ -26,7 +26,7 @@ def forest(table: DataTable) -> Figure | None:
     rows = table.ranked
     if not rows:
         return None
-    left = 0.1 * max(len(row.title) for row in rows) + 0.8
+    left = 0.1 * max(len(short(row.title)) for row in rows) + 0.8
     bars = 0.18 * len(table.comparison.groups) + 0.3
     size = (left + 5.2 + bars, _LINE * len(rows) + 1.3)
     figure = Figure(figsize=size)
@@ -38,7 +38,7 @@ def forest(table: DataTable) -> Figure | None:
     axis.plot([row.score or 0.0 for row in rows], places, "o", color=COLORS[0], ms=5.5)
     axis.set_yticks([])
     for place, row in enumerate(rows):  # as texts they are drawn in half the time of ticks
-        name = f"{row.title}  {table.ranks[row.architecture]}"
+        name = f"{short(row.title)}  {table.ranks[row.architecture]}"
         axis.text(-0.02, place, name, ha="right", va="center_baseline", transform=axis.get_yaxis_transform())
     axis.hlines(places, 0, 1, color="#e4e4e4", lw=0.8, zorder=0.5, transform=axis.get_yaxis_transform())
     axis.set_ylim(len(rows) - 0.5, -0.5)
@@ -65,7 +65,7 @@ def _references(axis: Axes, table: DataTable) -> None:
     """Floors and oracle as lines, with their names above: right of a line or left of it, where no other name is, else a
     line of text higher."""
     references = sorted(
-        (row.score, row.title, row.kind) for row in table.rows if not row.competes and row.score is not None
+        (row.score, short(row.title), row.kind) for row in table.rows if not row.competes and row.score is not None
     )
     low, high = axis.get_xlim()
     points = axis.bbox.width / axis.figure.dpi * 72 / (high - low)
@@ -111,7 +111,7 @@ def heat_map(section: Section) -> Figure | None:
         return None
     lines = heat_lines(section)
     scores = [[None if row is None else row.score for row in line.rows] for line in lines]
-    titles = [line.title if line.place is None else f"{line.title}  {line.place}" for line in lines]
+    titles = [f"{short(line.title)}{'' if line.place is None else f'  {line.place}'}" for line in lines]
     columns = [t.name if t.headline == "abaw" else f"{t.name} ({HEADLINES[t.headline]})" for t in section.tables]
     apart = sum(not line.competes for line in lines)
     return heat(np.array(scores, dtype=float), titles, columns, 3, "ABAW (place by mean rank)", apart)
@@ -122,7 +122,7 @@ def critical_difference(section: Section) -> Figure | None:
     across = section.across
     if across is None or len(section.tables) < 2:
         return None
-    titles = {row.architecture: row.title for row in section.architectures}
+    titles = {row.architecture: short(row.title) for row in section.architectures}
     names, ranks = across.names, across.test.mean_ranks
     half = (len(names) + 1) // 2
     bars = across.groups if across.test.decides else []

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ferbench.benchmark.board.figures import legend_below, lines, lowest, panels
+from ferbench.benchmark.board.figures import legend_below, lines, lowest, panels, short
 from ferbench.benchmark.board.rows import Row
 from ferbench.benchmark.board.sections import Section
 from ferbench.benchmark.board.tables import HEADLINES
@@ -29,13 +29,13 @@ def curves(section: Section) -> Figure | None:
     for (table, rows), scores, losses in zip(shown, axes[::2], axes[1::2], strict=True):
         named = f"validation {HEADLINES[table.headline]}"
         for axis, key, label in ((scores, f"val_{table.headline}", named), (losses, "train_loss", "training loss")):
-            lines(axis, [(section.order.index(row.architecture), row.title, *_curve(row, key)) for row in rows])
+            lines(axis, [(section.order.index(row.architecture), short(row.title), *_curve(row, key)) for row in rows])
             axis.set(title=table.name, xlabel="epoch (stages joined)", ylabel=label)
             axis.xaxis.set_major_locator(MaxNLocator(integer=True))
             axis.set_xlim(left=0)
             axis.set_ylim(bottom=0)
         scores.set_ylim(lowest(table.headline, [np.nanmin(line.get_ydata()) for line in scores.lines]), 1)
-    titles = {row.architecture: row.title for row in section.architectures}
+    titles = {row.architecture: short(row.title) for row in section.architectures}
     legend_below(figure, axes, [titles[name] for name in section.order], _SAID)
     return figure
 

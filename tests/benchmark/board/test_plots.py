@@ -32,6 +32,7 @@ from ferbench.benchmark.board.forked import Job, on_all_cores
 from ferbench.benchmark.board.plot_classes import confusions
 from ferbench.benchmark.board.plot_costs import latency_front, macs_front, params_front, throughput
 from ferbench.benchmark.board.plot_labels import RADIUS, beside
+from ferbench.benchmark.board.plot_people import people
 from ferbench.benchmark.board.plot_ranks import critical_difference, forest, heat_map
 from ferbench.benchmark.board.plot_training import curves
 from ferbench.benchmark.board.sections import Section, sections
@@ -50,6 +51,22 @@ def boxes(figure: Figure) -> list[Bbox]:
 
 def section_of(results: Path) -> Section:
     return sections(read_records(results))[0]
+
+
+def test_titles_of_rows_with_many_changes_leave_room_for_what_is_drawn(tmp_path: Path) -> None:
+    changes = "batch size 64, class weights none, difference.lr 0.017, disentangle.lr 0.0022, label smoothing 0.2"
+    for dataset in ("oulu_casia-twin", "ctbc-twin"):
+        for skill, name in ((0.8, "c3d"), (0.6, "tsm"), (0.4, "vit_se")):
+            title = f"{name} ({changes}, weight decay 0.{skill})"
+            write_cell(tmp_path, name, skill, dataset=dataset, title=title, cost={"macs": 1e6})
+    section = section_of(tmp_path)
+    drawn = [people(section.tables[0]), forest(section.tables[0]), heat_map(section), critical_difference(section)]
+    drawn += [macs_front(section)]
+    for figure in drawn:
+        assert figure is not None
+        width, height = figure.bbox.size
+        assert width < 14 * figure.dpi
+        assert all(0 <= box.x0 and box.x1 <= width and box.y1 <= height for box in boxes(figure))
 
 
 @pytest.mark.parametrize("plot", [throughput, macs_front, latency_front, curves])
