@@ -81,7 +81,8 @@ def _glance(section: Section, part: Section, marks: Marks) -> str:
 
 def _tuned(tables: Sequence[DataTable], name: str) -> list[str]:
     """What must be known of a row whose recipe a search has chosen, beside others by hand."""
-    found = {row.chosen for table in tables if (row := table.row(name)) is not None} - {BY_HAND}
+    rows = [row for table in tables if (row := table.row(name)) is not None]
+    found = {row.chosen.removesuffix(ELSEWHERE) for row in rows} - {BY_HAND}
     return [f"recipe {escape(chosen)}" for chosen in sorted(found)]
 
 
@@ -144,7 +145,7 @@ def scores(data: DataTable, published: Published | None, literature: Literature)
                 {
                     "tier": tier(row),
                     "coverage": NOTHING if row.score is None else f"{row.coverage:.1%}",
-                    "recipe": escape(row.chosen) if row.kind == "architecture" else NOTHING,
+                    "recipe": _recipe(row, marks),
                 }[name]
                 for name in tiers
             ),
@@ -183,6 +184,13 @@ def costs(data: DataTable) -> str:
     pareto_note = f"{FRONT} on the Pareto front: no row has at least this {HEADLINES[data.headline]} for less"
     pareto_note += " (latency: on the same hardware)." if len(letters) > 1 else "."
     return _with_notes(table(headers, lines, _WORDS), [measured_on, pareto_note, *marks.notes()])
+
+
+def _recipe(row: Row, marks: Marks) -> str:
+    """How its recipe was chosen; of a row that trains nothing that is no question."""
+    if row.kind != "architecture":
+        return NOTHING
+    return BY_HAND if row.chosen == BY_HAND else "by search" + marks.of([f"recipe {escape(row.chosen)}"])
 
 
 def tier(row: Row) -> str:

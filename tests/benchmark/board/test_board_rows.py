@@ -84,8 +84,10 @@ def test_rows_with_recipes_by_hand_are_never_beside_others_without_a_mark(tmp_pa
     text = tables.scores(section.tables[0], None, Literature())
     assert "| recipe" in text
     assert "Recipes of all rows" not in text
-    (line,) = (line for line in text.splitlines() if "| tsm" in line)
-    assert "| by hand " in line
+    one, other = (next(line for line in text.splitlines() if f"| {name}" in line) for name in ("c3d", "tsm"))
+    assert "| by search<sup>a</sup>" in one
+    assert "| by hand " in other
+    assert f"<sup>a</sup> recipe {escape(TUNED)}" in text
     assert "recipe tuned: 30 trials" in tables.all_datasets(section)
 
 
