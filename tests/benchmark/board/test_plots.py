@@ -66,7 +66,7 @@ def test_titles_of_rows_with_many_changes_leave_room_for_what_is_drawn(tmp_path:
         assert figure is not None
         width, height = figure.bbox.size
         assert width < 14 * figure.dpi
-        assert all(0 <= box.x0 and box.x1 <= width and box.y1 <= height for box in boxes(figure))
+        assert all(box.x0 >= 0 and box.x1 <= width and box.y1 <= height for box in boxes(figure))
 
 
 @pytest.mark.parametrize("plot", [throughput, macs_front, latency_front, curves])
