@@ -198,16 +198,20 @@ def _with_faces(location: Location, corpus: Corpus, report: Report, closed: int 
         return corpus
     name = hash_of((location.dataset, *_content(location), *(() if closed is None else (f"without test {closed}",))))
     if name not in _found:
-        from ferbench.datasets.faces.found import with_found_faces
+        from ferbench.datasets.faces.found import kept_faces, with_found_faces
 
-        with alone(f"faces-{name}"):
-            try:
-                _found[name] = with_found_faces(
-                    corpus, cache_folder() / "faces" / name,
-                    lambda done, tracks: report(f"{location.name}: looking for faces in track {done}/{tracks}"),
-                )  # fmt: skip
-            except OSError as error:
-                raise RequestError(f"{cache_folder()}: found faces cannot be kept: {error.strerror}") from None
+        folder = cache_folder() / "faces" / name
+        boxed = kept_faces(corpus, folder)  # without a lock: the cache may be read-only by now
+        if boxed is None:
+            with alone(f"faces-{name}"):
+                try:
+                    boxed = with_found_faces(
+                        corpus, folder,
+                        lambda done, tracks: report(f"{location.name}: looking for faces in track {done}/{tracks}"),
+                    )  # fmt: skip
+                except OSError as error:
+                    raise RequestError(f"{cache_folder()}: found faces cannot be kept: {error.strerror}") from None
+        _found[name] = boxed
     return _found[name]
 
 

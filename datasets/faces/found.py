@@ -64,14 +64,12 @@ def with_found_faces(corpus: Corpus, folder: Path, progress: Progress | None = N
         OSError: the folder cannot be written.
     """
     tracks = len(corpus.track_start) - 1
-    begins = [*range(0, tracks, TRACKS_AT_ONCE), tracks]
     used = np.isin(np.arange(tracks), corpus.track)
     detector: Detector | None = None
-    boxes, seen = [], []
+    parts = []
     folder.mkdir(parents=True, exist_ok=True)
-    for begin, end in pairwise(begins):
-        file = folder / f"{begin:07d}.npz"
-        part = _kept(file, int(corpus.track_start[end] - corpus.track_start[begin]))
+    for begin, end, file in _portions(corpus, folder):
+        part = _kept(corpus, begin, end, file)
         if part is None:
             detector = detector or Detector()
             each = []
@@ -83,13 +81,34 @@ def with_found_faces(corpus: Corpus, folder: Path, progress: Progress | None = N
             draft = file.with_suffix(".draft.npz")
             np.savez(draft, boxes=part.boxes, seen=part.seen)
             draft.replace(file)
-        boxes.append(part.boxes)
-        seen.append(part.seen)
-    found = Found(np.concatenate(boxes), np.concatenate(seen))
+        parts.append(part)
+    return _boxed(corpus, parts)
+
+
+def kept_faces(corpus: Corpus, folder: Path) -> Corpus | None:
+    """The corpus with the boxes that were found before; None where some are still to be looked for. Writes nothing."""
+    parts = []
+    for portion in _portions(corpus, folder):
+        if (part := _kept(corpus, *portion)) is None:
+            return None
+        parts.append(part)
+    return _boxed(corpus, parts)
+
+
+def _boxed(corpus: Corpus, parts: Sequence[Found]) -> Corpus:
+    found = Found(np.concatenate([part.boxes for part in parts]), np.concatenate([part.seen for part in parts]))
     return replace(corpus, boxes=found.boxes, notes=(*corpus.notes, *found.notes(corpus)))
 
 
-def _kept(file: Path, frames: int) -> Found | None:
+def _portions(corpus: Corpus, folder: Path) -> list[tuple[int, int, Path]]:
+    """First track and end of what is kept in one file, and the file."""
+    tracks = len(corpus.track_start) - 1
+    begins = [*range(0, tracks, TRACKS_AT_ONCE), tracks]
+    return [(begin, end, folder / f"{begin:07d}.npz") for begin, end in pairwise(begins)]
+
+
+def _kept(corpus: Corpus, begin: int, end: int, file: Path) -> Found | None:
+    frames = int(corpus.track_start[end] - corpus.track_start[begin])
     try:
         with np.load(file, allow_pickle=False) as kept:
             found = Found(kept["boxes"], kept["seen"])

@@ -14,7 +14,7 @@ from ferbench.datasets.corpus import Corpus
 from ferbench.datasets.decoding import face_of, faces
 from ferbench.datasets.faces import found
 from ferbench.datasets.faces.detector import Detector
-from ferbench.datasets.faces.found import found_in, with_found_faces
+from ferbench.datasets.faces.found import found_in, kept_faces, with_found_faces
 from ferbench.datasets.items import Item, corpus_of
 from ferbench.datasets.synthetic.writer import write_film
 
@@ -80,6 +80,7 @@ def test_a_track_that_no_sample_uses_is_not_opened(
     monkeypatch.setattr(found, "Detector", lambda: None)
     monkeypatch.setattr(found, "found_in", lambda corpus, track, detector: asked.append(track) or found._nothing(
         corpus, track))  # fmt: skip
+    assert kept_faces(corpus, tmp_path) is None
     closed = replace(
         corpus, sample_id=corpus.sample_id[:2], track=corpus.track[:2], start=corpus.start[:2], stop=corpus.stop[:2],
         label=corpus.label[:2],
@@ -88,6 +89,10 @@ def test_a_track_that_no_sample_uses_is_not_opened(
     assert asked == [0, 1]
     assert boxed.boxes is not None
     assert len(boxed.boxes) == len(corpus.frames)
+    again = kept_faces(closed, tmp_path)
+    assert again is not None
+    assert again.notes == boxed.notes
+    assert asked == [0, 1]
 
 
 def test_a_frame_without_a_box_is_its_centred_square() -> None:
