@@ -108,7 +108,8 @@ def test_a_file_of_somebody_else_is_not_written_over(tmp_path: Path, name: str) 
 def test_links_of_the_committed_board_lead_to_committed_files() -> None:
     board = CHECKOUT / "leaderboard.md"
     pages = {link for link in links_of(board) if link.suffix == ".md"}
-    assert pages == set((CHECKOUT / "results/published").glob("*/*.md"))
+    published = (CHECKOUT / "results/published").glob("*/*.md")
+    assert pages == {page for page in published if page.parent.name != "tuning"}  # which docs/tuning.md links to
     assert [link for page in {board, *pages} for link in links_of(page) if not link.is_file()] == []
 
 

@@ -40,6 +40,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Package:
             (folder / f"{module}.py").write_text(text)
         provenance.source_of.cache_clear()
         provenance._tree.cache_clear()
+        provenance.code_hash.cache_clear()
         return code_hash("hashed.mod")
 
     return write
