@@ -65,7 +65,7 @@ def test_titles_of_rows_with_many_changes_leave_room_for_what_is_drawn(tmp_path:
     for figure in drawn:
         assert figure is not None
         width, height = figure.bbox.size
-        assert width < 14 * figure.dpi
+        assert width < 18 * figure.dpi  # two columns of titles
         assert all(box.x0 >= 0 and box.x1 <= width and box.y1 <= height for box in boxes(figure))
 
 
