@@ -111,7 +111,7 @@ def heat_map(section: Section) -> Figure | None:
         return None
     lines = heat_lines(section)
     scores = [[None if row is None else row.score for row in line.rows] for line in lines]
-    titles = [f"{short(line.title)}{'' if line.place is None else f'  {line.place}'}" for line in lines]
+    titles = [short(line.title) + ("" if line.place is None else f"  {line.place}") for line in lines]
     columns = [t.name if t.headline == "abaw" else f"{t.name} ({HEADLINES[t.headline]})" for t in section.tables]
     apart = sum(not line.competes for line in lines)
     return heat(np.array(scores, dtype=float), titles, columns, 3, "ABAW (place by mean rank)", apart)

@@ -47,21 +47,24 @@ def all_datasets(section: Section) -> str:
     kinds = {kind: [table for table in section.tables if table.task == kind] for kind in TASKS}
     legend = "After a score: its rank groups. Rows of one data set that cannot be told apart share a letter."
     if len(section.tables) <= AT_A_GLANCE or len([kind for kind in kinds if kinds[kind]]) < 2:
-        marks = Marks()
-        return _with_notes(_glance(section, section, marks), [legend, *_recipes_alike(section.tables), *marks.notes()])
+        return _part(section, section, legend)
     parts = []
     for kind, own in kinds.items():
         if own:
-            marks = Marks()
-            part = replace(section, tables=tuple(own))
-            notes = [*_recipes_alike(own), *marks.notes()]
-            parts += [f"**{TASKS[kind]}**", _with_notes(_glance(section, part, marks), notes)]
+            parts += [f"**{TASKS[kind]}**", _part(section, replace(section, tables=tuple(own)))]
     return "\n\n".join([*parts, f"{legend} Ranks and means are those of a table; # is a row's number in the plots."])
 
 
-def _glance(section: Section, part: Section, marks: Marks) -> str:
+def _part(section: Section, part: Section, *first: str) -> str:
+    """A part of a section at a glance, with its notes under it."""
+    marks, alike = Marks(), _recipes_alike(part.tables)
+    text = _glance(section, part, marks, alike=bool(alike))
+    return _with_notes(text, [*first, *alike, *marks.notes()])
+
+
+def _glance(section: Section, part: Section, marks: Marks, *, alike: bool) -> str:
     """The tables of a part of a section side by side, a line a row that is in one of them."""
-    tables, lines, alike = part.tables, [], _recipes_alike(part.tables)
+    tables, lines = part.tables, []
     for row in section.architectures:
         name = row.architecture
         if any(table.base(row) for table in section.tables if table.row(name)):

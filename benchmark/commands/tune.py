@@ -16,7 +16,7 @@ from ferbench.benchmark.records.provenance import available_cores
 from ferbench.benchmark.running.claims import Claims
 from ferbench.benchmark.running.scheduler import refuse_read_only
 from ferbench.benchmark.running.worker import threads
-from ferbench.benchmark.tuning.outcome import best_changes, equal_chance, write_candidates, write_recipes, write_trials
+from ferbench.benchmark.tuning.outcome import best_of_each, equal_chance, write_candidates, write_recipes, write_trials
 from ferbench.benchmark.tuning.search import search
 from ferbench.benchmark.tuning.storage import refuse_without_optuna
 from ferbench.benchmark.tuning.study import RowStudy, Tried, asks_for_a_value, best_of, seed_of
@@ -177,13 +177,12 @@ class _Search:
         }  # fmt: skip
         write_trials(self.folder, about, rows)
         trials = equal_chance(rows, self.asked.trials)
-        seed, chosen = self.asked.seed, best_changes(rows, trials)
+        seed, chosen = self.asked.seed, {row: best.changes for row, best in best_of_each(rows, trials).items()}
         self.recipes = write_recipes(self.folder, self.cell, [self.location.name], seed, chosen, trials)
 
     def best(self) -> dict[str, Tried]:
         """What was chosen for each row; without those of which no trial has finished."""
-        found = {study.row: best_of(study.tried(), self.asked.trials) for study in self.studies}
-        return {row: tried for row, tried in found.items() if tried is not None}
+        return best_of_each({study.row: study.tried() for study in self.studies}, self.asked.trials)
 
     def guests(self, chosen: Mapping[str, Mapping[str, Tried]]) -> dict[str, Guests]:
         """Of each row what was chosen on the other data sets, to be trained on this one.

@@ -27,7 +27,7 @@ def write_trials(folder: Path, about: Mapping[str, object], rows: Mapping[str, S
     file = folder / TRIALS
     content = {**about, "rows": {row: [asdict(trial) for trial in tried] for row, tried in rows.items()}}
     with drafted(file) as draft:
-        draft.write_text(json.dumps(content, indent=1), encoding="utf-8")
+        draft.write_text(json.dumps(content, separators=(",", ":")), encoding="utf-8")  # curves of hundreds of epochs
     return file
 
 
@@ -36,10 +36,10 @@ def equal_chance(rows: Mapping[str, Sequence[Tried]], asked: int) -> int:
     return min([asked, *(sum(not trial.by_hand for trial in tried) for tried in rows.values())])
 
 
-def best_changes(rows: Mapping[str, Sequence[Tried]], trials: int) -> dict[str, Mapping[str, Any]]:
-    """The best recipe of each row among so many trials, without rows of which none has finished."""
+def best_of_each(rows: Mapping[str, Sequence[Tried]], trials: int) -> dict[str, Tried]:
+    """The best of each row among so many trials, without rows of which none has finished."""
     best = {row: best_of(tried, trials) for row, tried in rows.items()}
-    return {row: trial.changes for row, trial in best.items() if trial is not None}
+    return {row: trial for row, trial in best.items() if trial is not None}
 
 
 def write_candidates(folder: Path, rows: Mapping[str, Sequence[Candidate]]) -> Path:
